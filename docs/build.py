@@ -1,0 +1,16 @@
+"""Build README.md and docs/*.md as HTML into docs/_build/. A broken link or an orphaned page fails the build."""
+
+import sys
+from pathlib import Path
+
+from sphinx.cmd.build import main as sphinx
+
+here = Path(__file__).resolve().parent
+output = here / "_build"
+
+if __name__ == "__main__":
+    places = [str(here.parent), str(output / "html"), "--conf-dir", str(here), "--doctree-dir", str(output / "doctrees")]
+    status = sphinx([*places, "--builder", "html", "--fail-on-warning", "--quiet", *sys.argv[1:]])
+    if status == 0:
+        print(f"docs: open {output / 'html' / 'docs' / 'index.html'}")
+    raise SystemExit(status)

@@ -1,0 +1,63 @@
+"""Coatcheck: logins and sessions that can be trusted, seen and revoked."""
+
+from coatcheck.core.policy import Policy
+from coatcheck.core.tokens import Token
+from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
+from coatcheck.errors import (
+    BadRequest,
+    Busy,
+    CoatcheckError,
+    ConfigurationError,
+    CorruptRecord,
+    CrossSite,
+    EmailTaken,
+    InvalidCredentials,
+    InvalidData,
+    InvalidInput,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    SchemaMismatch,
+    SessionEnded,
+    StepUpRequired,
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+    TooManyAttempts,
+    UsernameTaken,
+)
+from coatcheck.facade import AsyncCoatcheck, Coatcheck
+
+__all__ = [
+    "Absent",
+    "Account",
+    "AsyncCoatcheck",
+    "BadRequest",
+    "Busy",
+    "Client",
+    "Coatcheck",
+    "CoatcheckError",
+    "ConfigurationError",
+    "CorruptRecord",
+    "CrossSite",
+    "EmailTaken",
+    "InvalidCredentials",
+    "InvalidData",
+    "InvalidInput",
+    "Login",
+    "NotAuthenticated",
+    "NotFound",
+    "Policy",
+    "Refused",
+    "SchemaMismatch",
+    "Session",
+    "SessionEnded",
+    "StepUpRequired",
+    "StoreConflict",
+    "StoreError",
+    "StoreUnavailable",
+    "Token",
+    "TooManyAttempts",
+    "UsernameTaken",
+    "Visit",
+]

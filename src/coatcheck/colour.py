@@ -1,0 +1,219 @@
+"""The two ways of driving one flow: to its end at once (blocking), or awaited on an event loop (async).
+
+Everything that waits lives here: handing disk writes to a thread, and the lane in which passwords are hashed. Flows
+and stores are coroutines that import no asyncio; under `Blocking` nothing in them ever suspends.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import cache
+from typing import Any, Generic, Protocol, TypeVar
+
+from coatcheck.errors import Busy
+
+T = TypeVar("T")
+
+
+class Colour(Protocol):
+    """How work that would hold up an event loop is done."""
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        """Do disk work. Async: in the one writer thread, so that the loop goes on. Blocking: here."""
+        ...
+
+    async def hash(self, work: Callable[[], T]) -> T:
+        """Do password hashing in this process's lane. Raises `Busy` when too many wait."""
+        ...
+
+
+def run_blocking(flow: Coroutine[Any, Any, T]) -> T:
+    """Drive a coroutine that never suspends to its end and give its value.
+
+    Raises what it raises. A coroutine that does suspend is a bug in Coatcheck, and `RuntimeError` says so.
+    """
+    try:
+        flow.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    flow.close()
+    raise RuntimeError("a flow suspended under the blocking desk: something in it awaits an event loop")
+
+
+class Blocking:
+    """Work is done where it is asked for; only hashing goes through the lane, whose bound holds for all threads."""
+
+    def __init__(self, lane: HashingLane) -> None:
+        self._lane = lane
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        return work()
+
+    async def hash(self, work: Callable[[], T]) -> T:
+        return self._lane.submit(work).wait()
+
+
+class Async:
+    """Disk writes go to one writer thread, hashing to the lane; the event loop does neither."""
+
+    def __init__(self, lane: HashingLane) -> None:
+        self._lane = lane
+        self._writer = Worker("coatcheck-writer", nice=0)
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        return await _awaited(self._writer.submit(work))
+
+    async def hash(self, work: Callable[[], T]) -> T:
+        return await _awaited(self._lane.submit(work))
+
+
+class Job(Generic[T]):
+    """One piece of work for a thread, with its result; a result nobody waits for any more is dropped."""
+
+    __slots__ = ("_call_when_done", "_done", "_error", "_lock", "_value", "_work")
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._call_when_done: Callable[[], object] | None = None
+
+    def run(self) -> None:
+        """Do the work and wake who waits; errors are kept for them."""
+        try:
+            self._value = self._work()
+        except BaseException as error:  # noqa: BLE001 - belongs to the one who waits, not to the thread
+            self._error = error
+        with self._lock:
+            self._done.set()
+            call = self._call_when_done
+        if call is not None:
+            call()
+
+    def when_done(self, call: Callable[[], object]) -> None:
+        """Have `call` called from the working thread, or here if the work is done."""
+        with self._lock:
+            if not self._done.is_set():
+                self._call_when_done = call
+                return
+        call()
+
+    def wait(self) -> T:
+        """Block until the work is done; give its value or raise its error."""
+        self._done.wait()
+        return self.result()
+
+    def result(self) -> T:
+        """Give the value or raise the error of finished work."""
+        if self._error is not None:
+            raise self._error
+        value: T = self._value  # type: ignore[assignment]  # set by run() whenever there is no error
+        return value
+
+
+class Worker:
+    """One daemon thread that does jobs in order. It starts with the first job, and anew in a forked child."""
+
+    def __init__(self, name: str, *, nice: int, queue: int | None = None) -> None:
+        self._name = name
+        self._nice = nice
+        self._queue = queue
+        self._pid = 0
+        self._jobs: deque[Job[Any]] = deque()
+        self._wake = threading.Condition()
+
+    def submit(self, work: Callable[[], T]) -> Job[T]:
+        """Queue work. Raises `Busy` when `queue` jobs wait already."""
+        if self._pid != os.getpid():
+            self._start()
+        job = Job(work)
+        with self._wake:
+            if self._queue is not None and len(self._jobs) >= self._queue:
+                raise Busy(retry_after=1)
+            self._jobs.append(job)
+            self._wake.notify()
+        return job
+
+    def _start(self) -> None:
+        with _starting:
+            if self._pid == os.getpid():
+                return
+            # A forked child inherits the queue but not the thread, and perhaps a lock somebody held.
+            self._jobs = deque()
+            self._wake = threading.Condition()
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            self._pid = os.getpid()
+
+    def _work(self) -> None:
+        _lower_priority(self._nice)
+        while True:
+            with self._wake:
+                while not self._jobs:
+                    self._wake.wait()
+                job = self._jobs.popleft()
+            job.run()
+            del job  # the work may hold a password: keep no reference while waiting for the next
+
+
+class HashingLane(Worker):
+    """The one place in a process where passwords are hashed: bounded memory, bounded queue, lower priority (PWD-14)."""
+
+    def __init__(self, *, queue: int, nice: int) -> None:
+        super().__init__("coatcheck-hashing", nice=nice, queue=queue)
+
+
+@cache
+def hashing_lane(*, queue: int, nice: int) -> HashingLane:
+    """Give this process's lane; desks with the same settings share it."""
+    return HashingLane(queue=queue, nice=nice)
+
+
+_starting = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _starting  # noqa: PLW0603 - the inherited lock may be held by a thread that does not exist here
+    _starting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+async def _awaited(job: Job[T]) -> T:
+    # Imported here: `import coatcheck` must not cost an application without asyncio what asyncio costs.
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def tell() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    job.when_done(lambda: _call_in(loop, tell))
+    await done
+    return job.result()
+
+
+def _call_in(loop: Any, call: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:
+        return  # the loop was closed while the work was done: nobody waits any more
+
+
+def _lower_priority(nice: int) -> None:
+    if nice and hasattr(os, "setpriority"):
+        try:
+            # On Linux this sets the priority of one thread; where it would set the whole process', leave it alone.
+            if os.uname().sysname == "Linux":
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+        except OSError:
+            return

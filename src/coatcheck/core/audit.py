@@ -1,0 +1,179 @@
+"""The security events worth keeping, as typed data: what an application can listen to and an operator can read.
+
+An event is announced after the change it tells of is committed. It carries public ids only (LOG-02, LOG-03).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import msgspec
+
+from coatcheck.core.records import EventRecord
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What every event tells: when (integer seconds UTC), whose, in which session and from where."""
+
+    name: ClassVar[str] = "event"
+
+    at: int
+    subject: str | None = None
+    session_id: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+class SignedUp(Event, frozen=True):
+    """An account was opened."""
+
+    name: ClassVar[str] = "signed_up"
+
+
+class LoggedIn(Event, frozen=True):
+    """A session began by proof of identity; `methods` says how (`amr` values, separated by spaces)."""
+
+    name: ClassVar[str] = "logged_in"
+
+    methods: str
+    is_persistent: bool
+
+
+class LogInFailed(Event, frozen=True):
+    """A log-in was refused. The visitor was not told why; this is (`cause`).
+
+    `identifier_hash` is a keyed hash of what was typed: people type passwords there (LOG-04).
+    """
+
+    name: ClassVar[str] = "log_in_failed"
+
+    cause: str
+    identifier_hash: str
+
+
+class Throttled(Event, frozen=True):
+    """A try was turned away unread because too many failed before it."""
+
+    name: ClassVar[str] = "throttled"
+
+    identifier_hash: str
+    retry_after: int
+
+
+class LoggedOut(Event, frozen=True):
+    """A session was ended by its own holder."""
+
+    name: ClassVar[str] = "logged_out"
+
+
+class SessionRevoked(Event, frozen=True):
+    """One session was ended from elsewhere; `session_id` is the one that ended."""
+
+    name: ClassVar[str] = "session_revoked"
+
+    note: str
+
+
+class SessionEvicted(Event, frozen=True):
+    """A session was ended because its subject opened more than the policy keeps."""
+
+    name: ClassVar[str] = "session_evicted"
+
+
+class SessionsRevoked(Event, frozen=True):
+    """All sessions of a subject were ended, but for the one in which it was asked, if `kept_current`."""
+
+    name: ClassVar[str] = "sessions_revoked"
+
+    kept_current: bool
+    note: str
+
+
+class SessionExpired(Event, frozen=True):
+    """A session was presented after its time; `cause` says which limit."""
+
+    name: ClassVar[str] = "session_expired"
+
+    cause: str
+
+
+class Reauthenticated(Event, frozen=True):
+    """Identity was proven again inside a session."""
+
+    name: ClassVar[str] = "reauthenticated"
+
+
+class ReauthenticationFailed(Event, frozen=True):
+    """A proof of identity inside a session was refused."""
+
+    name: ClassVar[str] = "reauthentication_failed"
+
+
+class PasswordChanged(Event, frozen=True):
+    """The password was changed; all other sessions ended with it."""
+
+    name: ClassVar[str] = "password_changed"
+
+
+class AccountDisabled(Event, frozen=True):
+    """An operator disabled the subject; its sessions ended."""
+
+    name: ClassVar[str] = "account_disabled"
+
+
+class AccountEnabled(Event, frozen=True):
+    """An operator lets the subject log in again."""
+
+    name: ClassVar[str] = "account_enabled"
+
+
+class CrossSiteRefused(Event, frozen=True):
+    """A request lacked the evidence of coming from our own pages; `cause` says what was missing."""
+
+    name: ClassVar[str] = "cross_site_refused"
+
+    cause: str
+    path: str
+
+
+class DuplicateCookie(Event, frozen=True):
+    """A request carried the session cookie twice and was treated as anonymous (CKY-10)."""
+
+    name: ClassVar[str] = "duplicate_cookie"
+
+
+class SessionRotated(Event, frozen=True):
+    """A session got a new secret without a new proof of identity."""
+
+    name: ClassVar[str] = "session_rotated"
+
+
+_COMMON = frozenset(Event.__struct_fields__)
+
+
+def record_of(event: Event) -> EventRecord:
+    """Give the form in which an event is kept: what it adds to the common fields becomes its details."""
+    details = {field: getattr(event, field) for field in type(event).__struct_fields__ if field not in _COMMON}
+    return EventRecord(
+        at=event.at,
+        name=event.name,
+        subject=event.subject,
+        session_id=event.session_id,
+        ip=event.ip,
+        user_agent=event.user_agent,
+        details=details,
+    )
+
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
+
+
+def safe_label(text: str | None, *, limit: int = 256) -> str | None:
+    """Make a header's text safe to keep and list: no controls, escapes, bidi marks; at most `limit` characters.
+
+    Strips what could forge a log line or a page (REV-08, LOG-05); escaping for HTML is the page's own business.
+    """
+    if text is None:
+        return None
+    return _UNSAFE.sub(" ", text[: 4 * limit]).strip()[:limit] or None

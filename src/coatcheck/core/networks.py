@@ -1,0 +1,32 @@
+"""Client addresses in one form, and the network that limits are counted by (RAT-03, RAT-04)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+IPV6_PREFIX = 64  # what one subscriber holds; counting single IPv6 addresses would count nothing
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address; IPv4-mapped IPv6 becomes IPv4, a zone id is dropped. None for anything else."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def canonical_address(text: str) -> str | None:
+    """Give an address in its one canonical form, or None if it is none."""
+    address = parse_address(text)
+    return None if address is None else str(address)
+
+
+def network_of(text: str) -> str | None:
+    """Give the network an address belongs to: the address itself for IPv4, its /64 for IPv6."""
+    address = parse_address(text)
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, IPV6_PREFIX), strict=False))
+    return None if address is None else str(address)

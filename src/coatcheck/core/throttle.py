@@ -1,0 +1,108 @@
+"""Slowing guesses down: counters of straight failures, each with a wait once its free tries are used (RAT-01, RAT-03).
+
+An attempt is counted before the password is looked at (RAT-06): `admit` raises every counter it passes, a success
+takes it back. The arithmetic stands here once; stores without Python inside (Lua, SQL) repeat it and prove it with the
+same conformance tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Literal
+
+import msgspec
+
+from coatcheck.core.policy import DAY, Policy
+
+COUNTER_KEPT = DAY  # RAT-12: no counter outlives a day without attempts
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """One counter an attempt has to pass. From the `free`-th failure on, `delay` doubles up to `delay_max` seconds.
+
+    `on_success` says what a success means here: `clear` forgets all failures, `uncount` takes back only the attempt
+    just counted.
+    """
+
+    key: bytes
+    free: int
+    delay: int
+    delay_max: int
+    on_success: Literal["clear", "uncount"]
+
+
+class Counter(msgspec.Struct, frozen=True, gc=False):
+    """Straight failures behind one key, when the last was counted, and until when no attempt is admitted."""
+
+    failures: int = 0
+    counted_at: int = 0
+    blocked_until: int = 0
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What a success does to one counter (`Gate.on_success`)."""
+
+    key: bytes
+    kind: Literal["clear", "uncount"]
+
+
+def gates_of(name_keys: Sequence[str], network: str | None, policy: Policy) -> tuple[Gate, ...]:
+    """The counters that a try at an account, known by these names, has to pass from a network.
+
+    Keys are digests of canonical names (RAT-05), of one size whatever was typed, and the same whether or not such an
+    account exists (ENU-06). A success lets the names start afresh but gives the network only this try back, or one
+    valid account would buy unlimited guesses at all the others.
+    """
+    gates = [
+        Gate(
+            _key("account", name),
+            free=policy.account_free_failures,
+            delay=policy.account_delay,
+            delay_max=policy.account_delay_max,
+            on_success="clear",
+        )
+        for name in name_keys
+    ]
+    if network is not None:
+        delay = policy.network_delay
+        by_network = Gate(
+            _key("network", network), policy.network_free_failures, delay=delay, delay_max=delay, on_success="uncount"
+        )
+        gates.append(by_network)
+    return tuple(gates)
+
+
+def settlements_of(gates: Sequence[Gate]) -> tuple[Settlement, ...]:
+    """What a success means for the gates it passed."""
+    return tuple(Settlement(gate.key, gate.on_success) for gate in gates)
+
+
+def wait_of(counter: Counter, *, now: int) -> int:
+    """Seconds until this counter admits an attempt; 0 when it does so now.
+
+    A clock set back cannot stretch a wait past the delay that was meant (TMO-07).
+    """
+    if now < counter.counted_at:
+        return min(counter.blocked_until - counter.counted_at, max(0, counter.blocked_until - now))
+    return max(0, counter.blocked_until - now)
+
+
+def counted(counter: Counter, gate: Gate, *, now: int) -> Counter:
+    """The counter after one more attempt."""
+    failures = (0 if now - counter.counted_at >= COUNTER_KEPT else counter.failures) + 1
+    if failures < gate.free:
+        return Counter(failures, now, 0)
+    doublings = min(failures - gate.free, 30)
+    return Counter(failures, now, now + min(gate.delay << doublings, gate.delay_max))
+
+
+def settled(counter: Counter, settlement: Settlement) -> Counter | None:
+    """The counter after a success; None when nothing is left to remember."""
+    if settlement.kind == "clear" or counter.failures <= 1:
+        return None
+    return Counter(counter.failures - 1, counter.counted_at, 0)
+
+
+def _key(kind: str, value: str) -> bytes:
+    return sha256(f"coatcheck:throttle:{kind}:".encode() + value.encode(errors="surrogatepass")).digest()

@@ -1,0 +1,1 @@
+"""Primitives at arm's length: password hashing, derived keys, randomness. Nothing here is home-made (SUP-02)."""

@@ -1,0 +1,571 @@
+"""The two front desks: `Coatcheck` for blocking code, `AsyncCoatcheck` for an event loop.
+
+The same flows behind the same methods; a test strips `async` and `await` and expects two equal classes. Each method is
+one line over a flow: rules live in `core`, order in `flows`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+from coatcheck.colour import Async, Blocking, Colour, hashing_lane, run_blocking
+from coatcheck.core.audit import Event
+from coatcheck.core.policy import Policy, make_policy
+from coatcheck.core.records import EventRecord
+from coatcheck.core.tokens import Token
+from coatcheck.core.views import DEFAULT_NAMESPACE, Absent, Account, Client, Login, Session, Visit
+from coatcheck.crypto.entropy import Entropy, system_entropy
+from coatcheck.crypto.keys import SECRET_BYTES, Keys
+from coatcheck.errors import CoatcheckError, ConfigurationError
+from coatcheck.flows.accounts import AccountFlows
+from coatcheck.flows.data import Edit
+from coatcheck.flows.log_in import LogInFlows
+from coatcheck.flows.parts import Handler, Parts
+from coatcheck.flows.passwords import PasswordFlows
+from coatcheck.flows.sessions import SessionFlows
+from coatcheck.stores.opening import open_store
+from coatcheck.stores.protocols import Purged, Store
+
+E = TypeVar("E", bound=Event)
+PAGE = 50
+
+
+class _Desk:
+    """What both desks are made of: the parts and the flows over them."""
+
+    def __init__(
+        self,
+        store: str | Store,
+        colour: Callable[[Policy], Colour],
+        *,
+        secret: bytes | None,
+        profile: str,
+        settings: Mapping[str, object] | None,
+        clock: Callable[[], int] | None,
+        entropy: Entropy,
+    ) -> None:
+        problems: list[str] = []
+        policy, keys = Policy(), None
+        try:
+            policy = make_policy(profile, settings)
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+        chosen = colour(policy)
+        try:
+            store = open_store(store, chosen) if isinstance(store, str) else store
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+        try:
+            # Without a secret the keys live as long as this process: enough for one that shows no forms.
+            keys = Keys(entropy(SECRET_BYTES) if secret is None else secret)
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+        if problems or isinstance(store, str) or keys is None:
+            raise ConfigurationError(*problems)
+        self.policy = policy
+        self.keys = keys
+        self.clock = clock or _system_clock
+        self.entropy = entropy
+        parts = Parts(store, policy=policy, colour=chosen, clock=self.clock, entropy=entropy, keys=keys)
+        self._parts = parts
+        self._store = store
+        self._sessions = SessionFlows(parts)
+        self._accounts = AccountFlows(parts)
+        self._log_ins = LogInFlows(parts, self._sessions)
+        self._passwords = PasswordFlows(parts, self._log_ins)
+
+    def on(self, kind: type[E], handler: Handler[E]) -> None:
+        """Have `handler` called with every event of a kind, after its change is committed.
+
+        A handler that raises is logged and changes nothing. On the async desk it may be a coroutine function; it is
+        awaited before the method that caused the event returns, so keep it short. `Event` itself means every kind.
+        """
+        self._parts.listen(kind, handler)
+
+
+class Coatcheck(_Desk):
+    """The blocking front desk. Safe to share between threads, and across a fork.
+
+    Nothing is opened before the first call. Use it as a context manager, or call `close()` when done.
+
+    Args:
+        store: a URL (`sqlite:///app.db`, `memory://`), or a store of your own.
+        secret: at least 32 random bytes from which the keys for forms and logs are derived. Sessions do not depend
+            on it. Needed as soon as pages are served by more than one process or must survive a restart.
+        profile: `standard` or `strict`.
+        settings: single settings of `coatcheck.Policy` by name; durations as seconds or `timedelta`.
+        clock: gives the time as integer seconds UTC; for tests.
+        entropy: gives random bytes; for tests.
+
+    Raises:
+        ConfigurationError: lists every mistake in these arguments, with its mend.
+
+    Every method may raise `StoreUnavailable`.
+    """
+
+    def __init__(
+        self,
+        store: str | Store,
+        *,
+        secret: bytes | None = None,
+        profile: str = "standard",
+        settings: Mapping[str, object] | None = None,
+        clock: Callable[[], int] | None = None,
+        entropy: Entropy = system_entropy,
+    ) -> None:
+        super().__init__(
+            store, _blocking, secret=secret, profile=profile, settings=settings, clock=clock, entropy=entropy
+        )
+
+    def __enter__(self) -> Coatcheck:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def sign_up(
+        self,
+        *,
+        username: str | None = None,
+        email: str | None = None,
+        password: str,
+        client: Client | None = None,
+    ) -> Account:
+        """Open an account; it is not logged in by that. Costs one password hash.
+
+        Raises:
+            InvalidInput: names or password break a rule; `errors` lists all of them.
+            UsernameTaken, EmailTaken: somebody was there first.
+            Busy: too many passwords are being hashed.
+        """
+        return run_blocking(self._accounts.sign_up(username=username, email=email, password=password, client=client))
+
+    def log_in(
+        self,
+        identifier: str,
+        password: str,
+        *,
+        client: Client | None = None,
+        remember: bool = False,
+        replaces: str | None = None,
+    ) -> Login:
+        """Start a session for whoever knows the password of the account named by user name or e-mail address.
+
+        Args:
+            client: where the request comes from; kept for the device list, and what limits are counted by.
+            remember: ask for the longer timeouts of a remembered session.
+            replaces: the token that came with the request, if any: its session ends; data of an anonymous one moves on.
+
+        Raises:
+            InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
+            TooManyAttempts: nothing was looked at; wait `retry_after` seconds.
+            Busy: too many passwords are being hashed.
+
+        Costs one password hash and at most four steps.
+        """
+        return run_blocking(
+            self._log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
+        )
+
+    def start_session(
+        self,
+        subject: str | None,
+        *,
+        methods: tuple[str, ...] = (),
+        client: Client | None = None,
+        remember: bool = False,
+        replaces: str | None = None,
+    ) -> Login:
+        """Start a session for a subject whose identity you have proven your own way; None makes an anonymous one.
+
+        Args:
+            subject: your stable id of the person, at most 255 printable characters; never an address or a name.
+            methods: how identity was proven, as `amr` values (RFC 8176).
+
+        Raises:
+            InvalidCredentials: the subject is disabled.
+        """
+        return run_blocking(
+            self._sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
+        )
+
+    def authenticate(self, token: str | Token | None, *, touch: bool = True) -> Visit | Absent:
+        """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
+
+        One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
+        with `touch=False` that is left to a later `renew`, after the answer.
+        """
+        return run_blocking(self._sessions.authenticate(token, touch=touch))
+
+    def renew(self, session: Session) -> None:
+        """Write that a session was used now. Raises `SessionEnded`."""
+        run_blocking(self._sessions.renew(session))
+
+    @contextmanager
+    def edit(self, session: Session, *, namespace: str = DEFAULT_NAMESPACE) -> Iterator[dict[str, object]]:
+        """Change session data: `with desk.edit(session) as data: data["theme"] = "dark"`.
+
+        What changed is saved at the end of the block as one patch: keys you did not change are not touched, whoever
+        changes them meanwhile. If the block raises, nothing is saved.
+
+        Raises:
+            SessionEnded: the session died meanwhile; nothing was saved and nothing comes back.
+            InvalidData: not JSON, too deep or too large; what was stored stays.
+        """
+        change = Edit(session, namespace)
+        yield change.values
+        run_blocking(self._sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes()))
+
+    def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
+        """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.
+
+        Raises `SessionEnded`, and `InvalidData` if the value is no integer.
+        """
+        return run_blocking(self._sessions.increment(session, key, by=by, namespace=namespace))
+
+    def rotate(self, session: Session) -> Login:
+        """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
+        return run_blocking(self._sessions.rotate(session))
+
+    def log_out(self, token: str | Token | None, *, client: Client | None = None) -> bool:
+        """End the session behind a token at once. False if there was none; asking twice is no error."""
+        return run_blocking(self._sessions.log_out(token, client=client))
+
+    def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login:
+        """Prove identity again inside a session. It gets a new secret, and both its timeouts start again.
+
+        Raises `InvalidCredentials`, `TooManyAttempts` (the limits of log-in), `Busy`, `SessionEnded`.
+        """
+        return run_blocking(self._log_ins.reauthenticate(session, password, client=client))
+
+    def require_fresh(self, session: Session) -> None:
+        """Raise `StepUpRequired` unless identity was proven in this session in the last five minutes (a setting)."""
+        self._sessions.require_fresh(session)
+
+    def change_password(
+        self, session: Session, *, current_password: str, new_password: str, client: Client | None = None
+    ) -> Login:
+        """Change the password of the session's account. All its other sessions end; this one gets a new secret.
+
+        Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
+        """
+        return run_blocking(
+            self._passwords.change(session, current_password=current_password, new_password=new_password, client=client)
+        )
+
+    def sessions(self, *, of: str) -> tuple[Session, ...]:
+        """List the live sessions of a subject, newest first: the device list."""
+        return run_blocking(self._sessions.live_sessions(of))
+
+    def session(self, session_id: str) -> tuple[Session, str | None] | None:
+        """Read any session by its public id, with why it ended if it did. For operators: it asks for no owner."""
+        return run_blocking(self._sessions.find(session_id))
+
+    def all_sessions(
+        self, *, after: str | None = None, limit: int = PAGE
+    ) -> tuple[list[tuple[Session, str | None]], str | None]:
+        """Read one page of all sessions, each with why it ended if it did, and where the next page starts."""
+        return run_blocking(self._sessions.scan(after=after, limit=limit))
+
+    def revoke(self, session_id: str, *, of: str, note: str = "", client: Client | None = None) -> None:
+        """End one session by its public id. Somebody else's is `NotFound`, like one that never was (REV-03)."""
+        run_blocking(self._sessions.revoke(session_id, subject=of, note=note, client=client))
+
+    def revoke_all(self, *, of: str, keep: str | None = None, note: str = "", client: Client | None = None) -> int:
+        """End all sessions of a subject at once, but for the one with the public id `keep`; say how many ended.
+
+        Raises `NotFound` if `keep` is not a live session of the subject; nothing is ended then.
+        """
+        return run_blocking(self._sessions.revoke_all(of, keep=keep, note=note, client=client))
+
+    def account(self, subject: str) -> Account | None:
+        """Read an account by its subject."""
+        return run_blocking(self._accounts.account(subject))
+
+    def find_account(self, identifier: str) -> Account | None:
+        """Find an account by user name, e-mail address or subject. For operators: it tells who exists."""
+        return run_blocking(self._accounts.find(identifier))
+
+    def all_accounts(
+        self, *, after: str | None = None, limit: int = PAGE
+    ) -> tuple[list[tuple[Account, bool]], str | None]:
+        """Read one page of all accounts, each with whether it is disabled, and where the next page starts."""
+        return run_blocking(self._accounts.scan(after=after, limit=limit))
+
+    def is_disabled(self, subject: str) -> bool:
+        """Say whether a subject may have no sessions."""
+        return run_blocking(self._accounts.is_disabled(subject))
+
+    def disable(self, subject: str) -> None:
+        """End all sessions of an account and let it start no more. Raises `NotFound`."""
+        run_blocking(self._accounts.disable(subject))
+
+    def enable(self, subject: str) -> bool:
+        """Let a disabled account log in again; its old sessions stay dead. False if it was not disabled."""
+        return run_blocking(self._accounts.enable(subject))
+
+    def events(
+        self, *, of: str | None = None, after: str | None = None, limit: int = PAGE
+    ) -> tuple[tuple[EventRecord, ...], str | None]:
+        """Read security events, newest first, of one subject or of all, and where the next page starts."""
+        return run_blocking(self._accounts.events(of, after=after, limit=limit))
+
+    def purge(self, *, batch: int = 1000, progress: Callable[[Purged], None] | None = None) -> Purged:
+        """Delete what has been dead for longer than the policy keeps it. Others wait for one batch at most.
+
+        Args:
+            batch: about how many records are looked at in one transaction.
+            progress: called with the totals so far after each batch.
+        """
+        return run_blocking(self._sessions.purge(batch=batch, progress=progress))
+
+    def ready(self) -> None:
+        """Return if the store can be read; raise `StoreUnavailable` or `SchemaMismatch` if not."""
+        run_blocking(self._store.ready())
+
+    def close(self) -> None:
+        """Let go of files and connections. A later call opens them again."""
+        run_blocking(self._store.close())
+
+
+class AsyncCoatcheck(_Desk):
+    """The front desk for an event loop. Reads of SQLite happen on the loop, writes and hashing in threads.
+
+    Nothing is opened before the first call. Use it as an async context manager, or await `close()` when done.
+    Arguments are those of `Coatcheck`, and so are the methods, awaited.
+    """
+
+    def __init__(
+        self,
+        store: str | Store,
+        *,
+        secret: bytes | None = None,
+        profile: str = "standard",
+        settings: Mapping[str, object] | None = None,
+        clock: Callable[[], int] | None = None,
+        entropy: Entropy = system_entropy,
+    ) -> None:
+        super().__init__(store, _async, secret=secret, profile=profile, settings=settings, clock=clock, entropy=entropy)
+
+    async def __aenter__(self) -> AsyncCoatcheck:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def sign_up(
+        self,
+        *,
+        username: str | None = None,
+        email: str | None = None,
+        password: str,
+        client: Client | None = None,
+    ) -> Account:
+        """Open an account; it is not logged in by that. Costs one password hash.
+
+        Raises:
+            InvalidInput: names or password break a rule; `errors` lists all of them.
+            UsernameTaken, EmailTaken: somebody was there first.
+            Busy: too many passwords are being hashed.
+        """
+        return await self._accounts.sign_up(username=username, email=email, password=password, client=client)
+
+    async def log_in(
+        self,
+        identifier: str,
+        password: str,
+        *,
+        client: Client | None = None,
+        remember: bool = False,
+        replaces: str | None = None,
+    ) -> Login:
+        """Start a session for whoever knows the password of the account named by user name or e-mail address.
+
+        Args:
+            client: where the request comes from; kept for the device list, and what limits are counted by.
+            remember: ask for the longer timeouts of a remembered session.
+            replaces: the token that came with the request, if any: its session ends; data of an anonymous one moves on.
+
+        Raises:
+            InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
+            TooManyAttempts: nothing was looked at; wait `retry_after` seconds.
+            Busy: too many passwords are being hashed.
+
+        Costs one password hash and at most four steps.
+        """
+        return await self._log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
+
+    async def start_session(
+        self,
+        subject: str | None,
+        *,
+        methods: tuple[str, ...] = (),
+        client: Client | None = None,
+        remember: bool = False,
+        replaces: str | None = None,
+    ) -> Login:
+        """Start a session for a subject whose identity you have proven your own way; None makes an anonymous one.
+
+        Args:
+            subject: your stable id of the person, at most 255 printable characters; never an address or a name.
+            methods: how identity was proven, as `amr` values (RFC 8176).
+
+        Raises:
+            InvalidCredentials: the subject is disabled.
+        """
+        return await self._sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
+
+    async def authenticate(self, token: str | Token | None, *, touch: bool = True) -> Visit | Absent:
+        """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
+
+        One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
+        with `touch=False` that is left to a later `renew`, after the answer.
+        """
+        return await self._sessions.authenticate(token, touch=touch)
+
+    async def renew(self, session: Session) -> None:
+        """Write that a session was used now. Raises `SessionEnded`."""
+        await self._sessions.renew(session)
+
+    @asynccontextmanager
+    async def edit(self, session: Session, *, namespace: str = DEFAULT_NAMESPACE) -> AsyncIterator[dict[str, object]]:
+        """Change session data: `async with desk.edit(session) as data: data["theme"] = "dark"`.
+
+        What changed is saved at the end of the block as one patch: keys you did not change are not touched, whoever
+        changes them meanwhile. If the block raises, nothing is saved.
+
+        Raises:
+            SessionEnded: the session died meanwhile; nothing was saved and nothing comes back.
+            InvalidData: not JSON, too deep or too large; what was stored stays.
+        """
+        change = Edit(session, namespace)
+        yield change.values
+        await self._sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes())
+
+    async def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
+        """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.
+
+        Raises `SessionEnded`, and `InvalidData` if the value is no integer.
+        """
+        return await self._sessions.increment(session, key, by=by, namespace=namespace)
+
+    async def rotate(self, session: Session) -> Login:
+        """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
+        return await self._sessions.rotate(session)
+
+    async def log_out(self, token: str | Token | None, *, client: Client | None = None) -> bool:
+        """End the session behind a token at once. False if there was none; asking twice is no error."""
+        return await self._sessions.log_out(token, client=client)
+
+    async def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login:
+        """Prove identity again inside a session. It gets a new secret, and both its timeouts start again.
+
+        Raises `InvalidCredentials`, `TooManyAttempts` (the limits of log-in), `Busy`, `SessionEnded`.
+        """
+        return await self._log_ins.reauthenticate(session, password, client=client)
+
+    def require_fresh(self, session: Session) -> None:
+        """Raise `StepUpRequired` unless identity was proven in this session in the last five minutes (a setting)."""
+        self._sessions.require_fresh(session)
+
+    async def change_password(
+        self, session: Session, *, current_password: str, new_password: str, client: Client | None = None
+    ) -> Login:
+        """Change the password of the session's account. All its other sessions end; this one gets a new secret.
+
+        Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
+        """
+        return await self._passwords.change(
+            session, current_password=current_password, new_password=new_password, client=client
+        )
+
+    async def sessions(self, *, of: str) -> tuple[Session, ...]:
+        """List the live sessions of a subject, newest first: the device list."""
+        return await self._sessions.live_sessions(of)
+
+    async def session(self, session_id: str) -> tuple[Session, str | None] | None:
+        """Read any session by its public id, with why it ended if it did. For operators: it asks for no owner."""
+        return await self._sessions.find(session_id)
+
+    async def all_sessions(
+        self, *, after: str | None = None, limit: int = PAGE
+    ) -> tuple[list[tuple[Session, str | None]], str | None]:
+        """Read one page of all sessions, each with why it ended if it did, and where the next page starts."""
+        return await self._sessions.scan(after=after, limit=limit)
+
+    async def revoke(self, session_id: str, *, of: str, note: str = "", client: Client | None = None) -> None:
+        """End one session by its public id. Somebody else's is `NotFound`, like one that never was (REV-03)."""
+        await self._sessions.revoke(session_id, subject=of, note=note, client=client)
+
+    async def revoke_all(
+        self, *, of: str, keep: str | None = None, note: str = "", client: Client | None = None
+    ) -> int:
+        """End all sessions of a subject at once, but for the one with the public id `keep`; say how many ended.
+
+        Raises `NotFound` if `keep` is not a live session of the subject; nothing is ended then.
+        """
+        return await self._sessions.revoke_all(of, keep=keep, note=note, client=client)
+
+    async def account(self, subject: str) -> Account | None:
+        """Read an account by its subject."""
+        return await self._accounts.account(subject)
+
+    async def find_account(self, identifier: str) -> Account | None:
+        """Find an account by user name, e-mail address or subject. For operators: it tells who exists."""
+        return await self._accounts.find(identifier)
+
+    async def all_accounts(
+        self, *, after: str | None = None, limit: int = PAGE
+    ) -> tuple[list[tuple[Account, bool]], str | None]:
+        """Read one page of all accounts, each with whether it is disabled, and where the next page starts."""
+        return await self._accounts.scan(after=after, limit=limit)
+
+    async def is_disabled(self, subject: str) -> bool:
+        """Say whether a subject may have no sessions."""
+        return await self._accounts.is_disabled(subject)
+
+    async def disable(self, subject: str) -> None:
+        """End all sessions of an account and let it start no more. Raises `NotFound`."""
+        await self._accounts.disable(subject)
+
+    async def enable(self, subject: str) -> bool:
+        """Let a disabled account log in again; its old sessions stay dead. False if it was not disabled."""
+        return await self._accounts.enable(subject)
+
+    async def events(
+        self, *, of: str | None = None, after: str | None = None, limit: int = PAGE
+    ) -> tuple[tuple[EventRecord, ...], str | None]:
+        """Read security events, newest first, of one subject or of all, and where the next page starts."""
+        return await self._accounts.events(of, after=after, limit=limit)
+
+    async def purge(self, *, batch: int = 1000, progress: Callable[[Purged], None] | None = None) -> Purged:
+        """Delete what has been dead for longer than the policy keeps it. Others wait for one batch at most.
+
+        Args:
+            batch: about how many records are looked at in one transaction.
+            progress: called with the totals so far after each batch.
+        """
+        return await self._sessions.purge(batch=batch, progress=progress)
+
+    async def ready(self) -> None:
+        """Return if the store can be read; raise `StoreUnavailable` or `SchemaMismatch` if not."""
+        await self._store.ready()
+
+    async def close(self) -> None:
+        """Let go of files and connections. A later call opens them again."""
+        await self._store.close()
+
+
+def _system_clock() -> int:
+    return int(time.time())
+
+
+def _blocking(policy: Policy) -> Colour:
+    return Blocking(hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice))
+
+
+def _async(policy: Policy) -> Colour:
+    return Async(hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice))

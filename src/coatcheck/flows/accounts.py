@@ -1,0 +1,131 @@
+"""Accounts: sign up, read, disable and enable."""
+
+from __future__ import annotations
+
+from coatcheck.core import passwords
+from coatcheck.core.audit import AccountDisabled, AccountEnabled, SignedUp
+from coatcheck.core.identifiers import email_key, identifier_key, username_key
+from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential
+from coatcheck.core.sessions import ACCOUNT_DISABLED
+from coatcheck.core.views import Account, Client
+from coatcheck.errors import EmailTaken, FieldError, InvalidInput, NotFound, UsernameTaken
+from coatcheck.flows.parts import Parts, origin_of, records
+from coatcheck.stores.protocols import AccountPage, Answer, EventPage
+
+
+class AccountFlows:
+    """The flows of this module over one desk's parts."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+
+    async def sign_up(
+        self, *, username: str | None, email: str | None, password: str, client: Client | None
+    ) -> Account:
+        """Open an account. All refused fields are told at once; nothing is hashed for input that breaks a rule."""
+        parts, origin = self._parts, origin_of(client)
+        named = None if not username else username_key(username)
+        addressed = None if not email else email_key(email)
+        problems = [
+            *_problems_of_names(username, named, email, addressed),
+            *problems_of_new_password(password, "/password", parts),
+        ]
+        if problems:
+            raise InvalidInput(errors=problems)
+        secret = passwords.normalised(password, parts.policy) or b""
+        hashed = await parts.colour.hash(lambda: parts.hasher.hash(secret))
+        now = parts.clock()
+        account = AccountRecord(
+            subject=parts.new_subject(),
+            username=username or None,
+            username_key=named,
+            email=email or None,
+            email_key=addressed,
+            created_at=now,
+        )
+        credential = PasswordCredential(account.subject, hashed, version=1, changed_at=now)
+        event = SignedUp(at=now, subject=account.subject, ip=origin.ip, user_agent=origin.user_agent)
+        answer = await self._store.create_account(account, credential, events=records(event))
+        if answer is Answer.USERNAME_TAKEN:
+            raise UsernameTaken(errors=[FieldError("/username", "username_taken")])
+        if answer is Answer.EMAIL_TAKEN:
+            raise EmailTaken(errors=[FieldError("/email", "email_taken")])
+        await parts.announce(event)
+        return Account(account)
+
+    async def account(self, subject: str) -> Account | None:
+        """Read an account by its subject."""
+        record = await self._store.account(subject)
+        return None if record is None else Account(record)
+
+    async def find(self, identifier: str) -> Account | None:
+        """Find an account by user name, e-mail address or subject."""
+        identified = await self._store.identify(identifier_key(identifier))
+        return Account(identified.account) if identified is not None else await self.account(identifier)
+
+    async def scan(self, *, after: str | None, limit: int) -> tuple[list[tuple[Account, bool]], str | None]:
+        """Read one page of all accounts, each with whether it is disabled."""
+        page: AccountPage = await self._store.scan_accounts(after=after, limit=limit)
+        states = await self._store.states_of([record.subject for record in page.accounts])
+        disabled = {subject for subject, state in states.items() if state.disabled_at is not None}
+        return [(Account(record), record.subject in disabled) for record in page.accounts], page.next
+
+    async def is_disabled(self, subject: str) -> bool:
+        """Say whether a subject may have sessions."""
+        state = (await self._store.states_of([subject])).get(subject)
+        return state is not None and state.disabled_at is not None
+
+    async def disable(self, subject: str) -> None:
+        """End all sessions of a subject and let it start no more."""
+        if await self._store.account(subject) is None:
+            raise NotFound("account_not_found")
+        now = self._parts.clock()
+        event = AccountDisabled(at=now, subject=subject)
+        await self._store.raise_epoch(
+            subject,
+            at=now,
+            reason=ACCOUNT_DISABLED,
+            keep=None,
+            credential_version=None,
+            disabled_at=now,
+            settlements=(),
+            events=records(event),
+        )
+        await self._parts.announce(event)
+
+    async def enable(self, subject: str) -> bool:
+        """Let a disabled subject log in again. Its old sessions stay dead. False if it was not disabled."""
+        event = AccountEnabled(at=self._parts.clock(), subject=subject)
+        if not await self._store.enable(subject, events=records(event)):
+            return False
+        await self._parts.announce(event)
+        return True
+
+    async def events(
+        self, subject: str | None, *, after: str | None, limit: int
+    ) -> tuple[tuple[EventRecord, ...], str | None]:
+        """Read security events, newest first."""
+        page: EventPage = await self._store.events_of(subject, after=after, limit=limit)
+        return page.events, page.next
+
+
+def problems_of_new_password(password: object, pointer: str, parts: Parts) -> list[FieldError]:
+    """Say what keeps this from becoming somebody's password."""
+    if not isinstance(password, str):
+        return [FieldError(pointer, "not_text")]
+    refusal = passwords.refusal_of_new(password, parts.policy)
+    return [] if refusal is None else [FieldError(pointer, refusal)]
+
+
+def _problems_of_names(
+    username: str | None, named: str | None, email: str | None, addressed: str | None
+) -> list[FieldError]:
+    problems: list[FieldError] = []
+    if not username and not email:
+        problems.append(FieldError("/username", "name_or_email_needed"))
+    if username and named is None:
+        problems.append(FieldError("/username", "username_not_allowed"))
+    if email and addressed is None:
+        problems.append(FieldError("/email", "email_not_allowed"))
+    return problems

@@ -1,0 +1,351 @@
+"""Sessions: start, authenticate, save, renew, rotate, end, list. They know a subject and nothing else of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import msgspec
+
+from coatcheck.core import sessions as decisions
+from coatcheck.core.audit import (
+    Event,
+    LoggedIn,
+    LoggedOut,
+    SessionEvicted,
+    SessionExpired,
+    SessionRevoked,
+    SessionRotated,
+    SessionsRevoked,
+    safe_label,
+)
+from coatcheck.core.records import SessionRecord
+from coatcheck.core.session_data import encode_value
+from coatcheck.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, LOGGED_OUT, REVOKED, Rotation
+from coatcheck.core.throttle import Settlement
+from coatcheck.core.tokens import Token, session_digest
+from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
+from coatcheck.errors import (
+    InvalidCredentials,
+    InvalidData,
+    InvalidInput,
+    NotFound,
+    SessionEnded,
+    StepUpRequired,
+)
+from coatcheck.flows.parts import Parts, origin_of, records
+from coatcheck.stores.protocols import Answer, Cutoffs, Found, Purged, SessionPage
+
+SUBJECT_MAX = 255
+NO_SESSION = Absent("no_session")
+UNKNOWN_SESSION = Absent("unknown_session")
+
+
+class SessionFlows:
+    """The flows of this module over one desk's parts."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._fits = parts.token_format.fits
+        self._store = parts.store
+        self._clock = parts.clock
+
+    async def start(
+        self,
+        subject: str | None,
+        *,
+        methods: tuple[str, ...],
+        client: Client | None,
+        remember: bool,
+        replaces: str | None,
+        account: Account | None = None,
+        credential_version: int | None = None,
+        settlements: Sequence[Settlement] = (),
+    ) -> Login:
+        """Start a session; what `replaces` held (a token shown with the request) ends with it (FIX-01, SES-10)."""
+        _check_subject(subject)
+        parts, now, origin = self._parts, self._clock(), origin_of(client)
+        old = await self._presented(replaces, now=now)
+        token, digest = parts.new_session_token(subject)
+        session = decisions.issue(
+            digest=digest,
+            session_id=parts.new_handle(),
+            subject=subject,
+            methods=methods,
+            remember=remember,
+            ip=origin.ip,
+            user_agent=origin.user_agent,
+            policy=parts.policy,
+            now=now,
+        )
+        events: list[Event] = []
+        if subject is not None:
+            events.append(
+                LoggedIn(
+                    at=now,
+                    subject=subject,
+                    session_id=session.id,
+                    ip=origin.ip,
+                    user_agent=origin.user_agent,
+                    methods=session.methods,
+                    is_persistent=session.is_persistent,
+                )
+            )
+        answer = await self._store.start(
+            session,
+            replaces=None if old is None else old.digest,
+            # Data of an anonymous session, or of this very subject, survives; another subject's never does (FIX-02).
+            carry=old is not None and old.subject in (None, subject),
+            credential_version=credential_version,
+            most=parts.policy.sessions_per_subject,
+            settlements=settlements,
+            events=records(*events),
+        )
+        if isinstance(answer, Answer):
+            raise InvalidCredentials
+        events.extend(SessionEvicted(at=now, subject=subject, session_id=name) for name in answer.evicted)
+        await parts.announce(*events)
+        return Login(token, Session(answer.session), account)
+
+    async def authenticate(self, token: object, *, touch: bool) -> Visit | Absent:
+        """Find out who presents a token. One step; a due "last seen" or an observed expiry costs one more."""
+        text = token.reveal() if isinstance(token, Token) else token
+        if not isinstance(text, str) or not self._fits(text):
+            return UNKNOWN_SESSION if text else NO_SESSION
+        found = await self._store.find(session_digest(text))
+        if found is None:
+            return UNKNOWN_SESSION
+        now = self._clock()
+        session = found.session
+        death = decisions.death_of(session, found.state, now=now)
+        if death is not None:
+            await self._note_expiry(session, death, now=now)
+            return Absent(death)
+        is_touch_due = decisions.is_touch_due(session, now=now)
+        if is_touch_due and touch:
+            await self._store.touch(session.digest, seen_at=now)
+        return Visit(
+            Session(session), None if found.account is None else Account(found.account), is_touch_due=is_touch_due
+        )
+
+    async def renew(self, session: Session) -> None:
+        """Write that the session was used now."""
+        if not await self._store.touch(session.record.digest, seen_at=self._clock()):
+            raise SessionEnded
+
+    async def save(
+        self, session: Session, *, namespace: str, puts: Mapping[str, bytes], removes: Collection[str]
+    ) -> None:
+        """Save a patch of session data in one step."""
+        if not puts and not removes:
+            return
+        _check_namespace(namespace)
+        answer = await self._store.patch(
+            session.record.digest,
+            namespace=namespace,
+            puts=puts,
+            removes=removes,
+            limit=self._parts.policy.session_data_bytes,
+        )
+        _raise_unless_saved(answer)
+
+    async def increment(self, session: Session, key: str, *, by: int, namespace: str) -> int:
+        """Add to a counter atomically."""
+        _check_namespace(namespace)
+        encode_value(key, by)
+        if type(by) is not int:
+            raise InvalidData("data_not_an_integer")
+        answer = await self._store.increment(
+            session.record.digest, namespace=namespace, key=key, by=by, limit=self._parts.policy.session_data_bytes
+        )
+        if isinstance(answer, Answer):
+            _raise_unless_saved(answer)
+            raise SessionEnded
+        return answer
+
+    async def rotate(self, session: Session, account: Account | None = None) -> Login:
+        """Give the session a new secret; the old one is dead when this returns."""
+        now = self._clock()
+        token, digest = self._parts.new_session_token(session.subject)
+        rotation = decisions.rotate(session.record, new_digest=digest, now=now)
+        event = SessionRotated(at=now, subject=session.subject, session_id=session.id)
+        if not await self._store.rotate(rotation, settlements=(), events=records(event)):
+            raise SessionEnded
+        await self._parts.announce(event)
+        return Login(token, rotated(session, rotation), account)
+
+    async def log_out(self, token: object, *, client: Client | None) -> bool:
+        """End the session behind a token. False if there was none to end."""
+        text = token.reveal() if isinstance(token, Token) else token
+        if not isinstance(text, str) or not self._fits(text):
+            return False
+        found = await self._store.find(session_digest(text))
+        now, origin = self._clock(), origin_of(client)
+        if found is None or decisions.death_of(found.session, found.state, now=now) is not None:
+            return False
+        event = LoggedOut(
+            at=now,
+            subject=found.session.subject,
+            session_id=found.session.id,
+            ip=origin.ip,
+            user_agent=origin.user_agent,
+        )
+        if not await self._store.end(found.session.digest, at=now, reason=LOGGED_OUT, events=records(event)):
+            return False
+        await self._parts.announce(event)
+        return True
+
+    async def revoke(self, session_id: str, *, subject: str, note: str, client: Client | None) -> None:
+        """End one session of a subject by its public id."""
+        now, origin = self._clock(), origin_of(client)
+        event = SessionRevoked(
+            at=now,
+            subject=subject,
+            session_id=session_id,
+            ip=origin.ip,
+            user_agent=origin.user_agent,
+            note=safe_label(note) or "",
+        )
+        ended = isinstance(session_id, str) and await self._store.end_by_id(
+            session_id, subject=subject, at=now, reason=REVOKED, events=records(event)
+        )
+        if not ended:
+            raise NotFound("session_not_found")
+        await self._parts.announce(event)
+
+    async def revoke_all(self, subject: str, *, keep: str | None, note: str, client: Client | None) -> int:
+        """End all sessions of a subject, but for `keep`; say how many live ones ended."""
+        _check_subject(subject)
+        now, origin = self._clock(), origin_of(client)
+        live = await self.live_sessions(subject)
+        kept = next((session for session in live if session.id == keep), None)
+        if keep is not None and kept is None:
+            raise NotFound("session_not_found")
+        event = SessionsRevoked(
+            at=now,
+            subject=subject,
+            session_id=keep,
+            ip=origin.ip,
+            user_agent=origin.user_agent,
+            kept_current=kept is not None,
+            note=safe_label(note) or "",
+        )
+        done = await self._store.raise_epoch(
+            subject,
+            at=now,
+            reason=REVOKED,
+            keep=None if kept is None else unchanged(kept.record),
+            credential_version=None,
+            disabled_at=None,
+            settlements=(),
+            events=records(event),
+        )
+        if not done:
+            raise SessionEnded
+        await self._parts.announce(event)
+        return len(live) - (kept is not None)
+
+    async def live_sessions(self, subject: str) -> tuple[Session, ...]:
+        """Read the live sessions of a subject, newest first."""
+        now = self._clock()
+        return tuple(
+            Session(found.session)
+            for found in await self._store.sessions_of(subject)
+            if decisions.death_of(found.session, found.state, now=now) is None
+        )
+
+    async def find(self, session_id: str) -> tuple[Session, str | None] | None:
+        """Read a session by public id, with the reason of its death if it is dead."""
+        found = await self._store.find_by_id(session_id)
+        return None if found is None else self._with_death(found)
+
+    async def scan(self, *, after: str | None, limit: int) -> tuple[list[tuple[Session, str | None]], str | None]:
+        """Read one page of all sessions, dead ones included, each with the reason of its death."""
+        page: SessionPage = await self._store.scan_sessions(after=after, limit=limit)
+        return [self._with_death(found) for found in page.sessions], page.next
+
+    def require_fresh(self, session: Session) -> None:
+        """Raise unless identity was proven in this session within the policy's step-up lifetime (STP-01)."""
+        max_age = self._parts.policy.step_up_lifetime
+        if not decisions.is_fresh(session.record, max_age=max_age, now=self._clock()):
+            raise StepUpRequired(max_age=max_age)
+
+    async def purge(self, *, batch: int, progress: Callable[[Purged], None] | None) -> Purged:
+        """Delete what is dead for longer than the policy keeps it, batch by batch; give the totals."""
+        cutoffs = self._cutoffs()
+        total, after = Purged(0, 0, 0, None), None
+        while True:
+            step = await self._store.purge(cutoffs, after=after, limit=batch)
+            total = Purged(
+                total.sessions + step.sessions, total.counters + step.counters, total.events + step.events, None
+            )
+            if progress is not None:
+                progress(total)
+            after = step.next
+            if after is None:
+                return total
+
+    def _cutoffs(self) -> Cutoffs:
+        now, policy = self._clock(), self._parts.policy
+        return Cutoffs(
+            ended_before=now - policy.ended_kept,
+            counted_before=now - 23 * 3600,
+            events_before=now - policy.events_kept,
+        )
+
+    def _with_death(self, found: Found) -> tuple[Session, str | None]:
+        return Session(found.session), decisions.death_of(found.session, found.state, now=self._clock())
+
+    async def _presented(self, token: str | None, *, now: int) -> SessionRecord | None:
+        if token is None or not self._fits(token):
+            return None
+        found = await self._store.find(session_digest(token))
+        if found is None or decisions.death_of(found.session, found.state, now=now) is not None:
+            return None
+        return found.session
+
+    async def _note_expiry(self, session: SessionRecord, death: str, *, now: int) -> None:
+        # What was seen expired stays so even if the clock is set back (TMO-07).
+        if session.ended_at is None and death in (IDLE_TIMEOUT, ABSOLUTE_TIMEOUT):
+            event = SessionExpired(at=now, subject=session.subject, session_id=session.id, cause=death)
+            if await self._store.end(session.digest, at=now, reason=death, events=records(event)):
+                await self._parts.announce(event)
+
+
+def unchanged(session: SessionRecord) -> Rotation:
+    """A rotation that keeps everything, secret included: how `raise_epoch` is told which session survives."""
+    return decisions.rotate(session, new_digest=session.digest, now=session.last_seen_at)
+
+
+def rotated(session: Session, rotation: Rotation) -> Session:
+    """The session as it is after a rotation that the store has confirmed."""
+    return Session(
+        msgspec.structs.replace(
+            session.record,
+            digest=rotation.new_digest,
+            last_seen_at=rotation.last_seen_at,
+            auth_time=rotation.auth_time,
+            expires_at=rotation.expires_at,
+            methods=rotation.methods,
+        )
+    )
+
+
+def _check_subject(subject: object) -> None:
+    if subject is None:
+        return
+    if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_MAX or not subject.isprintable():
+        raise InvalidInput("subject_invalid")
+
+
+def _check_namespace(namespace: object) -> None:
+    if not isinstance(namespace, str) or not namespace.isidentifier() or len(namespace) > 64 or not namespace.isascii():
+        raise InvalidData("data_namespace_invalid")
+
+
+def _raise_unless_saved(answer: Answer | None) -> None:
+    if answer is Answer.GONE:
+        raise SessionEnded
+    if answer is Answer.TOO_LARGE:
+        raise InvalidData("data_too_large")
+    if answer is Answer.NOT_AN_INTEGER:
+        raise InvalidData("data_not_an_integer")

@@ -1,0 +1,60 @@
+"""The headers every reply of ours carries, and why.
+
+Each function gives a tuple to be added to a reply. All of them forbid storing: our pages and answers speak of one
+visitor, and a shared cache that keeps one of them hands it to the next (HDR-01, HDR-02).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+Headers = tuple[tuple[str, str], ...]
+
+_EVERYWHERE: Headers = (
+    ("cache-control", "no-store"),
+    ("vary", "Cookie"),
+    ("x-content-type-options", "nosniff"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+)
+_JSON: Headers = (
+    *_EVERYWHERE,
+    ("referrer-policy", "strict-origin-when-cross-origin"),
+    # Never a document: should a browser be talked into showing it, nothing in it runs or frames.
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+def page_headers(*, redirect_hosts: Set[str] = frozenset(), has_token: bool = False) -> Headers:
+    """Give the headers of a page, error pages included (HDR-01, HDR-03, HDR-05, HDR-06, HDR-07).
+
+    `redirect_hosts` are where a form's answer may lead: browsers hold `form-action` against the redirect too. Pages
+    whose address bore a token tell others the origin only (`has_token`, OTT-08); not `no-referrer`, under which a form
+    post would say `Origin: null` (CON-17). Pages have no inline script or style, so there is no nonce.
+    """
+    destinations = "".join(f" https://{host}" for host in sorted(redirect_hosts))
+    policy = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    return (
+        *_EVERYWHERE,
+        ("referrer-policy", "strict-origin" if has_token else "strict-origin-when-cross-origin"),
+        ("content-security-policy", policy + destinations),
+        ("x-frame-options", "DENY"),
+    )
+
+
+def json_headers() -> Headers:
+    """Give the headers of a JSON answer, errors included."""
+    return _JSON
+
+
+def transport_headers(*, secure: bool, include_subdomains: bool = False) -> Headers:
+    """`Strict-Transport-Security` for a year, over https only (HDR-04); the bundled server adds it to every reply."""
+    if not secure:
+        return ()
+    return (("strict-transport-security", f"max-age=31536000{'; includeSubDomains' if include_subdomains else ''}"),)
+
+
+def logout_headers(*, cookies: bool = False) -> Headers:
+    """`Clear-Site-Data` of the server's own logout (HDR-08); `cookies` would reach sibling hosts and is asked for."""
+    kinds = ['"cache"', '"storage"', *(['"cookies"'] if cookies else [])]
+    return (("clear-site-data", ", ".join(kinds)),)

@@ -1,0 +1,35 @@
+"""From a URL to a store. The engine's driver is imported when its scheme is asked for, the engine opened at first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from coatcheck.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from coatcheck.colour import Colour
+    from coatcheck.stores.protocols import Store
+
+FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
+
+
+def open_store(url: str, colour: Colour) -> Store:
+    """Make the store that a URL names. Nothing is opened yet.
+
+    Raises:
+        ConfigurationError: the URL names no store we have, or not enough of one.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "memory" and url == "memory://":
+        from coatcheck.stores.memory import MemoryStore
+
+        return MemoryStore()
+    if parts.scheme == "sqlite":
+        from coatcheck.stores.sqlite import SqliteStore
+
+        path = unquote(parts.path)[1:]
+        if parts.netloc or not path or parts.query or parts.fragment:
+            raise ConfigurationError(f"store: {url!r} does not name a file; write {FORMS}")
+        return SqliteStore(path, colour)
+    raise ConfigurationError(f"store: {url!r} is not a store's URL; write {FORMS}")

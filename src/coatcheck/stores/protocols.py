@@ -1,0 +1,332 @@
+"""What a store promises, method by method. `coatcheck.testing.contracts` holds every store to it.
+
+General promises:
+
+- G1. Each method is one step: one round trip or one transaction, all of it or nothing.
+- G2. When a method has returned, its change survives the death of the process ("acknowledged"). Durable against loss
+  of power too, except `admit`, `settle` and `touch`, which may lose their last second.
+- G3. Whatever the engine says when it is down, locked, full or too slow (2 s) becomes `StoreUnavailable`, from the
+  cause; nothing is changed then. One unreadable record becomes `CorruptRecord` and harms no other.
+- G4. Methods may be called from many threads, tasks and processes at once. A store opens nothing before first use
+  and opens afresh in a forked child.
+- G5. `events` given to a method are kept with its change, and only if it happens; where accounts and sessions live
+  apart, right after it.
+- G6. Text compares byte by byte; no value is folded, trimmed or interpreted. Values come back as they went in.
+
+A session is *standing* while it is not marked ended, carries its subject's present epoch, and its subject is not
+disabled. That is equality of stored values, no judgement: time never enters here.
+
+A store that shards by subject announces `shelf_bits`; every digest it is then given for a subject falls on that
+subject's shelf (`coatcheck.core.tokens.shelf_of`), so that a subject's sessions, state and index share a place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from coatcheck.core.records import (
+    AccountRecord,
+    EventRecord,
+    PasswordCredential,
+    SessionRecord,
+    SubjectState,
+)
+from coatcheck.core.sessions import Rotation
+from coatcheck.core.throttle import Gate, Settlement
+
+
+class Answer(Enum):
+    """Why a change did not happen. Nothing was written."""
+
+    GONE = "gone"  # the session is not standing, or was never there
+    TOO_LARGE = "too_large"
+    NOT_AN_INTEGER = "not_an_integer"
+    REFUSED = "refused"  # the subject may not have this session
+    USERNAME_TAKEN = "username_taken"
+    EMAIL_TAKEN = "email_taken"
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A session with its subject's state, and the account where the store holds both (None where it does not)."""
+
+    session: SessionRecord
+    state: SubjectState | None
+    account: AccountRecord | None
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A session that was created: the record as kept (epoch stamped, data carried over), and the ids that made room."""
+
+    session: SessionRecord
+    evicted: tuple[str, ...]
+
+
+class Identified(msgspec.Struct, frozen=True):
+    """An account found by name, with its password and, where the store holds sessions too, its subject's state."""
+
+    account: AccountRecord
+    credential: PasswordCredential | None
+    state: SubjectState | None
+
+
+class AccountPage(msgspec.Struct, frozen=True):
+    """Some accounts in order of their subject, and where the next page starts (None at the end)."""
+
+    accounts: tuple[AccountRecord, ...]
+    next: str | None
+
+
+class SessionPage(msgspec.Struct, frozen=True):
+    """Some sessions, and where the next page starts (None at the end)."""
+
+    sessions: tuple[Found, ...]
+    next: str | None
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """Some events, newest first, and where the next page starts (None at the end)."""
+
+    events: tuple[EventRecord, ...]
+    next: str | None
+
+
+class Cutoffs(msgspec.Struct, frozen=True):
+    """What `purge` may delete, as plain instants.
+
+    `ended_before`: sessions ended, expired, outlived by their subject's epoch or idle past their timeout before it.
+    `counted_before`: attempt counters last counted before it. `events_before`: events older than it.
+    """
+
+    ended_before: int
+    counted_before: int
+    events_before: int
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """One batch of purging: how much went, and where to go on (None when the round is complete)."""
+
+    sessions: int
+    counters: int
+    events: int
+    next: str | None
+
+
+class SessionStore(Protocol):
+    """Sessions and the state of their subjects."""
+
+    @property
+    def shelf_bits(self) -> int:
+        """How many leading bits of a digest place it (0: none; at most 8)."""
+        ...
+
+    async def find(self, digest: bytes) -> Found | None:
+        """Read a session by the digest of its token, with its subject's state (and account, if held here).
+
+        1. One step, and nothing is written. 2. Ended sessions are found until they are purged. 3. None if unknown.
+        """
+        ...
+
+    async def start(
+        self,
+        session: SessionRecord,
+        *,
+        replaces: bytes | None,
+        carry: bool,
+        credential_version: int | None,
+        most: int,
+        settlements: Sequence[Settlement],
+        events: Sequence[EventRecord],
+    ) -> Started | Answer:
+        """Create a session.
+
+        1. Never overwrites: a digest or id that is there already raises `StoreConflict`.
+        2. The subject's state is created if it is missing, and its epoch stamped into the session.
+        3. `REFUSED` if the subject is disabled, or `credential_version` is older than the state's; if it is newer,
+           the state takes it and the epoch is raised first (a password change that died half way is completed).
+        4. `replaces` is marked ended with reason `replaced` if it is standing; with `carry` its data moves to the new
+           session in the same step, and no save that comes later is lost without being told `GONE`.
+        5. If the subject has more than `most` standing sessions then, those seen longest ago are marked ended
+           (`too_many_sessions`), never the new one; their ids come back.
+        6. `settlements` are applied.
+        """
+        ...
+
+    async def touch(self, digest: bytes, *, seen_at: int) -> bool:
+        """Move "last seen" forward, never back, of a standing session. False if it is not standing; never creates."""
+        ...
+
+    async def patch(
+        self,
+        digest: bytes,
+        *,
+        namespace: str,
+        puts: Mapping[str, bytes],
+        removes: Collection[str],
+        limit: int,
+    ) -> Answer | None:
+        """Set and remove keys of a standing session's data in one step.
+
+        1. Other keys are untouched, whoever changes them at the same time. 2. `GONE` if the session is not standing:
+        a late save never revives (SES-05). 3. `TOO_LARGE` if it would grow beyond `limit` bytes
+        (`session_data.size_of`); the old data stays whole.
+        """
+        ...
+
+    async def increment(self, digest: bytes, *, namespace: str, key: str, by: int, limit: int) -> int | Answer:
+        """Add to a counter in a standing session's data, absent meaning 0, and return the sum.
+
+        1. Concurrent increments all count. 2. `GONE`, `TOO_LARGE` as in `patch`; `NOT_AN_INTEGER` if the value is
+        none, or the sum leaves 64 bits; the value stays.
+        """
+        ...
+
+    async def rotate(
+        self, rotation: Rotation, *, settlements: Sequence[Settlement], events: Sequence[EventRecord]
+    ) -> bool:
+        """Give a standing session a new digest and what else the rotation says; id, data and epoch stay.
+
+        1. From that step on only the new digest finds it. 2. Of several rotations of one digest one wins; the others
+        get False. 3. False if it is not standing.
+        """
+        ...
+
+    async def end(self, digest: bytes, *, at: int, reason: str, events: Sequence[EventRecord]) -> bool:
+        """Mark a session ended; its data is dropped, digest and reason stay until purged.
+
+        False, and no event, if it was ended or is unknown. Works on sessions that are no longer standing otherwise.
+        """
+        ...
+
+    async def end_by_id(
+        self, session_id: str, *, subject: str, at: int, reason: str, events: Sequence[EventRecord]
+    ) -> bool:
+        """Mark a standing session ended, found by public id *and* owner in one condition (REV-03). False if none is."""
+        ...
+
+    async def raise_epoch(
+        self,
+        subject: str,
+        *,
+        at: int,
+        reason: str,
+        keep: Rotation | None,
+        credential_version: int | None,
+        disabled_at: int | None,
+        settlements: Sequence[Settlement],
+        events: Sequence[EventRecord],
+    ) -> bool:
+        """End every session of a subject at once, in constant time, by raising its epoch (SES-09, REV-06).
+
+        1. `keep` survives, rotated as it says (its new digest may be the old one). If it is not standing, or belongs
+        to somebody else, nothing happens and the answer is False. 2. `credential_version`, if given, becomes the
+        state's unless that is newer. 3. `disabled_at`, if given, disables the subject: no session can be started.
+        4. The state is created if it is missing.
+        """
+        ...
+
+    async def enable(self, subject: str, *, events: Sequence[EventRecord]) -> bool:
+        """Let a disabled subject have sessions again; its old ones stay dead. False if it was not disabled."""
+        ...
+
+    async def sessions_of(self, subject: str) -> tuple[Found, ...]:
+        """Read the standing sessions of a subject, newest first."""
+        ...
+
+    async def find_by_id(self, session_id: str) -> Found | None:
+        """Read a session by its public id, for operators. Ended ones are found until they are purged."""
+        ...
+
+    async def scan_sessions(self, *, after: str | None, limit: int) -> SessionPage:
+        """Read all sessions page by page in a fixed order; ones that are there throughout come exactly once."""
+        ...
+
+    async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
+        """Read the states of many subjects in one step; those without one are left out."""
+        ...
+
+    async def purge(self, cutoffs: Cutoffs, *, after: str | None, limit: int) -> Purged:
+        """Delete what is past the cutoffs, looking at about `limit` records, and say where to go on.
+
+        1. Nothing that a cutoff does not name is deleted. 2. A round from None to None deletes all that was past the
+        cutoffs at its start. 3. Writers wait for one batch at most.
+        """
+        ...
+
+
+class AttemptStore(Protocol):
+    """Counters of failures. They live beside the sessions."""
+
+    async def admit(self, gates: Sequence[Gate], *, now: int) -> int:
+        """Count one attempt at every gate, or none: seconds to wait if any gate is closed, else 0.
+
+        1. Atomic across processes: of many attempts at once no more than the gate's free ones are admitted (RAT-06).
+        2. A refused attempt changes nothing. 3. The arithmetic is that of `coatcheck.core.throttle`.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Apply what a success means for the counters (`coatcheck.core.throttle.settled`). Unknown keys are ignored."""
+        ...
+
+
+class AccountStore(Protocol):
+    """Accounts and their passwords."""
+
+    async def create_account(
+        self, account: AccountRecord, credential: PasswordCredential, *, events: Sequence[EventRecord]
+    ) -> Answer | None:
+        """Open an account. `USERNAME_TAKEN` or `EMAIL_TAKEN` if a key is used by another; of several at once one wins
+        (a constraint, never a read before; ACC-05)."""
+        ...
+
+    async def identify(self, key: str) -> Identified | None:
+        """Find an account by its user-name key or e-mail key, with its password."""
+        ...
+
+    async def account(self, subject: str) -> AccountRecord | None:
+        """Read an account."""
+        ...
+
+    async def credential(self, subject: str) -> PasswordCredential | None:
+        """Read an account's password."""
+        ...
+
+    async def replace_password(self, credential: PasswordCredential, *, was: int) -> bool:
+        """Put a new password in place of version `was`; of several at once one wins. False if the version moved."""
+        ...
+
+    async def rehash(self, subject: str, *, was: str, new: str) -> bool:
+        """Replace a hash by another of the same password; the version stays. False if it is no longer `was`."""
+        ...
+
+    async def scan_accounts(self, *, after: str | None, limit: int) -> AccountPage:
+        """Read all accounts page by page, in order of their subject."""
+        ...
+
+
+class EventStore(Protocol):
+    """Security events."""
+
+    async def record(self, events: Sequence[EventRecord]) -> None:
+        """Keep events that come with no change of their own."""
+        ...
+
+    async def events_of(self, subject: str | None, *, after: str | None, limit: int) -> EventPage:
+        """Read events, newest first: those of a subject, or all when it is None."""
+        ...
+
+
+class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
+    """All four in one, and the door to the engine behind them."""
+
+    async def ready(self) -> None:
+        """Return if the store can be read now; raise what any other method would."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and files. A later call opens them again."""
+        ...

@@ -1,0 +1,26 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def missing(what: str) -> None:
+    """Skip a test for want of a tool, in words; where everything must be there (CI), fail instead."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"this machine must have it: {what}")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser that Debian's package `chromium` installs."""
+    path = os.environ.get("COATCHECK_CHROMIUM", "/usr/bin/chromium")
+    if not Path(path).exists():
+        missing(f"no browser at {path}: install Debian's chromium, or set COATCHECK_CHROMIUM")
+    return path
