@@ -9,8 +9,8 @@ here = Path(__file__).resolve().parent
 output = here / "_build"
 
 if __name__ == "__main__":
-    places = [str(here.parent), str(output / "html"), "--conf-dir", str(here), "--doctree-dir", str(output / "doctrees")]
-    status = sphinx([*places, "--builder", "html", "--fail-on-warning", "--quiet", *sys.argv[1:]])
+    folders = [str(here.parent), str(output / "html"), f"--conf-dir={here}", f"--doctree-dir={output / 'doctrees'}"]
+    status = sphinx([*folders, "--builder=html", "--fail-on-warning", "--quiet", *sys.argv[1:]])
     if status == 0:
         print(f"docs: open {output / 'html' / 'docs' / 'index.html'}")
     raise SystemExit(status)

@@ -1,4 +1,4 @@
-"""Sphinx settings. The source folder is the root of the checkout, so that a link in README.md works here as it does there."""
+"""Sphinx settings. The source folder is the root of the checkout: a link in README.md works here as it does there."""
 
 import tomllib
 from pathlib import Path

@@ -19,13 +19,10 @@ from coatcheck.core.tokens import Token
 from coatcheck.core.views import DEFAULT_NAMESPACE, Absent, Account, Client, Login, Session, Visit
 from coatcheck.crypto.entropy import Entropy, system_entropy
 from coatcheck.crypto.keys import SECRET_BYTES, Keys
-from coatcheck.errors import CoatcheckError, ConfigurationError
-from coatcheck.flows.accounts import AccountFlows
+from coatcheck.errors import ConfigurationError
+from coatcheck.flows.bundle import Flows
 from coatcheck.flows.data import Edit
-from coatcheck.flows.log_in import LogInFlows
 from coatcheck.flows.parts import Handler, Parts
-from coatcheck.flows.passwords import PasswordFlows
-from coatcheck.flows.sessions import SessionFlows
 from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Purged, Store
 
@@ -34,7 +31,7 @@ PAGE = 50
 
 
 class _Desk:
-    """What both desks are made of: the parts and the flows over them."""
+    """What both desks are made of. `flows` are the same operations as coroutines, for `coatcheck.web` and the doors."""
 
     def __init__(
         self,
@@ -70,12 +67,7 @@ class _Desk:
         self.clock = clock or _system_clock
         self.entropy = entropy
         parts = Parts(store, policy=policy, colour=chosen, clock=self.clock, entropy=entropy, keys=keys)
-        self._parts = parts
-        self._store = store
-        self._sessions = SessionFlows(parts)
-        self._accounts = AccountFlows(parts)
-        self._log_ins = LogInFlows(parts, self._sessions)
-        self._passwords = PasswordFlows(parts, self._log_ins)
+        self.flows = Flows(parts)
 
     def on(self, kind: type[E], handler: Handler[E]) -> None:
         """Have `handler` called with every event of a kind, after its change is committed.
@@ -83,7 +75,7 @@ class _Desk:
         A handler that raises is logged and changes nothing. On the async desk it may be a coroutine function; it is
         awaited before the method that caused the event returns, so keep it short. `Event` itself means every kind.
         """
-        self._parts.listen(kind, handler)
+        self.flows.parts.listen(kind, handler)
 
 
 class Coatcheck(_Desk):
@@ -141,7 +133,7 @@ class Coatcheck(_Desk):
             UsernameTaken, EmailTaken: somebody was there first.
             Busy: too many passwords are being hashed.
         """
-        return run_blocking(self._accounts.sign_up(username=username, email=email, password=password, client=client))
+        return run_blocking(self.flows.accounts.sign_up(username=username, email=email, password=password, client=client))
 
     def log_in(
         self,
@@ -150,14 +142,14 @@ class Coatcheck(_Desk):
         *,
         client: Client | None = None,
         remember: bool = False,
-        replaces: str | None = None,
+        replaces: str | Token | Session | None = None,
     ) -> Login:
         """Start a session for whoever knows the password of the account named by user name or e-mail address.
 
         Args:
             client: where the request comes from; kept for the device list, and what limits are counted by.
             remember: ask for the longer timeouts of a remembered session.
-            replaces: the token that came with the request, if any: its session ends; data of an anonymous one moves on.
+            replaces: the token or session that came with the request, if any: it ends; data of an anonymous one moves on.
 
         Raises:
             InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
@@ -167,7 +159,7 @@ class Coatcheck(_Desk):
         Costs one password hash and at most four steps.
         """
         return run_blocking(
-            self._log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
+            self.flows.log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
         )
 
     def start_session(
@@ -177,7 +169,7 @@ class Coatcheck(_Desk):
         methods: tuple[str, ...] = (),
         client: Client | None = None,
         remember: bool = False,
-        replaces: str | None = None,
+        replaces: str | Token | Session | None = None,
     ) -> Login:
         """Start a session for a subject whose identity you have proven your own way; None makes an anonymous one.
 
@@ -189,7 +181,7 @@ class Coatcheck(_Desk):
             InvalidCredentials: the subject is disabled.
         """
         return run_blocking(
-            self._sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
+            self.flows.sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
         )
 
     def authenticate(self, token: str | Token | None, *, touch: bool = True) -> Visit | Absent:
@@ -198,11 +190,11 @@ class Coatcheck(_Desk):
         One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
         with `touch=False` that is left to a later `renew`, after the answer.
         """
-        return run_blocking(self._sessions.authenticate(token, touch=touch))
+        return run_blocking(self.flows.sessions.authenticate(token, touch=touch))
 
     def renew(self, session: Session) -> None:
         """Write that a session was used now. Raises `SessionEnded`."""
-        run_blocking(self._sessions.renew(session))
+        run_blocking(self.flows.sessions.renew(session))
 
     @contextmanager
     def edit(self, session: Session, *, namespace: str = DEFAULT_NAMESPACE) -> Iterator[dict[str, object]]:
@@ -217,33 +209,33 @@ class Coatcheck(_Desk):
         """
         change = Edit(session, namespace)
         yield change.values
-        run_blocking(self._sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes()))
+        run_blocking(self.flows.sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes()))
 
     def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
         """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.
 
         Raises `SessionEnded`, and `InvalidData` if the value is no integer.
         """
-        return run_blocking(self._sessions.increment(session, key, by=by, namespace=namespace))
+        return run_blocking(self.flows.sessions.increment(session, key, by=by, namespace=namespace))
 
     def rotate(self, session: Session) -> Login:
         """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
-        return run_blocking(self._sessions.rotate(session))
+        return run_blocking(self.flows.sessions.rotate(session))
 
     def log_out(self, token: str | Token | None, *, client: Client | None = None) -> bool:
         """End the session behind a token at once. False if there was none; asking twice is no error."""
-        return run_blocking(self._sessions.log_out(token, client=client))
+        return run_blocking(self.flows.sessions.log_out(token, client=client))
 
     def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login:
         """Prove identity again inside a session. It gets a new secret, and both its timeouts start again.
 
         Raises `InvalidCredentials`, `TooManyAttempts` (the limits of log-in), `Busy`, `SessionEnded`.
         """
-        return run_blocking(self._log_ins.reauthenticate(session, password, client=client))
+        return run_blocking(self.flows.log_ins.reauthenticate(session, password, client=client))
 
     def require_fresh(self, session: Session) -> None:
         """Raise `StepUpRequired` unless identity was proven in this session in the last five minutes (a setting)."""
-        self._sessions.require_fresh(session)
+        self.flows.sessions.require_fresh(session)
 
     def change_password(
         self, session: Session, *, current_password: str, new_password: str, client: Client | None = None
@@ -253,65 +245,65 @@ class Coatcheck(_Desk):
         Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
         """
         return run_blocking(
-            self._passwords.change(session, current_password=current_password, new_password=new_password, client=client)
+            self.flows.passwords.change(session, current_password=current_password, new_password=new_password, client=client)
         )
 
     def sessions(self, *, of: str) -> tuple[Session, ...]:
         """List the live sessions of a subject, newest first: the device list."""
-        return run_blocking(self._sessions.live_sessions(of))
+        return run_blocking(self.flows.sessions.live_sessions(of))
 
     def session(self, session_id: str) -> tuple[Session, str | None] | None:
         """Read any session by its public id, with why it ended if it did. For operators: it asks for no owner."""
-        return run_blocking(self._sessions.find(session_id))
+        return run_blocking(self.flows.sessions.find(session_id))
 
     def all_sessions(
         self, *, after: str | None = None, limit: int = PAGE
     ) -> tuple[list[tuple[Session, str | None]], str | None]:
         """Read one page of all sessions, each with why it ended if it did, and where the next page starts."""
-        return run_blocking(self._sessions.scan(after=after, limit=limit))
+        return run_blocking(self.flows.sessions.scan(after=after, limit=limit))
 
     def revoke(self, session_id: str, *, of: str, note: str = "", client: Client | None = None) -> None:
         """End one session by its public id. Somebody else's is `NotFound`, like one that never was (REV-03)."""
-        run_blocking(self._sessions.revoke(session_id, subject=of, note=note, client=client))
+        run_blocking(self.flows.sessions.revoke(session_id, subject=of, note=note, client=client))
 
     def revoke_all(self, *, of: str, keep: str | None = None, note: str = "", client: Client | None = None) -> int:
         """End all sessions of a subject at once, but for the one with the public id `keep`; say how many ended.
 
         Raises `NotFound` if `keep` is not a live session of the subject; nothing is ended then.
         """
-        return run_blocking(self._sessions.revoke_all(of, keep=keep, note=note, client=client))
+        return run_blocking(self.flows.sessions.revoke_all(of, keep=keep, note=note, client=client))
 
     def account(self, subject: str) -> Account | None:
         """Read an account by its subject."""
-        return run_blocking(self._accounts.account(subject))
+        return run_blocking(self.flows.accounts.account(subject))
 
     def find_account(self, identifier: str) -> Account | None:
         """Find an account by user name, e-mail address or subject. For operators: it tells who exists."""
-        return run_blocking(self._accounts.find(identifier))
+        return run_blocking(self.flows.accounts.find(identifier))
 
     def all_accounts(
         self, *, after: str | None = None, limit: int = PAGE
     ) -> tuple[list[tuple[Account, bool]], str | None]:
         """Read one page of all accounts, each with whether it is disabled, and where the next page starts."""
-        return run_blocking(self._accounts.scan(after=after, limit=limit))
+        return run_blocking(self.flows.accounts.scan(after=after, limit=limit))
 
     def is_disabled(self, subject: str) -> bool:
         """Say whether a subject may have no sessions."""
-        return run_blocking(self._accounts.is_disabled(subject))
+        return run_blocking(self.flows.accounts.is_disabled(subject))
 
     def disable(self, subject: str) -> None:
         """End all sessions of an account and let it start no more. Raises `NotFound`."""
-        run_blocking(self._accounts.disable(subject))
+        run_blocking(self.flows.accounts.disable(subject))
 
     def enable(self, subject: str) -> bool:
         """Let a disabled account log in again; its old sessions stay dead. False if it was not disabled."""
-        return run_blocking(self._accounts.enable(subject))
+        return run_blocking(self.flows.accounts.enable(subject))
 
     def events(
         self, *, of: str | None = None, after: str | None = None, limit: int = PAGE
     ) -> tuple[tuple[EventRecord, ...], str | None]:
         """Read security events, newest first, of one subject or of all, and where the next page starts."""
-        return run_blocking(self._accounts.events(of, after=after, limit=limit))
+        return run_blocking(self.flows.accounts.events(of, after=after, limit=limit))
 
     def purge(self, *, batch: int = 1000, progress: Callable[[Purged], None] | None = None) -> Purged:
         """Delete what has been dead for longer than the policy keeps it. Others wait for one batch at most.
@@ -320,15 +312,15 @@ class Coatcheck(_Desk):
             batch: about how many records are looked at in one transaction.
             progress: called with the totals so far after each batch.
         """
-        return run_blocking(self._sessions.purge(batch=batch, progress=progress))
+        return run_blocking(self.flows.sessions.purge(batch=batch, progress=progress))
 
     def ready(self) -> None:
         """Return if the store can be read; raise `StoreUnavailable` or `SchemaMismatch` if not."""
-        run_blocking(self._store.ready())
+        run_blocking(self.flows.parts.store.ready())
 
     def close(self) -> None:
         """Let go of files and connections. A later call opens them again."""
-        run_blocking(self._store.close())
+        run_blocking(self.flows.parts.store.close())
 
 
 class AsyncCoatcheck(_Desk):
@@ -371,7 +363,7 @@ class AsyncCoatcheck(_Desk):
             UsernameTaken, EmailTaken: somebody was there first.
             Busy: too many passwords are being hashed.
         """
-        return await self._accounts.sign_up(username=username, email=email, password=password, client=client)
+        return await self.flows.accounts.sign_up(username=username, email=email, password=password, client=client)
 
     async def log_in(
         self,
@@ -380,14 +372,14 @@ class AsyncCoatcheck(_Desk):
         *,
         client: Client | None = None,
         remember: bool = False,
-        replaces: str | None = None,
+        replaces: str | Token | Session | None = None,
     ) -> Login:
         """Start a session for whoever knows the password of the account named by user name or e-mail address.
 
         Args:
             client: where the request comes from; kept for the device list, and what limits are counted by.
             remember: ask for the longer timeouts of a remembered session.
-            replaces: the token that came with the request, if any: its session ends; data of an anonymous one moves on.
+            replaces: the token or session that came with the request, if any: it ends; data of an anonymous one moves on.
 
         Raises:
             InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
@@ -396,7 +388,7 @@ class AsyncCoatcheck(_Desk):
 
         Costs one password hash and at most four steps.
         """
-        return await self._log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
+        return await self.flows.log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
 
     async def start_session(
         self,
@@ -405,7 +397,7 @@ class AsyncCoatcheck(_Desk):
         methods: tuple[str, ...] = (),
         client: Client | None = None,
         remember: bool = False,
-        replaces: str | None = None,
+        replaces: str | Token | Session | None = None,
     ) -> Login:
         """Start a session for a subject whose identity you have proven your own way; None makes an anonymous one.
 
@@ -416,7 +408,7 @@ class AsyncCoatcheck(_Desk):
         Raises:
             InvalidCredentials: the subject is disabled.
         """
-        return await self._sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
+        return await self.flows.sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
 
     async def authenticate(self, token: str | Token | None, *, touch: bool = True) -> Visit | Absent:
         """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
@@ -424,11 +416,11 @@ class AsyncCoatcheck(_Desk):
         One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
         with `touch=False` that is left to a later `renew`, after the answer.
         """
-        return await self._sessions.authenticate(token, touch=touch)
+        return await self.flows.sessions.authenticate(token, touch=touch)
 
     async def renew(self, session: Session) -> None:
         """Write that a session was used now. Raises `SessionEnded`."""
-        await self._sessions.renew(session)
+        await self.flows.sessions.renew(session)
 
     @asynccontextmanager
     async def edit(self, session: Session, *, namespace: str = DEFAULT_NAMESPACE) -> AsyncIterator[dict[str, object]]:
@@ -443,33 +435,33 @@ class AsyncCoatcheck(_Desk):
         """
         change = Edit(session, namespace)
         yield change.values
-        await self._sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes())
+        await self.flows.sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes())
 
     async def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
         """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.
 
         Raises `SessionEnded`, and `InvalidData` if the value is no integer.
         """
-        return await self._sessions.increment(session, key, by=by, namespace=namespace)
+        return await self.flows.sessions.increment(session, key, by=by, namespace=namespace)
 
     async def rotate(self, session: Session) -> Login:
         """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
-        return await self._sessions.rotate(session)
+        return await self.flows.sessions.rotate(session)
 
     async def log_out(self, token: str | Token | None, *, client: Client | None = None) -> bool:
         """End the session behind a token at once. False if there was none; asking twice is no error."""
-        return await self._sessions.log_out(token, client=client)
+        return await self.flows.sessions.log_out(token, client=client)
 
     async def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login:
         """Prove identity again inside a session. It gets a new secret, and both its timeouts start again.
 
         Raises `InvalidCredentials`, `TooManyAttempts` (the limits of log-in), `Busy`, `SessionEnded`.
         """
-        return await self._log_ins.reauthenticate(session, password, client=client)
+        return await self.flows.log_ins.reauthenticate(session, password, client=client)
 
     def require_fresh(self, session: Session) -> None:
         """Raise `StepUpRequired` unless identity was proven in this session in the last five minutes (a setting)."""
-        self._sessions.require_fresh(session)
+        self.flows.sessions.require_fresh(session)
 
     async def change_password(
         self, session: Session, *, current_password: str, new_password: str, client: Client | None = None
@@ -478,27 +470,27 @@ class AsyncCoatcheck(_Desk):
 
         Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
         """
-        return await self._passwords.change(
+        return await self.flows.passwords.change(
             session, current_password=current_password, new_password=new_password, client=client
         )
 
     async def sessions(self, *, of: str) -> tuple[Session, ...]:
         """List the live sessions of a subject, newest first: the device list."""
-        return await self._sessions.live_sessions(of)
+        return await self.flows.sessions.live_sessions(of)
 
     async def session(self, session_id: str) -> tuple[Session, str | None] | None:
         """Read any session by its public id, with why it ended if it did. For operators: it asks for no owner."""
-        return await self._sessions.find(session_id)
+        return await self.flows.sessions.find(session_id)
 
     async def all_sessions(
         self, *, after: str | None = None, limit: int = PAGE
     ) -> tuple[list[tuple[Session, str | None]], str | None]:
         """Read one page of all sessions, each with why it ended if it did, and where the next page starts."""
-        return await self._sessions.scan(after=after, limit=limit)
+        return await self.flows.sessions.scan(after=after, limit=limit)
 
     async def revoke(self, session_id: str, *, of: str, note: str = "", client: Client | None = None) -> None:
         """End one session by its public id. Somebody else's is `NotFound`, like one that never was (REV-03)."""
-        await self._sessions.revoke(session_id, subject=of, note=note, client=client)
+        await self.flows.sessions.revoke(session_id, subject=of, note=note, client=client)
 
     async def revoke_all(
         self, *, of: str, keep: str | None = None, note: str = "", client: Client | None = None
@@ -507,39 +499,39 @@ class AsyncCoatcheck(_Desk):
 
         Raises `NotFound` if `keep` is not a live session of the subject; nothing is ended then.
         """
-        return await self._sessions.revoke_all(of, keep=keep, note=note, client=client)
+        return await self.flows.sessions.revoke_all(of, keep=keep, note=note, client=client)
 
     async def account(self, subject: str) -> Account | None:
         """Read an account by its subject."""
-        return await self._accounts.account(subject)
+        return await self.flows.accounts.account(subject)
 
     async def find_account(self, identifier: str) -> Account | None:
         """Find an account by user name, e-mail address or subject. For operators: it tells who exists."""
-        return await self._accounts.find(identifier)
+        return await self.flows.accounts.find(identifier)
 
     async def all_accounts(
         self, *, after: str | None = None, limit: int = PAGE
     ) -> tuple[list[tuple[Account, bool]], str | None]:
         """Read one page of all accounts, each with whether it is disabled, and where the next page starts."""
-        return await self._accounts.scan(after=after, limit=limit)
+        return await self.flows.accounts.scan(after=after, limit=limit)
 
     async def is_disabled(self, subject: str) -> bool:
         """Say whether a subject may have no sessions."""
-        return await self._accounts.is_disabled(subject)
+        return await self.flows.accounts.is_disabled(subject)
 
     async def disable(self, subject: str) -> None:
         """End all sessions of an account and let it start no more. Raises `NotFound`."""
-        await self._accounts.disable(subject)
+        await self.flows.accounts.disable(subject)
 
     async def enable(self, subject: str) -> bool:
         """Let a disabled account log in again; its old sessions stay dead. False if it was not disabled."""
-        return await self._accounts.enable(subject)
+        return await self.flows.accounts.enable(subject)
 
     async def events(
         self, *, of: str | None = None, after: str | None = None, limit: int = PAGE
     ) -> tuple[tuple[EventRecord, ...], str | None]:
         """Read security events, newest first, of one subject or of all, and where the next page starts."""
-        return await self._accounts.events(of, after=after, limit=limit)
+        return await self.flows.accounts.events(of, after=after, limit=limit)
 
     async def purge(self, *, batch: int = 1000, progress: Callable[[Purged], None] | None = None) -> Purged:
         """Delete what has been dead for longer than the policy keeps it. Others wait for one batch at most.
@@ -548,15 +540,15 @@ class AsyncCoatcheck(_Desk):
             batch: about how many records are looked at in one transaction.
             progress: called with the totals so far after each batch.
         """
-        return await self._sessions.purge(batch=batch, progress=progress)
+        return await self.flows.sessions.purge(batch=batch, progress=progress)
 
     async def ready(self) -> None:
         """Return if the store can be read; raise `StoreUnavailable` or `SchemaMismatch` if not."""
-        await self._store.ready()
+        await self.flows.parts.store.ready()
 
     async def close(self) -> None:
         """Let go of files and connections. A later call opens them again."""
-        await self._store.close()
+        await self.flows.parts.store.close()
 
 
 def _system_clock() -> int:

@@ -64,7 +64,7 @@ def integer_at(data: bytes, namespace: str, key: str) -> int | None:
         return None
 
 
-def encode_value(key: str, value: object) -> bytes:
+def encode_value(key: object, value: object) -> bytes:
     """Write one value as JSON text. Raises InvalidData for anything that would not come back the same (SES-08)."""
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY or "\0" in key:
         raise InvalidData("data_key_invalid")

@@ -123,9 +123,9 @@ def _problems_of_names(
 ) -> list[FieldError]:
     problems: list[FieldError] = []
     if not username and not email:
-        problems.append(FieldError("/username", "name_or_email_needed"))
+        problems.append(FieldError("/username", "username_or_email_missing"))
     if username and named is None:
-        problems.append(FieldError("/username", "username_not_allowed"))
+        problems.append(FieldError("/username", "username_invalid"))
     if email and addressed is None:
-        problems.append(FieldError("/email", "email_not_allowed"))
+        problems.append(FieldError("/email", "email_invalid"))
     return problems

@@ -13,6 +13,7 @@ from coatcheck.core.identifiers import identifier_key
 from coatcheck.core.networks import network_of
 from coatcheck.core.records import PasswordCredential
 from coatcheck.core.throttle import Gate
+from coatcheck.core.tokens import Token
 from coatcheck.core.views import Account, Client, Login, Session
 from coatcheck.errors import (
     FieldError,
@@ -44,7 +45,7 @@ class LogInFlows:
         *,
         client: Client | None,
         remember: bool,
-        replaces: str | None,
+        replaces: str | Token | Session | None,
     ) -> Login:
         """Start a session for whoever knows the password. Every refusal of a password looks the same (ENU-01)."""
         _check_typed(identifier, password)
@@ -112,7 +113,7 @@ class LogInFlows:
             )
             await self._store.record(records(event))
             await parts.announce(event)
-            raise InvalidCredentials(errors=[FieldError(pointer, "wrong_password")])
+            raise InvalidCredentials(errors=[FieldError(pointer, "invalid_password")])
         return credential, gates
 
     async def admit(self, name_keys: list[str], origin: Client) -> tuple[Gate, ...]:

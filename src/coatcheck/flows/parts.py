@@ -10,6 +10,7 @@ from typing import TypeVar
 from coatcheck.colour import Colour
 from coatcheck.core import tokens
 from coatcheck.core.audit import Event, record_of, safe_label
+from coatcheck.core.networks import canonical_address
 from coatcheck.core.policy import Policy
 from coatcheck.core.records import EventRecord
 from coatcheck.core.tokens import Token, TokenFormat
@@ -17,7 +18,6 @@ from coatcheck.core.views import Client
 from coatcheck.crypto.entropy import Entropy
 from coatcheck.crypto.hashing import PasswordHasher
 from coatcheck.crypto.keys import Keys
-from coatcheck.core.networks import canonical_address
 from coatcheck.stores.protocols import Store
 
 E = TypeVar("E", bound=Event)

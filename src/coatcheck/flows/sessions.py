@@ -56,7 +56,7 @@ class SessionFlows:
         methods: tuple[str, ...],
         client: Client | None,
         remember: bool,
-        replaces: str | None,
+        replaces: str | Token | Session | None,
         account: Account | None = None,
         credential_version: int | None = None,
         settlements: Sequence[Settlement] = (),
@@ -205,10 +205,7 @@ class SessionFlows:
             user_agent=origin.user_agent,
             note=safe_label(note) or "",
         )
-        ended = isinstance(session_id, str) and await self._store.end_by_id(
-            session_id, subject=subject, at=now, reason=REVOKED, events=records(event)
-        )
-        if not ended:
+        if not await self._store.end_by_id(session_id, subject=subject, at=now, reason=REVOKED, events=records(event)):
             raise NotFound("session_not_found")
         await self._parts.announce(event)
 
@@ -295,10 +292,13 @@ class SessionFlows:
     def _with_death(self, found: Found) -> tuple[Session, str | None]:
         return Session(found.session), decisions.death_of(found.session, found.state, now=self._clock())
 
-    async def _presented(self, token: str | None, *, now: int) -> SessionRecord | None:
-        if token is None or not self._fits(token):
+    async def _presented(self, shown: str | Token | Session | None, *, now: int) -> SessionRecord | None:
+        if isinstance(shown, Session):
+            return shown.record  # read already; the store ends it only if it is still standing
+        text = shown.reveal() if isinstance(shown, Token) else shown
+        if text is None or not self._fits(text):
             return None
-        found = await self._store.find(session_digest(token))
+        found = await self._store.find(session_digest(text))
         if found is None or decisions.death_of(found.session, found.state, now=now) is not None:
             return None
         return found.session

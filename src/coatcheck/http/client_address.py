@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from unicodedata import category
 
 LABEL_LENGTH = 256
@@ -22,7 +22,7 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(
     rb"[ \t]*(" + _TOKEN + rb")=(?:(" + _TOKEN + rb')|"((?:[^"\\\x00-\x1f]|\\[^\x00-\x1f])*)")[ \t]*(;|,|\Z)'
 )
-_TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -63,8 +63,7 @@ def network_of(address: str | None) -> str:
     if address is None:
         return UNKNOWN_NETWORK
     parsed = ip_address(address)
-    prefix = 32 if parsed.version == 4 else 64
-    return f"{ip_address(int(parsed) >> (parsed.max_prefixlen - prefix) << (parsed.max_prefixlen - prefix))}/{prefix}"
+    return str(ip_network((parsed, 32 if parsed.version == 4 else 64), strict=False))
 
 
 def label(text: str | bytes) -> str:

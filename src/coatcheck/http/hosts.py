@@ -78,7 +78,8 @@ class Site:
     default that of the public origin. `tls` says, for development, that the server itself speaks (self-signed) TLS.
     `strict` makes cookies `SameSite=Strict`.
 
-    From these follow the two cookies, and in production the one `place` all requests are at. Construction raises `ConfigurationError` with all mistakes found.
+    From these follow the two cookies and, in production, the one `place` where all requests are. Construction raises
+    `ConfigurationError` with all mistakes found.
     """
 
     public_origin: Origin | None = None
@@ -151,7 +152,7 @@ class Site:
                 public_origin=public_origin,
                 development=development,
                 tls=tls,
-                allowed_hosts=frozenset(host.lower() for host in allowed_hosts),
+                allowed_hosts=frozenset(host.lower() if host.isascii() else host for host in allowed_hosts),
                 trusted_origins=frozenset(trusted),
                 redirect_hosts=frozenset(redirect_hosts),
                 cookie_name=cookie_name,

@@ -56,7 +56,7 @@ def _parse(agent: str) -> tuple[str | None, str | None]:
         return None, None
     try:
         result = ua_parser.parse(agent)
-    except Exception:  # a stranger's text meets somebody else's patterns: a bad name must not take the page down
+    except Exception:  # noqa: BLE001 - a stranger's text, somebody else's patterns: a name must not cost the page
         return None, None
     program = result.user_agent.family if result.user_agent else None
     system = result.os.family if result.os else None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from coatcheck.errors import ConfigurationError
@@ -84,8 +84,14 @@ class Pages:
             self._assets[name] = Asset(body, content_type, f'"{mark}"')
             self._paths[key] = f"/assets/{name}"
         self._environment = _environment(templates)
-        self._environment.globals.update(t=messages.text, path=self.path)
-        self._environment.filters.update(duration=messages.duration, operations_by_tag=reference.groups)
+        spoken: dict[str, Any] = {"t": messages.text, "path": self.path}
+        shaped: dict[str, Any] = {
+            "duration": messages.duration,
+            "method_name": messages.for_method,
+            "operations_by_tag": reference.groups,
+        }
+        self._environment.globals.update(spoken)
+        self._environment.filters.update(shaped)
 
     def path(self, name: str, **query: str | None) -> str:
         """Give the path of a page, mount prefix included, with the query members that are not None."""

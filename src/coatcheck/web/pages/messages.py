@@ -1,8 +1,9 @@
 """Every text a visitor reads, in one catalogue: change or translate it here.
 
-Keys are `page.purpose`. `{names}` are filled in when the text is shown, and escaped by the page. Four groups are spoken
-by actions rather than by templates: `reason.*`, one sentence for each stable reason code; `problem.*`, the heading for
-each status; `event.*`, one line for each security event; `notice.*`, what has just been done. These take no values.
+Keys are `page.purpose`. `{names}` are filled in when the text is shown, and escaped by the page. Five groups are looked
+up by a code, with the `for_...` functions below, and take no values: `reason.*`, a sentence for each stable reason;
+`problem.<status>`, a heading; `event.*`, a line for each security event; `notice.*`, what has just been done; and
+`method.*`, how identity was proven.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ CATALOGUE: Mapping[str, str] = {
     "reauthenticate.submit": "Confirm",
     "reauthenticate.back": "Back to your account",
     # log out
+    "log_out.title": "Log out",
+    "log_out.why": "Your ticket for this device will be worth nothing from that moment on.",
     "log_out.submit": "Log out",
     # account
     "account.title": "Your account",
@@ -84,8 +87,10 @@ CATALOGUE: Mapping[str, str] = {
     "account.events": "Recent events",
     "account.events_hint": "Not you? Change your password.",
     "account.no_events": "Nothing has happened yet.",
-    # a problem
-    "problem.retry_after": "Please wait {duration}, then try again.",
+    # how identity was proven, by `amr` value
+    "method.pwd": "Password",
+    # a problem that passes
+    "page.retry_after": "Please wait {duration}, then try again.",
     # the API reference
     "docs.title": "API reference",
     "docs.intro": "JSON in and out; errors are problem documents with a stable reason. Written from",
@@ -98,13 +103,9 @@ CATALOGUE: Mapping[str, str] = {
     "docs.body": "Request body",
     "docs.responses": "Responses",
     "docs.example": "Example",
-    "docs.name": "Name",
-    "docs.type": "Type",
-    "docs.description": "Description",
     "docs.required": "required",
     "docs.fields": "Members",
     "docs.fields_of": "of the answer {status}",
-    "docs.copyable": "Example call with curl",
     # how long
     "duration.second": "1 second",
     "duration.seconds": "{count} seconds",
@@ -128,37 +129,59 @@ CATALOGUE: Mapping[str, str] = {
     # why a request was refused, by reason
     "reason.refused": "This request was refused.",
     "reason.bad_request": "This request could not be understood.",
-    "reason.invalid_input": "Some of what you typed needs correcting.",
-    "reason.invalid_credentials": "No account matches that name and password.",
-    "reason.invalid_password": "That is not your current password.",
-    "reason.too_many_attempts": "Too many failed tries. Nothing was checked this time.",
     "reason.busy": "Many people are logging in at this moment. Please try again shortly.",
-    "reason.store_unavailable": "The counter cannot be reached at the moment. Nothing has been changed.",
-    "reason.internal_error": "This was not your doing, and it has been noted.",
-    "reason.not_found": "There is no such page, or it is not yours to see.",
-    "reason.method_not_allowed": "This address does not answer that kind of request.",
     "reason.body_too_large": "More was sent than is accepted here.",
+    "reason.corrupt_record": "Something kept here can no longer be read.",
+    "reason.cross_site": "This request did not come from one of our own pages.",
+    "reason.csrf_token_invalid": "This form was too old, or from another visit. Go back, reload the page, try again.",
+    "reason.csrf_token_required": "This request did not come from one of our own pages. Go back, reload, try again.",
+    "reason.email_taken": "There is an account with this e-mail address already.",
+    "reason.foreign_origin": "This request did not come from one of our own pages.",
+    "reason.foreign_referer": "This request did not come from one of our own pages.",
+    "reason.insufficient_user_authentication": "Please confirm that it is you before you go on.",
+    "reason.internal_error": "This was not your doing. Please try again later.",
+    "reason.invalid_credentials": "No account goes with this name and this password.",
+    "reason.invalid_data": "What was sent cannot be kept.",
+    "reason.invalid_fields": "Some of what you typed is missing or cannot be read.",
+    "reason.invalid_input": "Some of what you typed needs correcting.",
+    "reason.malformed_form": "This form arrived damaged. Go back and try again.",
+    "reason.malformed_host": "The address of this request cannot be understood.",
+    "reason.malformed_json": "What was sent cannot be read.",
+    "reason.method_not_allowed": "This address does not answer that kind of request.",
+    "reason.missing_host": "The address of this request cannot be understood.",
+    "reason.no_origin_evidence": "This request did not come from one of our own pages.",
+    "reason.not_found": "There is no such page, or it is not yours to see.",
+    "reason.null_origin": "This request did not say which page it came from.",
+    "reason.repeated_header": "This request could not be understood.",
+    "reason.repeated_host": "The address of this request cannot be understood.",
+    "reason.session_not_found": "There is no such ticket any more.",
+    "reason.store_conflict": "Two requests met. Please try again.",
+    "reason.store_unavailable": "The counter cannot be reached at the moment. Nothing has been changed.",
+    "reason.too_deep": "What was sent cannot be read.",
+    "reason.too_many_attempts": "Too many tries have failed. Nothing was checked this time.",
+    "reason.too_many_fields": "More was sent than is accepted here.",
+    "reason.unknown_host": "This address is not served here.",
     "reason.unsupported_media_type": "What was sent is in a form that is not accepted here.",
-    "reason.cross_site": "This request did not come from one of our pages. Go back, reload the page and try once more.",
-    "reason.insufficient_user_authentication": "Please confirm that it is you before going on.",
     "reason.username_taken": "This user name is taken. Please choose another.",
-    "reason.email_taken": "There is an account with this e-mail address already. Log in instead?",
-    "reason.missing": "Please fill this in.",
-    "reason.identifier_missing": "Enter your user name or e-mail address.",
-    "reason.password_missing": "Enter a password.",
-    "reason.username_missing": "Enter a user name.",
-    "reason.username_or_email_missing": "Enter a user name, an e-mail address, or both.",
-    "reason.username_invalid": "This cannot be a user name: use 3 to 32 letters, digits, dots, hyphens or underscores.",
+    # why one field was refused, by reason
+    "reason.bad_encoding": "This holds characters that cannot be read.",
     "reason.email_invalid": "This does not look like an e-mail address, such as name@example.org.",
+    "reason.identifier_too_long": "This is too long for a name or an address.",
+    "reason.invalid": "This cannot be used here.",
+    "reason.invalid_password": "That is not your current password.",
+    "reason.missing": "Please fill this in.",
+    "reason.not_text": "This cannot be read as text.",
+    "reason.password_not_text": "This holds characters that cannot be read.",
+    "reason.password_too_long": "This password is too long.",
     "reason.password_too_short": "This password is too short.",
-    "reason.password_too_long": "This password is too long: more than a kilobyte.",
-    "reason.password_not_text": "This password holds characters that cannot be read back.",
+    "reason.repeated": "This was sent more than once.",
+    "reason.username_invalid": "Use 3 to 32 letters, digits, dots, hyphens or underscores; a letter or digit first.",
+    "reason.username_or_email_missing": "Choose a user name, or give an e-mail address.",
     "reason.wrong_type": "This is not the kind of value expected here.",
-    "reason.unknown_field": "There is no such field.",
-    "reason.repeated_field": "This was sent more than once.",
     # why there is no session (any more)
     "reason.not_authenticated": "Please log in to see this page.",
     "reason.no_session": "Please log in to see this page.",
+    "reason.duplicate_cookie": "Your browser holds two tickets for this place and both were sent. Please log in again.",
     "reason.unknown_session": "Your ticket is not known here. Please log in again.",
     "reason.session_ended": "Your session has ended. Please log in again.",
     "reason.idle_timeout": "You were away for a while, so your session has ended. Please log in again.",
@@ -189,7 +212,7 @@ CATALOGUE: Mapping[str, str] = {
     "event.cross_site_refused": "A request from another site was refused",
     "event.duplicate_cookie": "A request with two session cookies was refused",
     # what has just been done
-    "notice.signed_up": "Welcome. Your account is open, and this is your first ticket.",
+    "notice.signed_up": "Your account is open. Log in to get your ticket.",
     "notice.logged_out": "You have logged out.",
     "notice.session_revoked": "That device is logged out.",
     "notice.others_revoked": "All other devices are logged out.",
@@ -208,6 +231,12 @@ def for_reason(reason: str) -> str:
     return CATALOGUE.get(f"reason.{reason}", CATALOGUE["reason.refused"])
 
 
+def for_field(field: str, reason: str) -> str:
+    """Give the sentence for a field at fault: its own (`reason.password_missing`), else that of the reason."""
+    own = CATALOGUE.get(f"reason.{field}_{reason}")
+    return for_reason(reason) if own is None else own
+
+
 def for_event(name: str) -> str:
     """Give the line for a security event, likewise."""
     return CATALOGUE.get(f"event.{name}", CATALOGUE["event.event"])
@@ -215,7 +244,36 @@ def for_event(name: str) -> str:
 
 def for_status(status: int) -> str:
     """Give the heading for a status, likewise: of its class, if it has none of its own."""
-    return CATALOGUE.get(f"problem.{status}") or CATALOGUE["problem.400" if status < 500 else "problem.500"]
+    return CATALOGUE.get(f"problem.{status}", CATALOGUE["problem.400" if status < 500 else "problem.500"])
+
+
+def for_notice(name: str) -> str | None:
+    """Give what has just been done in words; None for a name that is not ours, for names travel in addresses."""
+    return CATALOGUE.get(f"notice.{name}")
+
+
+ENDINGS = frozenset(
+    {
+        "unknown_session",
+        "idle_timeout",
+        "absolute_timeout",
+        "revoked",
+        "replaced",
+        "too_many_sessions",
+        "password_changed",
+        "account_disabled",
+    }
+)
+
+
+def for_ending(reason: str) -> str | None:
+    """Say why a session ended; None for a reason that is not one of those."""
+    return for_reason(reason) if reason in ENDINGS else None
+
+
+def for_method(method: str) -> str:
+    """Give the words for an `amr` value; one without words of its own stands for itself."""
+    return CATALOGUE.get(f"method.{method}", method)
 
 
 def duration(seconds: int) -> str:

@@ -1,0 +1,112 @@
+"""The ASGI door: turns an ASGI request into ours and our reply into ASGI messages. It decides nothing.
+
+Works under any ASGI server. Changes are shielded: a visitor who hangs up gets no half-done work (ERR-07).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from coatcheck.errors import BadRequest
+from coatcheck.http.csrf import SAFE_METHODS
+from coatcheck.http.messages import Read, Reply, Request
+from coatcheck.web.app import Web
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_log = logging.getLogger("coatcheck")
+
+
+class ClientGone(Exception):  # noqa: N818 - no error of ours, only a visitor who hung up
+    """The visitor hung up before the body was complete; there is nobody to answer."""
+
+
+class CoatcheckASGI:
+    """An ASGI application that serves the pages and the API of `coatcheck.web`.
+
+    Mount it where `web`'s prefix says; it answers 404 to what it does not know. It takes no part in the lifespan
+    protocol: whoever made the desk closes it.
+    """
+
+    def __init__(self, web: Web) -> None:
+        self.web = web
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"the ASGI server sent a scope that CoatcheckASGI does not serve: {scope['type']}")
+        if scope["method"] in SAFE_METHODS:
+            await self._serve(scope, receive, send)
+            return
+        task = asyncio.ensure_future(self._serve(scope, receive, send))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await asyncio.shield(task)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            reply, exchange = await self.web.answer(request_of(scope, receive))
+        except ClientGone:
+            return
+        await send_reply(reply, send, with_body=scope["method"] != "HEAD")
+        await self.web.finish(exchange)
+
+
+def request_of(scope: Scope, receive: Receive) -> Request:
+    """Make our request of an HTTP scope. The body stays unread until somebody asks for it."""
+    raw_path = scope.get("raw_path")
+    path = (
+        raw_path.decode("latin-1") if raw_path else scope["path"].encode("utf-8", "surrogateescape").decode("latin-1")
+    )
+    client = scope.get("client")
+    headers = tuple(scope["headers"])
+    return Request(
+        method=scope["method"],
+        path=path.partition("?")[0],
+        query=scope.get("query_string", b"").decode("latin-1"),
+        scheme=scope.get("scheme", "http"),
+        headers=headers,
+        peer=client[0] if client else None,
+        read=_reader(headers, receive),
+    )
+
+
+async def send_reply(reply: Reply, send: Send, *, with_body: bool = True) -> None:
+    """Send a reply; to HEAD without its body but with the length it would have."""
+    headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in reply.headers]
+    if reply.status not in (204, 304):
+        headers.append((b"content-length", str(len(reply.body)).encode("ascii")))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body if with_body else b""})
+
+
+def _reader(headers: tuple[tuple[bytes, bytes], ...], receive: Receive) -> Read:
+    async def read(limit: int) -> bytes:
+        announced = next((value for name, value in headers if name == b"content-length"), b"0")
+        if announced.isdigit() and int(announced[:20]) > limit:
+            raise BadRequest("body_too_large", status=413)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise BadRequest("body_too_large", status=413)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    return read

@@ -1,0 +1,22 @@
+"""All flows of one desk, wired together."""
+
+from __future__ import annotations
+
+from coatcheck.flows.accounts import AccountFlows
+from coatcheck.flows.log_in import LogInFlows
+from coatcheck.flows.parts import Parts
+from coatcheck.flows.passwords import PasswordFlows
+from coatcheck.flows.sessions import SessionFlows
+
+
+class Flows:
+    """What a desk can do, as coroutines. The desks drive them; `web` awaits them, whichever desk it stands behind."""
+
+    __slots__ = ("accounts", "log_ins", "parts", "passwords", "sessions")
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.sessions = SessionFlows(parts)
+        self.accounts = AccountFlows(parts)
+        self.log_ins = LogInFlows(parts, self.sessions)
+        self.passwords = PasswordFlows(parts, self.log_ins)

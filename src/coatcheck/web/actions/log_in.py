@@ -1,0 +1,54 @@
+"""Log in with a password."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from coatcheck.http.messages import Reply
+from coatcheck.web.answers import LogInAnswer, account_answer, session_answer
+from coatcheck.web.exchange import Exchange, FormTrouble, Next, Outcome
+from coatcheck.web.showing import redirect, show
+
+
+class LogInFields(Struct):
+    """A user name or e-mail address, and the password."""
+
+    identifier: str
+    password: str
+    remember: bool = False
+    transport: Literal["cookie"] = "cookie"
+    next: Next = None
+
+
+async def log_in(exchange: Exchange, fields: LogInFields) -> Outcome:
+    """Start a session; the one that was shown ends."""
+    visit = await exchange.visit()
+    login = await exchange.flows.log_ins.log_in(
+        fields.identifier,
+        fields.password,
+        client=exchange.client,
+        remember=fields.remember,
+        replaces=visit.session if visit else None,
+    )
+    account = login.account
+    return Outcome(
+        body=LogInAnswer(
+            None if account is None else account_answer(account),
+            session_answer(login.session, current=login.session.id),
+        ),
+        target=exchange.target(fields.next),
+        login=login,
+    )
+
+
+async def log_in_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
+    """Show the form, or send on whoever is logged in."""
+    next_ = trouble.values.get("next") or exchange.query("next")
+    visit = await exchange.visit()
+    if visit and visit.subject is not None:
+        return redirect(exchange.target(next_))
+    return await show(
+        exchange, "log_in.html", trouble, next=next_, remember_allowed=exchange.flows.parts.policy.remember_allowed
+    )

@@ -1,0 +1,287 @@
+"""The whole web of Coatcheck without a framework: a request comes in, a reply goes out.
+
+Order of things, each before anything that costs more: host (HST-01), route and method, cross-site evidence in the
+headers (CSR-12), body, form token, action. Nothing here decides about sessions; that is the flows' business.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from coatcheck.core.audit import CrossSiteRefused, safe_label
+from coatcheck.errors import (
+    CoatcheckError,
+    CrossSite,
+    NotAuthenticated,
+    Refused,
+    StepUpRequired,
+    StoreError,
+)
+from coatcheck.facade import AsyncCoatcheck, Coatcheck
+from coatcheck.http import csrf
+from coatcheck.http.bodies import form_fields, json_fields, query_fields
+from coatcheck.http.client_address import Network
+from coatcheck.http.headers import transport_headers
+from coatcheck.http.hosts import HostRefused, Place, Site, locate
+from coatcheck.http.messages import MAX_BODY, Reply, Request
+from coatcheck.http.problems import Problem, problem, problem_of, to_reply
+from coatcheck.web.exchange import Exchange, FormTrouble
+from coatcheck.web.pages import Pages
+from coatcheck.web.routes import ROUTES, Call, Form, Page
+from coatcheck.web.showing import json_reply, page_reply, problem_page, redirect, trouble_of, with_session
+
+_log = logging.getLogger("coatcheck")
+
+Route = Page | Form | Call
+NO_TROUBLE = FormTrouble()
+
+
+class FormToken(msgspec.Struct):
+    """What every form of ours carries besides its own fields."""
+
+    csrf_token: str | None = None
+
+
+class Web:
+    """Pages and API over one desk, under one mount prefix.
+
+    Args:
+        desk: either desk; its flows are awaited.
+        site: origin, hosts and cookies.
+        prefix: where we are mounted: "" for the server, "/auth" for a door.
+        templates: a folder whose templates win over ours.
+        trusted_proxies, trusted_hops: who may tell us a client's address, and how many proxies there are.
+        clears_site_data: whether logging out asks the browser to drop what it cached; not beside an application.
+
+    Raises:
+        ConfigurationError: jinja2 is missing, or a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        desk: Coatcheck | AsyncCoatcheck,
+        site: Site,
+        *,
+        prefix: str = "",
+        templates: Path | None = None,
+        trusted_proxies: Sequence[Network] = (),
+        trusted_hops: int = 0,
+        clears_site_data: bool = False,
+    ) -> None:
+        self.flows = desk.flows
+        self.keys = desk.keys
+        self.now = desk.clock
+        self.site = site
+        self.prefix = prefix
+        self.pages = Pages(prefix=prefix, templates=templates)
+        self.trusted_proxies = trusted_proxies
+        self.trusted_hops = trusted_hops
+        self.clears_site_data = clears_site_data
+        self._routes = _Table(ROUTES)
+
+    async def answer(self, request: Request) -> tuple[Reply, Exchange | None]:
+        """Answer a request; never raises for what a visitor did, nor for a store in trouble.
+
+        With the reply comes the exchange, if it came that far: give it to `finish` when the reply has been sent.
+        """
+        place = locate(self.site, request)
+        if isinstance(place, HostRefused):
+            return to_reply(problem(place.status, place.reason)), None
+        exchange, reply = await self._reply(request, place)
+        return reply.with_headers(*transport_headers(secure=place.secure)), exchange
+
+    async def finish(self, exchange: Exchange | None) -> None:
+        """Do what may wait until the answer is out: note that the session was used."""
+        visit = None if exchange is None else exchange.known_visit
+        if visit and visit.is_touch_due:
+            try:
+                await self.flows.sessions.renew(visit.session)
+            except CoatcheckError:
+                return  # ended or store down: the next request will hear of it
+
+    async def _reply(self, request: Request, place: Place) -> tuple[Exchange | None, Reply]:
+        path = request.path.removeprefix(self.prefix) or "/"
+        if not request.path.startswith(self.prefix):
+            return None, self._problem(path, problem(404, "not_found"))
+        if path.startswith("/assets/"):
+            return None, self._asset(request, path)
+        found = self._routes.find(request.method, path)
+        if isinstance(found, list):
+            return None, self._method_refused(request, path, found)
+        route, params = found
+        exchange = Exchange(self, request, place, params)
+        try:
+            reply = await self._answer(exchange, route)
+        except Exception as error:  # the last resort: a bug must not show itself, nor let anybody through (ERR-02)
+            reply = self._refused(exchange, route, error)
+        return exchange, reply
+
+    async def _answer(self, exchange: Exchange, route: Route) -> Reply:
+        if isinstance(route, Page):
+            reply = await route.view(exchange, NO_TROUBLE)
+            return with_session(exchange, reply, None, ended=False)
+        if isinstance(route, Call):
+            return await self._answer_call(exchange, route)
+        return await self._answer_form(exchange, route)
+
+    async def _answer_call(self, exchange: Exchange, route: Call) -> Reply:
+        request = exchange.request
+        if route.method in csrf.SAFE_METHODS:
+            fields = query_fields(request.query, route.fields)
+        else:
+            verdict = await self._judge(exchange)
+            if verdict is csrf.Verdict.NEEDS_TOKEN:
+                await self._require_token(exchange, None)
+            body = await request.read(MAX_BODY)
+            fields = json_fields(body, request.header(b"content-type"), route.fields)
+        outcome = await route.action(exchange, fields)
+        return with_session(exchange, json_reply(outcome), outcome.login, ended=outcome.ended)
+
+    async def _answer_form(self, exchange: Exchange, route: Form) -> Reply:
+        request = exchange.request
+        await self._judge(exchange)
+        body, content_type = await request.read(MAX_BODY), request.header(b"content-type")
+        if not (route.is_harmless_without_session and exchange.token is None):
+            await self._require_token(exchange, form_fields(body, content_type, FormToken).csrf_token)
+        typed: dict[str, str] = {}
+        try:
+            fields = form_fields(body, content_type, route.fields)
+            typed = _typed(fields)
+            outcome = await route.action(exchange, fields)
+        except (NotAuthenticated, StepUpRequired, CrossSite):
+            raise
+        except Refused as error:
+            trouble = trouble_of(problem_of(error), error, typed)
+            return with_session(exchange, await route.view(exchange, trouble), None, ended=False)
+        return with_session(exchange, page_reply(exchange, outcome), outcome.login, ended=outcome.ended)
+
+    async def _judge(self, exchange: Exchange) -> csrf.Verdict:
+        """Weigh the headers' evidence before a byte of the body is read."""
+        verdict = csrf.judge_request(
+            exchange.request,
+            own=exchange.place.origin,
+            trusted=self.site.trusted_origins,
+            has_cookie_of_ours=exchange.has_cookie_of_ours,
+        )
+        if verdict.passes or verdict is csrf.Verdict.NEEDS_TOKEN:
+            return verdict
+        await self._note_cross_site(exchange, verdict.value)
+        raise CrossSite(verdict.value)
+
+    async def _require_token(self, exchange: Exchange, field: str | None) -> None:
+        token = csrf.presented_token(exchange.request, field)
+        binding = exchange.csrf_binding()
+        if binding is None or not csrf.verify_token(self.keys.csrf, binding, token):
+            reason = "csrf_token_required" if token is None else "csrf_token_invalid"
+            await self._note_cross_site(exchange, reason)
+            raise CrossSite(reason)
+
+    async def _note_cross_site(self, exchange: Exchange, cause: str) -> None:
+        event = CrossSiteRefused(
+            at=self.now(),
+            ip=exchange.client.ip,
+            user_agent=safe_label(exchange.client.user_agent),
+            cause=cause,
+            path=safe_label(exchange.request.path) or "",
+        )
+        await self.flows.parts.announce(event)
+
+    def _refused(self, exchange: Exchange, route: Route, error: Exception) -> Reply:
+        if not isinstance(error, CoatcheckError):
+            _log.exception("an action failed")
+        elif isinstance(error, StoreError):
+            _log.error("the store failed: %s", error)
+        told = problem_of(error)
+        if isinstance(route, Call):
+            reply = to_reply(told)
+        elif isinstance(error, NotAuthenticated | StepUpRequired) and _is_navigation(exchange.request):
+            reply = self._to_proof(exchange, route, error)
+        else:
+            reply = problem_page(self, told)
+        if isinstance(error, StoreError):
+            return reply
+        return with_session(exchange, reply, None, ended=False)
+
+    def _to_proof(self, exchange: Exchange, route: Page | Form, error: Exception) -> Reply:
+        """Send a browser to where it can prove who it is, and back to a page that can be looked at."""
+        back = self.pages.path("account") if isinstance(route, Form) else self.prefix + route.path
+        if isinstance(error, StepUpRequired):
+            return redirect(self.pages.path("reauthenticate", next=back))
+        visit = exchange.known_visit
+        ended = visit.reason if visit is not None and not visit and exchange.token is not None else None
+        return redirect(self.pages.path("log_in", next=back, ended=ended))
+
+    def _method_refused(self, request: Request, path: str, allowed: list[str]) -> Reply:
+        if not allowed:
+            return self._problem(path, problem(404, "not_found"))
+        methods = ", ".join(sorted({*allowed, "OPTIONS", *(["HEAD"] if "GET" in allowed else [])}))
+        if request.method == "OPTIONS":
+            return Reply(status=204, headers=(("allow", methods), ("cache-control", "no-store")))
+        return self._problem(path, problem(405, "method_not_allowed")).with_headers(("allow", methods))
+
+    def _problem(self, path: str, told: Problem) -> Reply:
+        return to_reply(told) if path.startswith("/api/") else problem_page(self, told)
+
+    def _asset(self, request: Request, path: str) -> Reply:
+        asset = self.pages.asset(path.removeprefix("/assets/"))
+        if asset is None or request.method not in ("GET", "HEAD"):
+            return self._problem(path, problem(404, "not_found"))
+        headers = (
+            ("content-type", asset.content_type),
+            ("cache-control", "public, max-age=31536000, immutable"),
+            ("etag", asset.etag),
+            ("x-content-type-options", "nosniff"),
+            ("cross-origin-resource-policy", "same-origin"),
+        )
+        if asset.etag.encode() in request.all(b"if-none-match"):
+            return Reply(status=304, headers=headers)
+        return Reply(status=200, headers=headers, body=asset.body)
+
+
+class _Table:
+    """The routes by path; those with a part in braces are tried in order after the plain ones."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._plain: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        for route in routes:
+            method = route.method if isinstance(route, Call) else "GET" if isinstance(route, Page) else "POST"
+            if "{" in route.path:
+                pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[A-Za-z0-9_-]{1,64})", route.path))
+                self._patterns.append((pattern, {method: route}))
+            else:
+                self._plain.setdefault(route.path, {})[method] = route
+
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | list[str]:
+        """Give the route, or the methods that the path does answer (none: there is no such path)."""
+        method = "GET" if method == "HEAD" else method
+        by_method, params = self._plain.get(path), dict[str, str]()
+        if by_method is None:
+            for pattern, candidates in self._patterns:
+                if match := pattern.fullmatch(path):
+                    by_method, params = candidates, match.groupdict()
+                    break
+        if by_method is None:
+            return []
+        route = by_method.get(method)
+        return list(by_method) if route is None else (route, params)
+
+
+def _is_navigation(request: Request) -> bool:
+    """Whether a redirect to a page would reach a person; an image or script gets its 401 (HDR-10)."""
+    destination = request.all(b"sec-fetch-dest")
+    accept = b",".join(request.all(b"accept"))
+    return destination in ([], [b"document"]) and (not accept or b"html" in accept or b"*/*" in accept)
+
+
+def _typed(fields: Any) -> dict[str, str]:
+    """What was typed, for showing a refused form again; never a password (`trouble_of`)."""
+    given = msgspec.structs.asdict(fields)
+    texts = {name: value for name, value in given.items() if isinstance(value, str)}
+    return texts | {name: "on" for name, value in given.items() if value is True}

@@ -1,0 +1,180 @@
+"""One request on its way to its reply: what an action may ask, and what it may say in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qs
+
+from msgspec import Struct
+
+from coatcheck.core.audit import DuplicateCookie
+from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
+from coatcheck.errors import NotAuthenticated
+from coatcheck.flows.bundle import Flows
+from coatcheck.http import cookies, csrf, presession
+from coatcheck.http.client_address import client_address
+from coatcheck.http.cookies import Duplicate
+from coatcheck.http.hosts import Place
+from coatcheck.http.messages import Request
+from coatcheck.http.redirects import redirect_target
+
+if TYPE_CHECKING:
+    from coatcheck.web.app import Web
+
+# Where to go afterwards. Anything but one text means the default page, never an error (RED-06).
+Next = str | list[str] | None
+
+SESSION_BINDING = b"session:"
+PRESESSION_BINDING = b"pre-session:"
+
+
+class Outcome(Struct, frozen=True):
+    """What an action has done. JSON says `body` with `status`, a page goes to `to` and shows `notice` there.
+
+    `login` is a session whose new token goes into the cookie; `ended` takes the cookie away. `values` are given to the
+    next page in its address.
+    """
+
+    status: int = 200
+    body: Struct | None = None
+    to: str = "account"
+    target: str | None = None
+    notice: str | None = None
+    query: Mapping[str, str | None] = {}
+    login: Login | None = None
+    ended: bool = False
+
+
+class Exchange:
+    """A request with everything that follows from it, each looked at once and when first asked for."""
+
+    __slots__ = ("_client", "_nonce", "_token", "_visit", "params", "place", "request", "sets_presession", "web")
+
+    def __init__(self, web: Web, request: Request, place: Place, params: Mapping[str, str]) -> None:
+        self.web = web
+        self.request = request
+        self.place = place
+        self.params = params
+        self.sets_presession: str | None = None
+        self._client: Client | None = None
+        self._visit: Visit | Absent | None = None
+        self._nonce: bytes | None = None
+        self._token: str | Duplicate | Literal[False] | None = False
+
+    @property
+    def flows(self) -> Flows:
+        """The flows of the desk we stand behind."""
+        return self.web.flows
+
+    @property
+    def client(self) -> Client:
+        """Where the request comes from."""
+        if self._client is None:
+            agent = self.request.all(b"user-agent")
+            self._client = Client(
+                ip=client_address(
+                    self.request.peer,
+                    self.request.headers,
+                    trusted_proxies=self.web.trusted_proxies,
+                    trusted_hops=self.web.trusted_hops,
+                ),
+                user_agent=agent[0].decode("utf-8", "replace") if agent else None,
+            )
+        return self._client
+
+    @property
+    def token(self) -> str | Duplicate | None:
+        """The value of the session cookie; None without one, `DUPLICATE` if it stands twice."""
+        if self._token is False:
+            self._token = cookies.read(self.request.all(b"cookie"), self.place.session_cookie.name)
+        return self._token
+
+    @property
+    def has_cookie_of_ours(self) -> bool:
+        """Whether any cookie of ours came along, however malformed (CON-15)."""
+        return self.token is not None or self.presession is not None
+
+    @property
+    def presession(self) -> str | Duplicate | None:
+        """The value of the pre-session cookie, like `token`."""
+        return cookies.read(self.request.all(b"cookie"), self.place.presession_cookie.name)
+
+    async def visit(self) -> Visit | Absent:
+        """Find out who is there. Raises `StoreUnavailable` rather than take anybody for a stranger (ERR-01)."""
+        if self._visit is None:
+            if isinstance(self.token, Duplicate):
+                await self.flows.parts.announce(
+                    DuplicateCookie(at=self.web.now(), ip=self.client.ip, user_agent=self.client.user_agent)
+                )
+                self._visit = Absent("duplicate_cookie")
+            else:
+                self._visit = await self.flows.sessions.authenticate(self.token, touch=False)
+        return self._visit
+
+    @property
+    def known_visit(self) -> Visit | Absent | None:
+        """The answer of `visit`, if it was asked."""
+        return self._visit
+
+    async def require_session(self) -> tuple[Session, str]:
+        """Give the live session of a logged-in visitor and its subject; raise `NotAuthenticated` if there is none."""
+        visit = await self.visit()
+        if not visit or visit.subject is None:
+            raise NotAuthenticated
+        return visit.session, visit.subject
+
+    async def account_of_visitor(self) -> Account | None:
+        """The account of whoever is logged in; None for strangers and for subjects without an account of ours."""
+        visit = await self.visit()
+        if not visit or visit.subject is None:
+            return None
+        return visit.account or await self.flows.accounts.account(visit.subject)
+
+    def csrf_binding(self) -> bytes | None:
+        """What a CSRF token of this request must be bound to: the session's secret, else the pre-session's nonce."""
+        if isinstance(self.token, str) and self.flows.parts.token_format.fits(self.token):
+            return SESSION_BINDING + self.token.encode()
+        nonce = self._presented_nonce()
+        return None if nonce is None else PRESESSION_BINDING + nonce
+
+    def csrf_token(self, login: Login | None = None) -> str:
+        """Make a token for the forms of this reply; without a live session a pre-session comes with it (SES-01)."""
+        if login is not None:
+            binding = SESSION_BINDING + login.token.reveal().encode()
+        elif self._visit and isinstance(self.token, str):
+            binding = SESSION_BINDING + self.token.encode()
+        else:
+            nonce = self._nonce or self._presented_nonce() or self.flows.parts.entropy(presession.NONCE_BYTES)
+            self._nonce = nonce
+            self.sets_presession = presession.issue(self.web.keys.presession, nonce=nonce, now=self.web.now())
+            binding = PRESESSION_BINDING + nonce
+        return csrf.issue_token(self.web.keys.csrf, binding, self.flows.parts.entropy(csrf.MASK_BYTES))
+
+    def query(self, name: str) -> str | None:
+        """Give a member of the address's query that stands there once; None otherwise (RED-06)."""
+        values = parse_qs(self.request.query, max_num_fields=None, errors="replace").get(name, [])
+        return values[0] if len(values) == 1 else None
+
+    def target(self, value: object) -> str:
+        """Where `next` may lead, or the account page (RED-01 to RED-06)."""
+        path = self.web.pages.path
+        return redirect_target(
+            value,
+            default=path("account"),
+            never=frozenset({path("log_out")}),
+            redirect_hosts=self.web.site.redirect_hosts,
+        )
+
+    def _presented_nonce(self) -> bytes | None:
+        shown = self.presession
+        return presession.read(self.web.keys.presession, shown, now=self.web.now()) if isinstance(shown, str) else None
+
+
+class FormTrouble(Struct, frozen=True):
+    """What a form page is shown again with: the fields at fault with their sentences, and what was typed."""
+
+    status: int = 200
+    errors: Sequence[Mapping[str, str | None]] = ()
+    values: Mapping[str, str] = {}
+    headers: Sequence[tuple[str, str]] = ()

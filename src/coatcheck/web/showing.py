@@ -1,0 +1,116 @@
+"""From what happened to what a visitor sees: pages, redirects, JSON, and the cookies that go with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from coatcheck.core.views import Login
+from coatcheck.errors import FieldError, InvalidCredentials
+from coatcheck.http import cookies
+from coatcheck.http.headers import json_headers, logout_headers, page_headers
+from coatcheck.http.messages import Reply
+from coatcheck.http.problems import Problem
+from coatcheck.web.exchange import Exchange, FormTrouble, Outcome
+from coatcheck.web.pages import messages
+
+if TYPE_CHECKING:
+    from coatcheck.web.app import Web
+
+HTML = ("content-type", "text/html; charset=utf-8")
+NO_SECRETS = frozenset({"password", "current_password", "new_password", "csrf_token"})
+
+
+def redirect(target: str) -> Reply:
+    """Send a browser on with 303, so that nothing posted is ever sent again (HDR-09)."""
+    return Reply(status=303, headers=(("location", target), *page_headers()))
+
+
+async def show(exchange: Exchange, template: str, trouble: FormTrouble, **context: object) -> Reply:
+    """Render a page for this visitor."""
+    account = await exchange.account_of_visitor()
+    web = exchange.web
+    body = web.pages.render(
+        template,
+        csrf_token=exchange.csrf_token(),
+        account=account,
+        errors=trouble.errors,
+        values=trouble.values,
+        notice=None if trouble.errors else _notice(exchange),
+        development=web.site.development,
+        **context,
+    )
+    headers = (HTML, *page_headers(redirect_hosts=web.site.redirect_hosts), *trouble.headers)
+    return Reply(status=trouble.status, headers=headers, body=body)
+
+
+def _notice(exchange: Exchange) -> str | None:
+    """What the address says has happened: only sentences of ours, chosen by name."""
+    done, ended = exchange.query("notice"), exchange.query("ended")
+    return (messages.for_notice(done) if done else None) or (messages.for_ending(ended) if ended else None)
+
+
+def problem_page(web: Web, told: Problem) -> Reply:
+    """Show a problem. It asks the store nothing, for the store may be the problem."""
+    body = web.pages.render(
+        "problem.html",
+        csrf_token="",
+        status=told.status,
+        title=messages.for_status(told.status),
+        message=messages.for_reason(told.reason),
+        retry_after=next((int(value) for name, value in told.headers if name == "retry-after"), None),
+        development=web.site.development,
+    )
+    return Reply(status=told.status, headers=(HTML, *page_headers(), *told.headers), body=body)
+
+
+def json_reply(outcome: Outcome) -> Reply:
+    """Write what an action has done as JSON."""
+    if outcome.body is None:
+        return Reply(status=204, headers=json_headers())
+    headers = (("content-type", "application/json"), *json_headers())
+    return Reply(status=outcome.status, headers=headers, body=msgspec.json.encode(outcome.body))
+
+
+def page_reply(exchange: Exchange, outcome: Outcome) -> Reply:
+    """Send a browser to the page that comes after what an action has done."""
+    path = exchange.web.pages.path
+    target = outcome.target or path(outcome.to, notice=outcome.notice, **outcome.query)
+    return redirect(target)
+
+
+def with_session(exchange: Exchange, reply: Reply, login: Login | None, *, ended: bool) -> Reply:
+    """Put the session's cookie into a reply, or take it away; a pre-session that has done its service goes too."""
+    place = exchange.place
+    written: list[str] = []
+    if exchange.sets_presession is not None:
+        written.append(cookies.write(place.presession_cookie, exchange.sets_presession, max_age=None))
+    if login is not None:
+        record = login.session.record
+        # CKY-05: without "remember me" the cookie ends with the browser.
+        max_age = max(1, record.expires_at - exchange.web.now()) if record.is_persistent else None
+        written.append(cookies.write(place.session_cookie, login.token.reveal(), max_age=max_age))
+        if exchange.presession is not None:
+            written.append(cookies.clear(place.presession_cookie))
+    elif ended or (exchange.token is not None and exchange.known_visit is not None and not exchange.known_visit):
+        written.append(cookies.clear(place.session_cookie))
+    reply = reply.with_cookies(*written) if written else reply
+    if ended and exchange.web.clears_site_data:
+        reply = reply.with_headers(*logout_headers())
+    return reply
+
+
+def trouble_of(told: Problem, error: Exception, values: dict[str, str]) -> FormTrouble:
+    """Say a refusal in a form's words: a sentence for each field at fault, or one for the whole."""
+    named = [_sentence(fault) for fault in told.errors]
+    errors = named or [{"field": None, "message": messages.for_reason(told.reason)}]
+    if isinstance(error, InvalidCredentials) and not told.errors:
+        errors = [{"field": "identifier", "message": messages.for_reason(told.reason)}]
+    kept = {name: text for name, text in values.items() if name not in NO_SECRETS}
+    return FormTrouble(status=told.status, errors=errors, values=kept, headers=told.headers)
+
+
+def _sentence(fault: FieldError) -> dict[str, str | None]:
+    field = fault.pointer.removeprefix("/")
+    return {"field": field or None, "message": messages.for_field(field, fault.reason)}

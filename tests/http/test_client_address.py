@@ -1,0 +1,212 @@
+"""The client's address, its network, and labels."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck.http.client_address import LABEL_LENGTH, client_address, label, network_of
+
+PROXY = "10.0.0.1"
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+X = b"x-forwarded-for"
+F = b"forwarded"
+
+
+def address_of(*headers: tuple[bytes, bytes], peer: str | None = PROXY, hops: int = 1) -> str | None:
+    return client_address(peer, headers, trusted_proxies=PROXIES, trusted_hops=hops)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        (None, None),
+        ("", None),
+        ("testclient", None),
+        ("192.0.2.256", None),
+        ("0x7f.1", None),
+    ],
+)
+def test_rat_04_without_trusted_proxies_the_peer_is_the_client(peer, address):
+    forged = ((X, b"203.0.113.9"), (F, b"for=203.0.113.9"))
+
+    assert client_address(peer, forged, trusted_proxies=(), trusted_hops=1) == address
+
+
+def test_rat_04_a_spoofed_header_from_an_untrusted_peer_is_not_read():
+    addresses = {address_of((X, f"203.0.113.{n}".encode()), peer="192.0.2.7") for n in range(50)}
+
+    assert addresses == {"192.0.2.7"}
+
+
+def test_rat_04_a_client_that_rotates_spoofed_entries_keeps_its_address():
+    addresses = {address_of((X, f"203.0.113.{n}, 198.51.100.4".encode())) for n in range(50)}
+
+    assert addresses == {"198.51.100.4"}
+
+
+def test_rat_04_without_hops_a_trusted_peer_is_the_client():
+    assert address_of((X, b"198.51.100.4"), hops=0) == PROXY
+
+
+@pytest.mark.parametrize(
+    ("headers", "hops", "address"),
+    [
+        ([(X, b"198.51.100.4")], 1, "198.51.100.4"),
+        ([(X, b"6.6.6.6, 198.51.100.4")], 1, "198.51.100.4"),
+        ([(X, b"6.6.6.6,198.51.100.4,10.0.0.2")], 2, "198.51.100.4"),
+        ([(X, b"6.6.6.6"), (X, b"198.51.100.4")], 1, "198.51.100.4"),
+        ([(X, b"198.51.100.4:4711")], 1, "198.51.100.4"),
+        ([(X, b"[2001:db8::1]:4711")], 1, "2001:db8::1"),
+        ([(X, b"[2001:db8::1]")], 1, "2001:db8::1"),
+        ([(X, b"2001:db8::1")], 1, "2001:db8::1"),
+        ([(X, b"::ffff:198.51.100.4")], 1, "198.51.100.4"),
+        ([(X, b"[fe80::1%eth0]:80")], 1, "fe80::1"),
+        ([(X, b"\t198.51.100.4 ")], 1, "198.51.100.4"),
+        ([(X, b"garbage,,%%, 198.51.100.4")], 1, "198.51.100.4"),
+        ([(F, b"for=198.51.100.4")], 1, "198.51.100.4"),
+        ([(F, b"for=6.6.6.6, for=198.51.100.4;proto=https;by=10.0.0.1")], 1, "198.51.100.4"),
+        ([(F, b'FOR="[2001:db8::1]:4711"')], 1, "2001:db8::1"),
+        ([(F, b"for=198.51.100.4, for=10.0.0.2")], 2, "198.51.100.4"),
+        ([(F, b"for=6.6.6.6"), (F, b"proto=https; for=198.51.100.4")], 1, "198.51.100.4"),
+        ([(F, b'by="a,b;c\\"d";for=198.51.100.4')], 1, "198.51.100.4"),
+        ([(X, b"198.51.100.4"), (F, b"for=198.51.100.4")], 1, "198.51.100.4"),
+    ],
+)
+def test_rat_04_behind_a_trusted_proxy_the_entry_counted_from_the_right_is_the_client(headers, hops, address):
+    assert address_of(*headers, hops=hops) == address
+
+
+@pytest.mark.parametrize(
+    ("headers", "hops"),
+    [
+        ([], 1),
+        ([(X, b"")], 1),
+        ([(X, b"unknown")], 1),
+        ([(X, b"198.51.100.4,")], 1),
+        ([(X, b"198.51.100.4")], 2),
+        ([(X, b"198.51.100.4 6.6.6.6")], 1),
+        ([(X, b"198.51.100.4\x00")], 1),
+        ([(X, b"0198.51.100.4")], 1),
+        ([(X, "\uff11\uff19\uff18.51.100.4".encode())], 1),
+        ([(X, b"\xff")], 1),
+        ([(X, b"1" * 10_000)], 1),
+        ([(X, b"[[::1]]")], 1),
+        ([(F, b"")], 1),
+        ([(F, b"for=unknown")], 1),
+        ([(F, b"for=_hidden")], 1),
+        ([(F, b"proto=https")], 1),
+        ([(F, b"for=198.51.100.4;for=6.6.6.6")], 1),
+        ([(F, b"for=[2001:db8::1]")], 1),
+        ([(F, b'for="198.51.100.4')], 1),
+        ([(F, b"for = 198.51.100.4")], 1),
+        ([(F, b"for=198.51.100.4;")], 1),
+        ([(F, b"for=198.51.100.4,")], 1),
+        ([(F, b"for=198.51.100.4")], 2),
+        ([(F, b"for=198.51.100.4, " + b"for=1.1.1.1, " * 1000 + b"for=1.1.1.1")], 1),
+        ([(X, b"198.51.100.4"), (F, b"for=6.6.6.6")], 1),
+        ([(X, b"198.51.100.4"), (F, b"garbage")], 1),
+    ],
+)
+def test_rat_04_garbage_contradiction_or_too_few_entries_fall_back_to_the_peer(headers, hops):
+    assert address_of(*headers, hops=hops) == PROXY
+
+
+@given(st.binary(max_size=60))
+def test_rat_04_nothing_a_client_sends_moves_what_the_proxy_appended(sent):
+    assert address_of((X, sent + b", 198.51.100.4")) == "198.51.100.4"
+
+
+FORWARDED_PIECES = st.lists(
+    st.sampled_from([b"for=", b"6.6.6.6", b'"', b"\\", b",", b";", b" ", b"by=", b"x", b"=", b"[", b"]"]), max_size=12
+).map(b"".join)
+
+
+@given(FORWARDED_PIECES, st.sampled_from([b"for=198.51.100.4", b'for="198.51.100.4:80";proto=https', b'for="[::1]"']))
+def test_rat_04_a_client_cannot_swallow_what_the_proxy_appended_to_forwarded(sent, appended):
+    assert address_of((F, sent + b", " + appended)) in {"198.51.100.4", "::1", PROXY}
+
+
+@given(st.lists(st.tuples(st.sampled_from([X, F]), st.binary(max_size=40)), max_size=3), st.integers(0, 3))
+def test_rat_04_any_octets_give_an_address(headers, hops):
+    address = address_of(*headers, hops=hops)
+
+    assert address is not None
+    assert str(ip_address(address)) == address
+
+
+@pytest.mark.parametrize("unit", [b",", b'"', b"\\", b'for="', b'\\"', b"for=1.1.1.1,", b" ", b";"])
+@pytest.mark.parametrize("name", [X, F])
+def test_sup_09_no_header_takes_more_than_linear_time(grows_linearly, unit, name):
+    grows_linearly(lambda size: (unit * size)[:size], lambda value: address_of((name, value), hops=3), 1024)
+    grows_linearly(lambda size: (unit * size)[:size], lambda value: address_of((name, value), hops=3), 16_384)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7/32"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::1", "::/64"),
+        (None, "unknown"),
+    ],
+)
+def test_rat_03_a_network_is_32_bits_of_ipv4_and_64_of_ipv6(address, network):
+    assert network_of(address) == network
+
+
+@given(st.ip_addresses(v=6))
+def test_rat_03_a_network_is_the_one_the_standard_library_names(address):
+    assert network_of(str(address)) == str(ip_network((address, 64), strict=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (X11; Linux x86_64)"),
+        (b"Mozilla/5.0 caf\xc3\xa9", "Mozilla/5.0 café"),
+        ("<img onerror=x>\x1b[2Jend", "<img onerror=x>end"),
+        ("a\x1b]0;title\x07b", "ab"),
+        ("a\x1bcb", "ab"),
+        ("a\x1b", "a"),
+        ("a\r\nSet-Cookie: x", "a  Set-Cookie: x"),
+        ("a\x00b\x7fc\x85d", "abc d"),
+        ("a\u202eb\u2066c\u200bd\ufeffe", "abcde"),
+        ("a\u2028b\u2029c", "a b c"),
+        ("a\udc80b", "ab"),
+        (b"a\xffb", "a\ufffdb"),
+        ("  a  ", "a"),
+        ("", ""),
+    ],
+)
+def test_rev_08_a_label_is_one_line_without_anything_invisible(text, shown):
+    assert label(text) == shown
+
+
+@pytest.mark.parametrize("text", ["x" * 256, "é" * 256])
+def test_rev_08_a_label_has_at_most_256_characters(text):
+    assert label(text) == text
+    assert label(text + "y") == text
+    assert LABEL_LENGTH == 256
+
+
+@given(st.text(max_size=400) | st.binary(max_size=400))
+def test_rev_08_any_text_gives_a_printable_label_that_is_its_own_label(text):
+    shown = label(text)
+
+    assert len(shown) <= 256
+    assert shown.isprintable()
+    assert label(shown) == shown
+    shown.encode()
+
+
+@pytest.mark.parametrize("unit", ["\x1b[", "\x1b]", "\u202e", "x", "\x1b[0;", "\x1b "])
+def test_sup_09_no_label_takes_more_than_linear_time(grows_linearly, unit):
+    grows_linearly(lambda size: (unit * size)[:size], label, 250)

@@ -1,0 +1,86 @@
+"""The headers every reply of ours carries."""
+
+from __future__ import annotations
+
+import pytest
+
+from coatcheck.http.headers import json_headers, logout_headers, page_headers, transport_headers
+from coatcheck.http.messages import Reply
+
+EVERY_KIND = {
+    "page": page_headers(),
+    "page that redirects": page_headers(redirect_hosts=frozenset({"ok.example"})),
+    "token page": page_headers(has_token=True),
+    "json": json_headers(),
+}
+
+every_kind = pytest.mark.parametrize("headers", EVERY_KIND.values(), ids=EVERY_KIND.keys())
+
+
+@every_kind
+def test_hdr_01_nothing_is_stored_and_every_answer_depends_on_the_cookie(headers):
+    told = dict(headers)
+
+    assert (told["cache-control"], told["vary"]) == ("no-store", "Cookie")
+
+
+@every_kind
+def test_each_header_stands_once_and_may_be_written(headers):
+    names = [name for name, _ in headers]
+
+    assert len(names) == len(set(names))
+    assert Reply(status=200, headers=headers).headers == headers
+
+
+def test_hdr_03_a_page_runs_only_what_is_ours_and_is_never_framed():
+    told = dict(page_headers())
+
+    assert told["content-security-policy"] == (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    )
+    assert told["x-frame-options"] == "DENY"
+
+
+def test_hdr_03_forms_may_lead_to_the_redirect_hosts():
+    told = dict(page_headers(redirect_hosts=frozenset({"b.example:8443", "a.example"})))
+
+    assert told["content-security-policy"].endswith("; form-action 'self' https://a.example https://b.example:8443")
+
+
+def test_hdr_04_strict_transport_security_over_https_only():
+    assert transport_headers(secure=True) == (("strict-transport-security", "max-age=31536000"),)
+    assert transport_headers(secure=False) == ()
+
+
+def test_hdr_04_subdomains_are_included_by_setting():
+    assert transport_headers(secure=True, include_subdomains=True)[0][1] == "max-age=31536000; includeSubDomains"
+
+
+@every_kind
+def test_hdr_05_types_are_not_sniffed(headers):
+    assert dict(headers)["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy"),
+    [
+        ("page", "strict-origin-when-cross-origin"),
+        ("token page", "strict-origin"),
+        ("json", "strict-origin-when-cross-origin"),
+    ],
+)
+def test_hdr_06_each_kind_of_answer_has_its_referrer_policy(kind, policy):
+    assert dict(EVERY_KIND[kind])["referrer-policy"] == policy
+
+
+@every_kind
+def test_hdr_07_answers_keep_to_their_own_origin(headers):
+    told = dict(headers)
+
+    assert told["cross-origin-opener-policy"] == "same-origin"
+    assert told["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(("cookies", "value"), [(False, '"cache", "storage"'), (True, '"cache", "storage", "cookies"')])
+def test_hdr_08_logging_out_clears_cache_and_storage_and_cookies_on_request(cookies, value):
+    assert logout_headers(cookies=cookies) == (("clear-site-data", value),)

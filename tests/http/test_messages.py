@@ -1,0 +1,114 @@
+"""Requests and replies as records."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from coatcheck.errors import BadRequest
+from coatcheck.http.messages import Reply, body_reader
+
+
+def test_a_header_that_stands_once_is_given(make_request):
+    request = make_request((b"origin", b"https://a.example"))
+
+    assert request.header(b"origin") == b"https://a.example"
+
+
+def test_an_absent_header_is_none_and_an_empty_one_is_empty(make_request):
+    request = make_request((b"origin", b""))
+
+    assert (request.header(b"origin"), request.header(b"referer")) == (b"", None)
+
+
+def test_err_04_a_repeated_single_header_is_400(make_request):
+    request = make_request((b"origin", b"https://a.example"), (b"origin", b"https://a.example"))
+
+    with pytest.raises(BadRequest) as refused:
+        request.header(b"origin")
+
+    assert (refused.value.status, refused.value.reason) == (400, "repeated_header")
+
+
+def test_all_gives_every_value_in_order(make_request):
+    request = make_request((b"cookie", b"a=1"), (b"host", b"x"), (b"cookie", b"b=2"))
+
+    assert request.all(b"cookie") == [b"a=1", b"b=2"]
+    assert request.has(b"host")
+    assert not request.has(b"origin")
+
+
+def test_tok_10_a_request_prints_neither_query_nor_headers(make_request):
+    request = make_request((b"cookie", b"__Host-coatcheck=canary"), query="token=canary")
+
+    assert "canary" not in repr(request)
+
+
+def test_tok_10_a_reply_prints_neither_headers_nor_body():
+    reply = Reply(status=200, headers=(("set-cookie", "a=canary"),), body=b"canary")
+
+    assert "canary" not in repr(reply)
+
+
+def test_a_request_and_a_reply_cannot_be_changed(make_request):
+    with pytest.raises(AttributeError):
+        make_request().method = "GET"
+    with pytest.raises(AttributeError):
+        Reply(status=200).status = 500
+
+
+@pytest.mark.parametrize("length", [0, 1, 8])
+def test_a_body_up_to_the_limit_is_read_whole(length):
+    assert asyncio.run(body_reader(b"x" * length)(8)) == b"x" * length
+
+
+def test_a_body_above_the_limit_is_413():
+    with pytest.raises(BadRequest) as refused:
+        asyncio.run(body_reader(b"x" * 9)(8))
+
+    assert (refused.value.status, refused.value.reason) == (413, "body_too_large")
+
+
+HOSTILE = ["\r", "\n", "\r\nset-cookie: x=1", "\0", "\x1b", "\x7f", "\t", "é", "\u2028", "\udc80", "\U0001f512"]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_cky_15_a_header_value_with_a_control_or_non_ascii_character_raises(hostile):
+    with pytest.raises(ValueError, match="location") as raised:
+        Reply(status=303, headers=(("location", f"/canary{hostile}"),))
+
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "a\n", "é", "(x)", '"x"'])
+def test_cky_15_a_header_name_that_is_no_token_raises(name):
+    with pytest.raises(ValueError, match="token"):
+        Reply(status=200, headers=((name, "x"),))
+
+
+def test_red_04_a_split_location_is_never_written():
+    with pytest.raises(ValueError, match="location"):
+        Reply(status=303, headers=(("location", "/\r\nSet-Cookie: x=1"),))
+
+
+def test_cky_07_two_set_cookie_of_one_name_cannot_stand_in_a_reply():
+    with pytest.raises(ValueError, match="with_cookies"):
+        Reply(status=200, headers=(("set-cookie", "a=1; Path=/"), ("Set-Cookie", "a=2; Path=/")))
+
+
+def test_cky_07_the_last_state_of_a_cookie_wins():
+    cleared = Reply(status=303, headers=(("location", "/"),)).with_cookies("a=; Max-Age=0", "b=2")
+
+    logged_in = cleared.with_cookies("a=1; Path=/")
+
+    assert logged_in.cookies == ["a=1; Path=/", "b=2"]
+    assert ("location", "/") in logged_in.headers
+
+
+def test_headers_are_added_to_a_copy():
+    reply = Reply(status=200, body=b"x")
+
+    more = reply.with_headers(("vary", "Cookie"))
+
+    assert (reply.headers, more.headers, more.body) == ((), (("vary", "Cookie"),), b"x")

@@ -1,0 +1,85 @@
+"""The pre-session: signed, short-lived, without a row."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck.http.cookies import CookieStyle, write
+from coatcheck.http.csrf import issue_token, verify_token
+from coatcheck.http.presession import LIFE, NONCE_BYTES, issue, read
+
+KEY = b"k" * 32
+NONCE = bytes(range(NONCE_BYTES))
+NOW = 1_800_000_000
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"), [(NOW - 1, None), (NOW, NONCE), (NOW + LIFE - 1, NONCE), (NOW + LIFE, None), (0, None)]
+)
+def test_ses_01_a_pre_session_lives_3600_seconds_from_its_issue(at, expected):
+    assert read(KEY, issue(KEY, nonce=NONCE, now=NOW), now=at) == expected
+
+
+def test_ses_01_the_longest_life_is_an_hour():
+    assert LIFE == 3600
+
+
+@given(st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES), st.integers(0, 2**40), st.integers(-LIFE, 2 * LIFE))
+def test_tmo_03_a_nonce_comes_back_exactly_while_the_pre_session_lives(nonce, now, later):
+    value = issue(KEY, nonce=nonce, now=now)
+
+    assert read(KEY, value, now=now + later) == (nonce if 0 <= later < LIFE else None)
+
+
+def test_a_value_of_another_key_is_refused():
+    assert read(b"j" * 32, issue(KEY, nonce=NONCE, now=NOW), now=NOW) is None
+
+
+def test_a_change_of_any_character_is_refused():
+    value = issue(KEY, nonce=NONCE, now=NOW)
+    forged = [value[:n] + ("A" if value[n] != "A" else "B") + value[n + 1 :] for n in range(len(value))]
+
+    assert not [one for one in forged if read(KEY, one, now=NOW) is not None]
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "A" * 75, "A" * 76, "A" * 77, "é" * 76, "A" * 75 + "\n", "\0" * 76, "=" * 76]
+)
+def test_a_malformed_value_is_refused_without_an_error(value):
+    assert read(KEY, value, now=NOW) is None
+
+
+@given(st.text(max_size=100) | st.text(alphabet="ABab01-_", min_size=76, max_size=76))
+def test_no_text_raises_or_is_accepted(text):
+    assert read(KEY, text, now=NOW) is None
+
+
+def test_tok_07_a_csrf_token_is_no_pre_session_and_the_reverse():
+    assert read(KEY, issue_token(KEY, NONCE, bytes(16)), now=NOW) is None
+    assert not verify_token(KEY, NONCE, issue(KEY, nonce=NONCE, now=NOW))
+
+
+def test_cky_06_the_value_fits_a_cookie():
+    written = write(CookieStyle(name="__Host-coatcheck-pre"), issue(KEY, nonce=NONCE, now=NOW), max_age=None)
+
+    assert len(written.partition(";")[0]) == len("__Host-coatcheck-pre=") + 76
+
+
+@pytest.mark.parametrize(("key", "nonce"), [(b"k" * 31, NONCE), (KEY, NONCE[:-1]), (KEY, b"")])
+def test_a_short_key_or_another_nonce_is_the_callers_mistake(key, nonce):
+    with pytest.raises(ValueError, match="pre-session"):
+        issue(key, nonce=nonce, now=NOW)
+
+
+def test_csr_08_a_forms_token_is_bound_to_the_browsers_own_pre_session():
+    own = read(KEY, issue(KEY, nonce=NONCE, now=NOW), now=NOW)
+    attackers = read(KEY, issue(KEY, nonce=bytes(NONCE_BYTES), now=NOW), now=NOW)
+    assert own is not None
+    assert attackers is not None
+
+    token = issue_token(KEY, attackers, bytes(16))
+
+    assert verify_token(KEY, attackers, token)
+    assert not verify_token(KEY, own, token)
