@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -29,6 +29,10 @@ class Colour(Protocol):
         """Do password hashing in this process's lane. Raises `Busy` when too many wait."""
         ...
 
+    async def finish(self, work: Awaitable[object]) -> None:
+        """Wait for what an application's handler began. Blocking: raises `RuntimeError` if it needs an event loop."""
+        ...
+
 
 def run_blocking(flow: Coroutine[Any, Any, T]) -> T:
     """Drive a coroutine that never suspends to its end and give its value.
@@ -41,7 +45,7 @@ def run_blocking(flow: Coroutine[Any, Any, T]) -> T:
         value: T = done.value
         return value
     flow.close()
-    raise RuntimeError("a flow suspended under the blocking desk: something in it awaits an event loop")
+    raise RuntimeError("a coroutine suspended under the blocking desk: something in it awaits an event loop")
 
 
 class Blocking:
@@ -56,6 +60,9 @@ class Blocking:
     async def hash(self, work: Callable[[], T]) -> T:
         return self._lane.submit(work).wait()
 
+    async def finish(self, work: Awaitable[object]) -> None:
+        run_blocking(_wait_for(work))
+
 
 class Async:
     """Disk writes go to one writer thread, hashing to the lane; the event loop does neither."""
@@ -69,6 +76,9 @@ class Async:
 
     async def hash(self, work: Callable[[], T]) -> T:
         return await _awaited(self._lane.submit(work))
+
+    async def finish(self, work: Awaitable[object]) -> None:
+        await work
 
 
 class Job(Generic[T]):
@@ -186,6 +196,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+async def _wait_for(work: Awaitable[object]) -> None:
+    await work
+
+
 async def _awaited(job: Job[T]) -> T:
     # Imported here: `import coatcheck` must not cost an application without asyncio what asyncio costs.
     import asyncio
@@ -214,6 +228,7 @@ def _lower_priority(nice: int) -> None:
         try:
             # On Linux this sets the priority of one thread; where it would set the whole process', leave it alone.
             if os.uname().sysname == "Linux":
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+                thread = threading.get_native_id()
+                os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + nice))
         except OSError:
             return

@@ -13,28 +13,22 @@ from coatcheck.web.devices import NAME_MAX, UNKNOWN, device_name
 
 LINUX_FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
+APPLE = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+IPHONE = f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {APPLE}"
+MAC = f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {APPLE}"
 
 
 @pytest.mark.parametrize(
     ("user_agent", "expected"),
     [
         (LINUX_FIREFOX, "Firefox on Linux"),
-        (f"Mozilla/5.0 (Linux; Android 14; Pixel 8) {WEBKIT} Chrome/142.0.0.0 Mobile Safari/537.36", "Chrome on Android"),
         (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-            "Version/17.5 Mobile/15E148 Safari/604.1",
-            "Safari on iOS",
+            f"Mozilla/5.0 (Linux; Android 14; Pixel 8) {WEBKIT} Chrome/142.0.0.0 Mobile Safari/537.36",
+            "Chrome on Android",
         ),
-        (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-            "CriOS/126.0 Mobile/15E148 Safari/604.1",
-            "Chrome on iOS",
-        ),
-        (
-            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-            "Version/18.0 Safari/605.1.15",
-            "Safari on macOS",
-        ),
+        (f"{IPHONE} Version/17.5 Mobile/15E148 Safari/604.1", "Safari on iOS"),
+        (f"{IPHONE} CriOS/126.0 Mobile/15E148 Safari/604.1", "Chrome on iOS"),
+        (f"{MAC} Version/18.0 Safari/605.1.15", "Safari on macOS"),
         (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/142.0 Safari/537.36 Edg/142.0", "Edge on Windows"),
         (f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} HeadlessChrome/142.0 Safari/537.36", "Headless Chrome on Linux"),
         ("curl/8.5.0", "curl"),

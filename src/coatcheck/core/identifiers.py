@@ -10,7 +10,8 @@ import re
 import unicodedata
 
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,31}")
-LOCAL_PART = re.compile(r"[!-?A-~]{1,64}")  # printable ASCII but "@"
+# What HTML's <input type=email> takes. A quoted part or one with a comma could name a second mailbox in a mail header.
+LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 EMAIL_MAX = 254
 
@@ -66,7 +67,10 @@ def _a_label_part(label: str) -> str | None:
         lowered = ascii_lower(label)
         return lowered if HOST_LABEL.fullmatch(lowered) else None
     lowered = label.lower()
-    # A label that normalising or folding would change (sharp s, full-width letters) could meet another one: refuse.
+    # A label that lower-casing makes ASCII (the Kelvin sign), or that normalising or folding would change (sharp s,
+    # full-width letters), could meet another one: refuse.
+    if lowered.isascii():
+        return None
     if unicodedata.normalize("NFKC", lowered).casefold() != lowered or not lowered.replace("-", "").isalnum():
         return None
     encoded = "xn--" + lowered.encode("punycode").decode("ascii")

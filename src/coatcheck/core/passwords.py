@@ -15,9 +15,7 @@ def normalised(password: str, policy: Policy) -> bytes | None:
     """
     if len(password) > policy.password_max_bytes:
         return None
-    try:
-        password.encode()
-    except UnicodeEncodeError:
+    if _has_surrogates(password):
         return None
     encoded = unicodedata.normalize("NFC", password).encode()
     return encoded if len(encoded) <= policy.password_max_bytes else None
@@ -30,7 +28,15 @@ def refusal_of_new(password: str, policy: Policy) -> str | None:
     """
     encoded = normalised(password, policy)
     if encoded is None:
-        return "password_too_long" if len(password) > policy.password_max_bytes // 4 else "password_not_text"
+        return "password_not_text" if _has_surrogates(password[: policy.password_max_bytes]) else "password_too_long"
     if len(encoded.decode()) < policy.password_min_length:
         return "password_too_short"
     return None
+
+
+def _has_surrogates(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -123,10 +123,8 @@ def make_policy(profile: str = "standard", overrides: Mapping[str, object] | Non
     Raises:
         ConfigurationError: listing every setting that is unknown, of the wrong type or outside its bounds.
     """
-    base = PROFILES.get(profile)
-    if base is None:
-        raise ConfigurationError(f"profile: {profile!r} is not one of {', '.join(PROFILES)}")
-    problems: list[str] = []
+    base = PROFILES.get(profile, STANDARD)
+    problems = [] if profile in PROFILES else [f"profile: {profile!r} is not one of {', '.join(PROFILES)}"]
     settings: dict[str, object] = {}
     for name, value in (overrides or {}).items():
         settings[name] = _seconds(value)

@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from coatcheck.core.records import EMPTY_DATA
-from coatcheck.errors import InvalidData
+from coatcheck.core.records import EMPTY_DATA, SessionRecord
+from coatcheck.errors import CorruptRecord, InvalidData
 
 MAX_DEPTH = 32
 MAX_KEY = 256
@@ -79,6 +79,14 @@ def encode_value(key: object, value: object) -> bytes:
 def decode_value(text: bytes | msgspec.Raw) -> object:
     """Read one value back."""
     return msgspec.json.decode(text)
+
+
+def values_of(session: SessionRecord, namespace: str) -> dict[str, object]:
+    """Read one namespace of a session's data. Raises CorruptRecord, which names the session and shows no data (ERR-05)."""
+    try:
+        return {key: decode_value(text) for key, text in decode(session.data).get(namespace, {}).items()}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise CorruptRecord(f"session {session.id}") from None
 
 
 def _check(value: object, depth: int) -> None:

@@ -97,21 +97,29 @@ def idle_deadline(session: SessionRecord) -> int:
 
 
 def death_of(session: SessionRecord, state: SubjectState | None, *, now: int) -> str | None:
-    """Say why the session is dead, or None while it lives. Expired means `now >= deadline` (TMO-03)."""
+    """Say why the session is dead, or None while it lives.
+
+    A decision is named before a timeout: who comes back two hours after somebody changed the password must not hear
+    that the session was idle.
+    """
     if session.ended_at is not None:
         return session.end_reason or REVOKED
+    if session.subject is not None:
+        if state is None:
+            return REVOKED
+        if state.disabled_at is not None:
+            return ACCOUNT_DISABLED
+        if state.epoch != session.epoch:
+            return state.epoch_reason or REVOKED
+    return timeout_of(session, now=now)
+
+
+def timeout_of(session: SessionRecord, *, now: int) -> str | None:
+    """Say which limit of time has ended the session, if any. Expired means `now >= deadline` (TMO-03)."""
     if now >= session.expires_at:
         return ABSOLUTE_TIMEOUT
     if now >= idle_deadline(session):
         return IDLE_TIMEOUT
-    if session.subject is None:
-        return None
-    if state is None:
-        return REVOKED
-    if state.disabled_at is not None:
-        return ACCOUNT_DISABLED
-    if state.epoch != session.epoch:
-        return state.epoch_reason or REVOKED
     return None
 
 

@@ -78,14 +78,20 @@ def settlements_of(gates: Sequence[Gate]) -> tuple[Settlement, ...]:
     return tuple(Settlement(gate.key, gate.on_success) for gate in gates)
 
 
+def uncounted(gates: Sequence[Gate]) -> tuple[Settlement, ...]:
+    """What it means for the gates when an attempt was counted but its password never looked at."""
+    return tuple(Settlement(gate.key, "uncount") for gate in gates)
+
+
 def wait_of(counter: Counter, *, now: int) -> int:
     """Seconds until this counter admits an attempt; 0 when it does so now.
 
-    A clock set back cannot stretch a wait past the delay that was meant (TMO-07).
+    A clock set back at most doubles a wait: one that would last longer was counted under another clock and is void,
+    or it would not end before the clock is back where it was (TMO-07).
     """
-    if now < counter.counted_at:
-        return min(counter.blocked_until - counter.counted_at, max(0, counter.blocked_until - now))
-    return max(0, counter.blocked_until - now)
+    meant = counter.blocked_until - counter.counted_at
+    wait = counter.blocked_until - now
+    return wait if 0 < wait <= 2 * meant else 0
 
 
 def counted(counter: Counter, gate: Gate, *, now: int) -> Counter:

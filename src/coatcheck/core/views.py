@@ -128,8 +128,7 @@ class Session:
 
     def data(self, namespace: str = DEFAULT_NAMESPACE) -> dict[str, object]:
         """Read the session data of one namespace as it was at the read. Changing the dict saves nothing: use `edit`."""
-        values = session_data.decode(self.record.data).get(namespace, {})
-        return {key: session_data.decode_value(text) for key, text in values.items()}
+        return session_data.values_of(self.record, namespace)
 
     def __repr__(self) -> str:
         return f"Session(id={self.id!r}, subject={self.subject!r})"

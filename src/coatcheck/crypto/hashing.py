@@ -5,7 +5,6 @@ Each call holds its memory cost and some ten milliseconds of a processor: flows 
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from coatcheck.core.policy import Policy
@@ -24,7 +23,6 @@ class PasswordHasher:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._lock = Lock()
         self._argon2: Argon2Hasher | None = None
         self._decoy = ""
 
@@ -44,10 +42,8 @@ class PasswordHasher:
         usable = hashed is not None and _is_bounded(hashed)
         try:
             argon2id.verify(hashed if usable and hashed is not None else self._decoy, password)
-        except argon2.exceptions.VerificationError:
-            return False
-        except argon2.exceptions.InvalidHashError:
-            return False
+        except (argon2.exceptions.VerificationError, ValueError):
+            return False  # ValueError: not a hash at all, or not even ASCII
         return usable
 
     def needs_rehash(self, hashed: str) -> bool:
@@ -56,21 +52,20 @@ class PasswordHasher:
 
     def _ready(self) -> Argon2Hasher:
         # The decoy is made with the first use of any kind, so that the first stranger is no slower than the second.
+        # No lock, which a fork could leave held for ever: the lane is one thread, and making it twice does no harm.
         if self._argon2 is None:
-            with self._lock:
-                if self._argon2 is None:
-                    import argon2
+            import argon2
 
-                    hasher = argon2.PasswordHasher(
-                        time_cost=self._policy.argon2_time,
-                        memory_cost=self._policy.argon2_memory_kib,
-                        parallelism=self._policy.argon2_parallelism,
-                        hash_len=32,
-                        salt_len=16,
-                        type=argon2.low_level.Type.ID,
-                    )
-                    self._decoy = hasher.hash(b"a password nobody has")
-                    self._argon2 = hasher
+            hasher = argon2.PasswordHasher(
+                time_cost=self._policy.argon2_time,
+                memory_cost=self._policy.argon2_memory_kib,
+                parallelism=self._policy.argon2_parallelism,
+                hash_len=32,
+                salt_len=16,
+                type=argon2.low_level.Type.ID,
+            )
+            self._decoy = hasher.hash(b"a password nobody has")
+            self._argon2 = hasher
         return self._argon2
 
 

@@ -25,8 +25,8 @@ class AccountFlows:
     ) -> Account:
         """Open an account. All refused fields are told at once; nothing is hashed for input that breaks a rule."""
         parts, origin = self._parts, origin_of(client)
-        named = None if not username else username_key(username)
-        addressed = None if not email else email_key(email)
+        named = username_key(username) if isinstance(username, str) and username else None
+        addressed = email_key(email) if isinstance(email, str) and email else None
         problems = [
             *_problems_of_names(username, named, email, addressed),
             *problems_of_new_password(password, "/password", parts),
@@ -61,8 +61,12 @@ class AccountFlows:
 
     async def find(self, identifier: str) -> Account | None:
         """Find an account by user name, e-mail address or subject."""
+        # The subject first: as a name it would be lower-cased, and whoever signed up under that would be found instead.
+        account = await self.account(identifier)
+        if account is not None:
+            return account
         identified = await self._store.identify(identifier_key(identifier))
-        return Account(identified.account) if identified is not None else await self.account(identifier)
+        return None if identified is None else Account(identified.account)
 
     async def scan(self, *, after: str | None, limit: int) -> tuple[list[tuple[Account, bool]], str | None]:
         """Read one page of all accounts, each with whether it is disabled."""

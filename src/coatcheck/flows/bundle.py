@@ -19,4 +19,4 @@ class Flows:
         self.sessions = SessionFlows(parts)
         self.accounts = AccountFlows(parts)
         self.log_ins = LogInFlows(parts, self.sessions)
-        self.passwords = PasswordFlows(parts, self.log_ins)
+        self.passwords = PasswordFlows(parts, self.sessions, self.log_ins)

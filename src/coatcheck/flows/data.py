@@ -10,9 +10,9 @@ class Edit:
     """Session data to change in place. Nested changes are noticed too: values are compared in encoded form."""
 
     def __init__(self, session: Session, namespace: str) -> None:
+        self.values = session_data.values_of(session.record, namespace)
         read = session_data.decode(session.record.data).get(namespace, {})
         self._before = {key: bytes(text) for key, text in read.items()}
-        self.values = {key: session_data.decode_value(text) for key, text in read.items()}
 
     def puts(self) -> dict[str, bytes]:
         """The keys that are new or changed, encoded. Raises `InvalidData` for what is not JSON."""

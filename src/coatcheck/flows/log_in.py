@@ -6,6 +6,9 @@ hash in the lane, then start the session, which also ends the one that was shown
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from coatcheck.core import passwords, throttle
 from coatcheck.core import sessions as decisions
 from coatcheck.core.audit import LogInFailed, Reauthenticated, ReauthenticationFailed, Throttled
@@ -16,16 +19,19 @@ from coatcheck.core.throttle import Gate
 from coatcheck.core.tokens import Token
 from coatcheck.core.views import Account, Client, Login, Session
 from coatcheck.errors import (
+    Busy,
     FieldError,
     InvalidCredentials,
     InvalidInput,
     NotAuthenticated,
     SessionEnded,
+    StoreError,
     TooManyAttempts,
 )
 from coatcheck.flows.parts import Parts, origin_of, records
 from coatcheck.flows.sessions import SessionFlows, rotated
 
+T = TypeVar("T")
 IDENTIFIER_MAX = 1024
 PASSWORD_METHOD = "pwd"  # RFC 8176
 
@@ -56,22 +62,27 @@ class LogInFlows:
         gates = await self.admit([key], origin)
 
         credential = None if identified is None else identified.credential
-        matches = await self.matches(credential, secret)
+        matches = await self.matches(credential, secret, gates)
         if identified is None or credential is None or not matches:
             raise await self._failed(key, origin, subject=None if identified is None else identified.account.subject)
         if identified.state is not None and identified.state.disabled_at is not None:
             raise await self._failed(key, origin, subject=identified.account.subject, cause="account_disabled")
 
-        login = await self._sessions.start(
-            identified.account.subject,
-            methods=(PASSWORD_METHOD,),
-            client=origin,
-            remember=remember,
-            replaces=replaces,
-            account=Account(identified.account),
-            credential_version=credential.version,
-            settlements=throttle.settlements_of(gates),
-        )
+        try:
+            login = await self._sessions.start(
+                identified.account.subject,
+                methods=(PASSWORD_METHOD,),
+                client=origin,
+                remember=remember,
+                replaces=replaces,
+                account=Account(identified.account),
+                credential_version=credential.version,
+                settlements=throttle.settlements_of(gates),
+            )
+        except InvalidCredentials:
+            # Disabled, or given a new password, while the old one was being verified.
+            cause = "refused_meanwhile"
+            raise await self._failed(key, origin, subject=identified.account.subject, cause=cause) from None
         await self._rehash(credential, secret)
         return login
 
@@ -82,6 +93,7 @@ class LogInFlows:
             raise NotAuthenticated
         _check_typed("", password)
         secret = presented_password(password, "/password", parts)
+        await self._sessions.check_time(session)
         _, gates = await self.prove(session, secret, "/password", origin)
         now = parts.clock()
         token, digest = parts.new_session_token(session.subject)
@@ -107,7 +119,7 @@ class LogInFlows:
         # The same counters as at the log-in page (STP-05): a stolen session is no second budget of guesses.
         names = [] if account is None else [key for key in (account.username_key, account.email_key) if key]
         gates = await self.admit(names, origin)
-        if credential is None or not await self.matches(credential, secret):
+        if not await self.matches(credential, secret, gates) or credential is None:
             event = ReauthenticationFailed(
                 at=parts.clock(), subject=subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
             )
@@ -133,10 +145,18 @@ class LogInFlows:
             raise TooManyAttempts(retry_after=wait)
         return gates
 
-    async def matches(self, credential: PasswordCredential | None, secret: bytes) -> bool:
+    async def matches(self, credential: PasswordCredential | None, secret: bytes, gates: tuple[Gate, ...]) -> bool:
         """Verify in the lane; without a credential the same work is done on a decoy (ENU-02)."""
         hashed = None if credential is None else credential.hash
-        return await self._parts.colour.hash(lambda: self._parts.hasher.verify(hashed, secret))
+        return await self.hash_admitted(lambda: self._parts.hasher.verify(hashed, secret), gates)
+
+    async def hash_admitted(self, work: Callable[[], T], gates: tuple[Gate, ...]) -> T:
+        """Hash for an attempt that was counted. A full lane takes the count back: a crowd must lock nobody out."""
+        try:
+            return await self._parts.colour.hash(work)
+        except Busy:
+            await self._store.settle(throttle.uncounted(gates))
+            raise
 
     async def _failed(
         self, key: str, origin: Client, *, subject: str | None, cause: str | None = None
@@ -154,11 +174,15 @@ class LogInFlows:
         return InvalidCredentials()
 
     async def _rehash(self, credential: PasswordCredential, secret: bytes) -> None:
-        # PWD-11: a log-in is the only moment at which an old hash can be replaced.
+        # PWD-11: a log-in is the only moment at which an old hash can be replaced. It stands if that fails.
         parts = self._parts
-        if parts.hasher.needs_rehash(credential.hash):
+        if not parts.hasher.needs_rehash(credential.hash):
+            return
+        try:
             new = await parts.colour.hash(lambda: parts.hasher.hash(secret))
             await self._store.rehash(credential.subject, was=credential.hash, new=new)
+        except (Busy, StoreError):
+            return
 
 
 def presented_password(password: str, pointer: str, parts: Parts) -> bytes:

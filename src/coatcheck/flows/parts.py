@@ -86,16 +86,15 @@ class Parts:
             _events.info(event.name, extra={"coatcheck_event": event})
             for kind in type(event).__mro__:
                 for handler in self._handlers.get(kind, ()):
-                    await _call(handler, event)
+                    await self._call(handler, event)
 
-
-async def _call(handler: Handler[Event], event: Event) -> None:
-    try:
-        answer = handler(event)
-        if inspect.isawaitable(answer):
-            await answer
-    except Exception:  # LOG-07: the outcome stands whatever a listener does
-        _trouble.exception("a listener for %s failed", event.name)
+    async def _call(self, handler: Handler[Event], event: Event) -> None:
+        try:
+            answer = handler(event)
+            if inspect.isawaitable(answer):
+                await self.colour.finish(answer)
+        except Exception:  # noqa: BLE001 - LOG-07: the outcome stands whatever a listener does
+            _trouble.exception("a listener for %s failed", event.name)
 
 
 def origin_of(client: Client | None) -> Client:

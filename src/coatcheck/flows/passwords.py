@@ -12,15 +12,16 @@ from coatcheck.errors import FieldError, InvalidInput, NotAuthenticated, Session
 from coatcheck.flows.accounts import problems_of_new_password
 from coatcheck.flows.log_in import PASSWORD_METHOD, LogInFlows, presented_password
 from coatcheck.flows.parts import Parts, origin_of, records
-from coatcheck.flows.sessions import rotated
+from coatcheck.flows.sessions import SessionFlows, rotated
 
 
 class PasswordFlows:
     """The flows of this module over one desk's parts."""
 
-    def __init__(self, parts: Parts, log_ins: LogInFlows) -> None:
+    def __init__(self, parts: Parts, sessions: SessionFlows, log_ins: LogInFlows) -> None:
         self._parts = parts
         self._store = parts.store
+        self._sessions = sessions
         self._log_ins = log_ins
 
     async def change(
@@ -40,10 +41,11 @@ class PasswordFlows:
         if problems:
             raise InvalidInput(errors=problems)
         current = presented_password(current_password, "/current_password", parts)
+        await self._sessions.check_time(session)
         credential, gates = await self._log_ins.prove(session, current, "/current_password", origin)
 
         secret = passwords.normalised(new_password, parts.policy) or b""
-        hashed = await parts.colour.hash(lambda: parts.hasher.hash(secret))
+        hashed = await self._log_ins.hash_admitted(lambda: parts.hasher.hash(secret), gates)
         now = parts.clock()
         changed = PasswordCredential(session.subject, hashed, version=credential.version + 1, changed_at=now)
         if not await self._store.replace_password(changed, was=credential.version):

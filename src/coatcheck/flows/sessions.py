@@ -62,7 +62,9 @@ class SessionFlows:
         settlements: Sequence[Settlement] = (),
     ) -> Login:
         """Start a session; what `replaces` held (a token shown with the request) ends with it (FIX-01, SES-10)."""
-        _check_subject(subject)
+        if subject is not None:
+            _check_subject(subject)
+        _check_methods(methods)
         parts, now, origin = self._parts, self._clock(), origin_of(client)
         old = await self._presented(replaces, now=now)
         token, digest = parts.new_session_token(subject)
@@ -93,8 +95,9 @@ class SessionFlows:
         answer = await self._store.start(
             session,
             replaces=None if old is None else old.digest,
-            # Data of an anonymous session, or of this very subject, survives; another subject's never does (FIX-02).
-            carry=old is not None and old.subject in (None, subject),
+            # Data of an anonymous session, or of this very subject, survives; another subject's never does (FIX-02),
+            # nor does what an expired session held.
+            carry=old is not None and old.subject in (None, subject) and decisions.timeout_of(old, now=now) is None,
             credential_version=credential_version,
             most=parts.policy.sessions_per_subject,
             settlements=settlements,
@@ -127,8 +130,27 @@ class SessionFlows:
             Session(session), None if found.account is None else Account(found.account), is_touch_due=is_touch_due
         )
 
+    async def check_time(self, session: Session) -> None:
+        """Raise `SessionEnded` if time has ended a session that was read earlier.
+
+        Stores never look at the time: without this, a slow request could renew, rotate or write to a session that
+        expired meanwhile and so bring it back (SES-05). Free while the record in hand is within its limits; it is read
+        again only if it looks expired, for other requests may have used the session since.
+        """
+        now = self._clock()
+        if decisions.timeout_of(session.record, now=now) is None:
+            return
+        found = await self._store.find(session.record.digest)
+        death = decisions.REVOKED if found is None else decisions.death_of(found.session, found.state, now=now)
+        if death is None:
+            return
+        if found is not None:
+            await self._note_expiry(found.session, death, now=now)
+        raise SessionEnded
+
     async def renew(self, session: Session) -> None:
         """Write that the session was used now."""
+        await self.check_time(session)
         if not await self._store.touch(session.record.digest, seen_at=self._clock()):
             raise SessionEnded
 
@@ -139,6 +161,7 @@ class SessionFlows:
         if not puts and not removes:
             return
         _check_namespace(namespace)
+        await self.check_time(session)
         answer = await self._store.patch(
             session.record.digest,
             namespace=namespace,
@@ -154,6 +177,7 @@ class SessionFlows:
         encode_value(key, by)
         if type(by) is not int:
             raise InvalidData("data_not_an_integer")
+        await self.check_time(session)
         answer = await self._store.increment(
             session.record.digest, namespace=namespace, key=key, by=by, limit=self._parts.policy.session_data_bytes
         )
@@ -164,6 +188,7 @@ class SessionFlows:
 
     async def rotate(self, session: Session, account: Account | None = None) -> Login:
         """Give the session a new secret; the old one is dead when this returns."""
+        await self.check_time(session)
         now = self._clock()
         token, digest = self._parts.new_session_token(session.subject)
         rotation = decisions.rotate(session.record, new_digest=digest, now=now)
@@ -179,23 +204,30 @@ class SessionFlows:
         if not isinstance(text, str) or not self._fits(text):
             return False
         found = await self._store.find(session_digest(text))
-        now, origin = self._clock(), origin_of(client)
-        if found is None or decisions.death_of(found.session, found.state, now=now) is not None:
+        if found is None:
+            return False
+        now, origin, session = self._clock(), origin_of(client), found.session
+        death = decisions.death_of(session, found.state, now=now)
+        if death is not None:
+            await self._note_expiry(session, death, now=now)
             return False
         event = LoggedOut(
-            at=now,
-            subject=found.session.subject,
-            session_id=found.session.id,
-            ip=origin.ip,
-            user_agent=origin.user_agent,
+            at=now, subject=session.subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
         )
-        if not await self._store.end(found.session.digest, at=now, reason=LOGGED_OUT, events=records(event)):
+        ended = await self._store.end(session.digest, at=now, reason=LOGGED_OUT, events=records(event))
+        if not ended and session.subject is not None:
+            # Another request may have rotated the secret since the read: it is still the session that was to end.
+            ended = await self._store.end_by_id(
+                session.id, subject=session.subject, at=now, reason=LOGGED_OUT, events=records(event)
+            )
+        if not ended:
             return False
         await self._parts.announce(event)
         return True
 
     async def revoke(self, session_id: str, *, subject: str, note: str, client: Client | None) -> None:
         """End one session of a subject by its public id."""
+        _check_subject(subject)
         now, origin = self._clock(), origin_of(client)
         event = SessionRevoked(
             at=now,
@@ -243,6 +275,7 @@ class SessionFlows:
 
     async def live_sessions(self, subject: str) -> tuple[Session, ...]:
         """Read the live sessions of a subject, newest first."""
+        _check_subject(subject)
         now = self._clock()
         return tuple(
             Session(found.session)
@@ -293,15 +326,18 @@ class SessionFlows:
         return Session(found.session), decisions.death_of(found.session, found.state, now=self._clock())
 
     async def _presented(self, shown: str | Token | Session | None, *, now: int) -> SessionRecord | None:
+        # The store ends it only if it is still standing. An expired one is ended too: the clock may be set back.
         if isinstance(shown, Session):
-            return shown.record  # read already; the store ends it only if it is still standing
-        text = shown.reveal() if isinstance(shown, Token) else shown
-        if text is None or not self._fits(text):
-            return None
-        found = await self._store.find(session_digest(text))
-        if found is None or decisions.death_of(found.session, found.state, now=now) is not None:
-            return None
-        return found.session
+            if decisions.timeout_of(shown.record, now=now) is None:
+                return shown.record
+            digest = shown.record.digest
+        else:
+            text = shown.reveal() if isinstance(shown, Token) else shown
+            if text is None or not self._fits(text):
+                return None
+            digest = session_digest(text)
+        found = await self._store.find(digest)
+        return None if found is None else found.session
 
     async def _note_expiry(self, session: SessionRecord, death: str, *, now: int) -> None:
         # What was seen expired stays so even if the clock is set back (TMO-07).
@@ -331,10 +367,18 @@ def rotated(session: Session, rotation: Rotation) -> Session:
 
 
 def _check_subject(subject: object) -> None:
-    if subject is None:
-        return
+    # None would mean every anonymous session there is: never a subject.
     if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_MAX or not subject.isprintable():
         raise InvalidInput("subject_invalid")
+
+
+def _check_methods(methods: object) -> None:
+    # They are kept separated by spaces; a bare "oidc" would become four methods of one letter.
+    if not isinstance(methods, (tuple, list)) or not all(
+        isinstance(method, str) and method.isascii() and method.isprintable() and method and " " not in method
+        for method in methods
+    ):
+        raise InvalidInput("methods_invalid")
 
 
 def _check_namespace(namespace: object) -> None:

@@ -85,11 +85,7 @@ class Pages:
             self._paths[key] = f"/assets/{name}"
         self._environment = _environment(templates)
         spoken: dict[str, Any] = {"t": messages.text, "path": self.path}
-        shaped: dict[str, Any] = {
-            "duration": messages.duration,
-            "method_name": messages.for_method,
-            "operations_by_tag": reference.groups,
-        }
+        shaped: dict[str, Any] = {"duration": messages.duration, "operations_by_tag": reference.groups}
         self._environment.globals.update(spoken)
         self._environment.filters.update(shaped)
 

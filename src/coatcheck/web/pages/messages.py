@@ -69,7 +69,6 @@ CATALOGUE: Mapping[str, str] = {
     "account.current": "This device",
     "account.remembered": "Remembered",
     "account.last_seen": "Last seen",
-    "account.address": "Address",
     "account.created": "Logged in",
     "account.expires": "Expires",
     "account.methods": "Proven by",
@@ -122,6 +121,7 @@ CATALOGUE: Mapping[str, str] = {
     "problem.409": "That is taken",
     "problem.413": "That is too much at once",
     "problem.415": "That form of request is not understood",
+    "problem.421": "That address is not served here",
     "problem.422": "Something needs correcting",
     "problem.429": "Too many tries",
     "problem.500": "Something broke on our side",
@@ -166,11 +166,16 @@ CATALOGUE: Mapping[str, str] = {
     # why one field was refused, by reason
     "reason.bad_encoding": "This holds characters that cannot be read.",
     "reason.email_invalid": "This does not look like an e-mail address, such as name@example.org.",
+    "reason.current_password_missing": "Enter your current password.",
+    "reason.identifier_missing": "Enter your user name or e-mail address.",
     "reason.identifier_too_long": "This is too long for a name or an address.",
     "reason.invalid": "This cannot be used here.",
     "reason.invalid_password": "That is not your current password.",
     "reason.missing": "Please fill this in.",
+    "reason.new_password_missing": "Enter a new password.",
     "reason.not_text": "This cannot be read as text.",
+    "reason.out_of_bounds": "This is too small or too large.",
+    "reason.password_missing": "Enter your password.",
     "reason.password_not_text": "This holds characters that cannot be read.",
     "reason.password_too_long": "This password is too long.",
     "reason.password_too_short": "This password is too short.",
@@ -232,7 +237,7 @@ def for_reason(reason: str) -> str:
 
 
 def for_field(field: str, reason: str) -> str:
-    """Give the sentence for a field at fault: its own (`reason.password_missing`), else that of the reason."""
+    """Give the sentence for a field at fault: its own (`reason.password_missing`), else the reason's."""
     own = CATALOGUE.get(f"reason.{field}_{reason}")
     return for_reason(reason) if own is None else own
 

@@ -1,0 +1,164 @@
+"""Rows to records: the SELECTs of the SQL stores and what is made of their rows.
+
+Columns stand in the order of the records' fields. Tables hold types strictly, so what can be wrong with a row is text
+that is no text, JSON that is no JSON, or a reference to nothing; each becomes `CorruptRecord` with the public id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from coatcheck.core.records import EMPTY_DATA, AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
+from coatcheck.errors import CorruptRecord
+from coatcheck.stores.protocols import Found, Identified
+
+Row = tuple[Any, ...]
+R = TypeVar("R")
+
+_SESSION = """
+    s.id, u.subject, s.epoch, s.created_at, s.auth_time, s.last_seen_at, s.idle_timeout, s.expires_at,
+    s.is_persistent, s.methods, s.ip, g.text, s.ended_at, s.end_reason, s.data
+"""
+_STATE = "u.epoch, u.epoch_at, u.epoch_reason, u.disabled_at, u.credential_version"
+_ACCOUNT = "a.username, a.username_key, a.email, a.email_key, a.created_at"
+
+# One statement reads everything a request needs (one step). A touch, patch or rotation that commits meanwhile is seen
+# whole or not at all.
+SELECT_FOUND: Final = f"""
+    SELECT s.digest, s.subject, {_SESSION}, {_STATE}, {_ACCOUNT}
+    FROM sessions s
+    LEFT JOIN subjects u ON u.id = s.subject
+    LEFT JOIN accounts a ON a.id = s.subject
+    LEFT JOIN user_agents g ON g.id = s.user_agent
+"""
+SELECT_ACCOUNT: Final = f"SELECT u.subject, {_ACCOUNT} FROM accounts a JOIN subjects u ON u.id = a.id"
+SELECT_IDENTIFIED: Final = f"""
+    SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at, {_STATE}
+    FROM accounts a
+    JOIN subjects u ON u.id = a.id
+    LEFT JOIN passwords p ON p.account = a.id
+"""
+SELECT_CREDENTIAL: Final = """
+    SELECT u.subject, p.hash, p.version, p.changed_at FROM passwords p JOIN subjects u ON u.id = p.account
+"""
+SELECT_STATE: Final = f"SELECT u.subject, {_STATE} FROM subjects u"
+SELECT_EVENT: Final = """
+    SELECT e.id, e.at, e.name, u.subject, e.session_id, e.ip, g.text, e.details
+    FROM events e
+    LEFT JOIN subjects u ON u.id = e.subject
+    LEFT JOIN user_agents g ON g.id = e.user_agent
+"""
+
+# A session that is not ended, of the present epoch, of a subject that is not disabled (`protocols`).
+STANDING: Final = """
+    s.ended_at IS NULL AND (s.subject IS NULL OR EXISTS (
+        SELECT 1 FROM subjects u WHERE u.id = s.subject AND u.epoch = s.epoch AND u.disabled_at IS NULL
+    ))
+"""
+
+
+class _Unreadable:
+    def __repr__(self) -> str:
+        return "unreadable"
+
+
+_UNREADABLE = _Unreadable()
+
+
+def text_or_unreadable(raw: bytes) -> str | _Unreadable:
+    """Decode a text column (`sqlite3.Connection.text_factory`), marking what is no UTF-8 instead of failing the query."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return _UNREADABLE
+
+
+def found_of(row: Row) -> Found:
+    """Make a session, its subject's state and its account from a row of `SELECT_FOUND`: on the path of every request."""
+    (
+        digest, owner, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
+        is_persistent, methods, ip, user_agent, ended_at, end_reason, data,
+        epoch_now, epoch_at, epoch_reason, disabled_at, credential_version,
+        username, username_key, email, email_key, opened_at,
+    ) = row  # fmt: skip
+    session = SessionRecord(
+        digest, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
+        is_persistent == 1, methods, ip, user_agent, ended_at, end_reason, EMPTY_DATA if data is None else data,
+    )  # fmt: skip
+    if owner is None:
+        return Found(session, None, None)
+    if subject is None or epoch_now is None:
+        raise CorruptRecord(f"session {public_id}")  # never to be taken for an anonymous one
+    return Found(
+        session,
+        SubjectState(subject, epoch_now, epoch_at, epoch_reason, disabled_at, credential_version),
+        None if opened_at is None else AccountRecord(subject, username, username_key, email, email_key, opened_at),
+    )
+
+
+def checked_found_of(row: Row) -> Found:
+    """The same for a row read with `text_or_unreadable`."""
+    _check(row, "session", row[2])
+    return found_of(row)
+
+
+def account_of(row: Row) -> AccountRecord:
+    """Make an account from a row of `SELECT_ACCOUNT`."""
+    _check(row, "account", row[0])
+    return AccountRecord(*row)
+
+
+def credential_of(row: Row) -> PasswordCredential:
+    """Make a password from a row of `SELECT_CREDENTIAL`."""
+    _check(row, "password of account", row[0])
+    return PasswordCredential(*row)
+
+
+def identified_of(row: Row) -> Identified:
+    """Make what a log-in needs from a row of `SELECT_IDENTIFIED`."""
+    _check(row, "account", row[0])
+    subject, account, password, state = row[0], row[:6], row[6:9], row[9:]
+    return Identified(
+        AccountRecord(*account),
+        None if password[0] is None else PasswordCredential(subject, *password),
+        None if state[0] is None else SubjectState(subject, *state),
+    )
+
+
+def state_of(row: Row) -> SubjectState:
+    """Make a subject's state from a row of `SELECT_STATE`."""
+    _check(row, "subject", row[0])
+    return SubjectState(*row)
+
+
+def event_of(row: Row) -> EventRecord:
+    """Make an event from a row of `SELECT_EVENT`."""
+    _check(row, "event", row[0])
+    _, at, name, subject, session_id, ip, user_agent, details = row
+    try:
+        decoded = {} if details is None else _details.decode(details)
+    except msgspec.DecodeError:
+        raise CorruptRecord(f"event {row[0]}") from None
+    return EventRecord(at, name, subject, session_id, ip, user_agent, decoded)
+
+
+def readable(make: Callable[[Row], R], rows: Iterable[Row]) -> tuple[R, ...]:
+    """Make the records of a list, leaving out those that cannot be read: they shall not hide the others."""
+    made: list[R] = []
+    for row in rows:
+        try:
+            made.append(make(row))
+        except CorruptRecord:  # noqa: PERF203 - one bad row must not end the list
+            continue
+    return tuple(made)
+
+
+_details = msgspec.json.Decoder(dict[str, str | int | bool])
+
+
+def _check(row: Row, kind: str, name: object) -> None:
+    if _UNREADABLE in row:
+        raise CorruptRecord(f"{kind} {name}")

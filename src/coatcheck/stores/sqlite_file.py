@@ -1,0 +1,249 @@
+"""One SQLite file as one process sees it: a reader for each thread, two writers behind a lock, errors translated.
+
+Nothing is opened before first use. A forked child opens its own connections and neither uses nor closes the
+inherited ones: "Do not open an SQLite database connection, then fork(2), then try to use that database connection in
+the child process. [...] do not even call sqlite3_close()" (https://sqlite.org/howtocorrupt.html, 2.6).
+
+Nothing else in this process may open and close the file: closing any descriptor of it drops the locks that SQLite
+holds (ibidem, 2.2).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from coatcheck.errors import ConfigurationError, CorruptRecord, SchemaMismatch, StoreConflict, StoreError, StoreUnavailable
+from coatcheck.stores import schema
+
+T = TypeVar("T")
+
+PATIENCE = 2.0  # seconds a write may wait in all: for the thread, for the lock of this process, for other processes
+FLOOR = (3, 37, 0)  # STRICT tables
+
+
+class Unchanged(Exception):  # noqa: N818 - no error: work raises it to be undone, with its answer
+    """Raised by work to say that nothing shall be written; what `write` returns then is `answer`."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        super().__init__()
+
+
+class Link:
+    """A connection with one cursor. It closes when nobody uses it any more, and never in another process."""
+
+    __slots__ = ("_pid", "connection", "cursor", "patience")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.cursor = connection.cursor()
+        self.patience = PATIENCE
+        self._pid = os.getpid()
+        _connections.add(connection)
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Set how long SQLite waits for another process's write, to the tenth of a second."""
+        patience = max(0, int(seconds * 10)) / 10
+        if patience != self.patience:
+            self.cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+            self.patience = patience
+
+    def __del__(self) -> None:
+        # In a forked child `_connections` keeps what was inherited, so that it is not finalised either.
+        if self._pid == os.getpid():
+            _connections.discard(self.connection)
+            self.connection.close()
+
+
+class SqliteFile:
+    """The file, opened as needed. `steps` are the schema it must have."""
+
+    def __init__(self, path: str, steps: Sequence[schema.Step]) -> None:
+        # Absolute: a later chdir must not lead elsewhere, and ":memory:" is a file's name here like any other.
+        self.path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps ".."
+        self._steps = steps
+        self.forget()
+        _files.add(self)
+
+    def forget(self) -> None:
+        """Let go of all connections; the next call opens new ones. Calls under way finish on the old ones."""
+        self._readers = threading.local()
+        self._writers: dict[str, Link] = {}
+        self._lock = threading.Lock()
+
+    def reader(self) -> Link:
+        """Give this thread's connection for reading. Hold on to it while reading: `forget` may be called meanwhile."""
+        try:
+            link: Link = self._readers.link
+        except AttributeError:
+            link = self._readers.link = self._open("FULL")
+        return link
+
+    def write(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> T:
+        """Do work in a transaction of its own: all of it is committed when this returns, or none.
+
+        `durable` waits until the disk has it. Without that a loss of power may take the last moments, the death of
+        the process nothing. Raises StoreUnavailable when no turn comes before `deadline` (of `time.monotonic`).
+        """
+        lock, writers = self._lock, self._writers
+        if not lock.acquire(timeout=max(0.0, deadline - monotonic())):
+            raise StoreUnavailable("the store is busy: no turn to write came in time")
+        try:
+            synchronous = "FULL" if durable else "NORMAL"
+            writer = writers.get(synchronous)
+            if writer is None:
+                writer = writers[synchronous] = self._open(synchronous)
+            try:
+                writer.wait_at_most(deadline - monotonic())
+                return _transact(writer.connection, writer.cursor, work)
+            except sqlite3.Error as error:
+                if not isinstance(error, sqlite3.IntegrityError) and not _is_busy(error):
+                    writers.pop(synchronous, None)  # after trouble with the file, begin with a fresh connection
+                raise translated(error) from error
+        finally:
+            lock.release()
+
+    def version(self) -> int:
+        """Read the schema's version without creating or changing anything; 0 if there is no file or nothing in it."""
+        if not Path(self.path).exists():
+            return 0
+        with _translating():
+            return schema.version_of(self._connect().connection, self.path)
+
+    def upgrade(self) -> tuple[int, int]:
+        """Bring the schema to the latest version and give the versions before and after."""
+        latest = len(self._steps)
+        if self.version() > latest:
+            schema.check(self.version(), self.path, latest=latest)
+        self._create_file()
+        link = self._connect()
+        with _translating():
+            _patiently(lambda: link.connection.execute("PRAGMA journal_mode = WAL"))
+            before = schema.apply_steps(link.connection, self.path, self._steps, only_if_empty=False)
+        return before, latest
+
+    def _open(self, synchronous: str) -> Link:
+        latest = len(self._steps)
+        self._create_file()
+        link = self._connect()
+        connection = link.connection
+        with _translating():
+            version = schema.version_of(connection, self.path)
+            if version == 0:
+                _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+                schema.apply_steps(connection, self.path, self._steps, only_if_empty=True)
+                version = schema.version_of(connection, self.path)
+            schema.check(version, self.path, latest=latest)
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
+        return link
+
+    def _connect(self) -> Link:
+        if sqlite3.sqlite_version_info < FLOOR:
+            raise ConfigurationError(
+                f"store: SQLite {'.'.join(map(str, FLOOR))} or newer is needed, this Python has "
+                f"{sqlite3.sqlite_version}; use a newer Python or system"
+            )
+        with _translating():
+            # Threads take turns under our lock, so SQLite's connections may pass between them.
+            return Link(
+                sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            )
+
+    def _create_file(self) -> None:
+        # SQLite would create it readable for others; -wal and -shm take their mode from it (DAT-05).
+        target = Path(os.path.realpath(self.path))
+        if target.is_file():
+            return
+        if target.is_dir():
+            raise ConfigurationError(f"store: {target} is a directory; name a file in it")
+        if not target.parent.is_dir():
+            raise ConfigurationError(
+                f"store: the directory {target.parent} does not exist; create it or name another file"
+            )
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            return  # another process was first
+        except PermissionError as error:
+            raise ConfigurationError(
+                f"store: {target} cannot be created; give this user the right to write in {target.parent}"
+            ) from error
+        except OSError as error:
+            raise StoreUnavailable(f"the store's file cannot be created: {error.strerror}") from error
+
+
+def translated(error: sqlite3.Error) -> StoreError:
+    """Say in our words what SQLite said. Programming errors are ours and stay as they are."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return StoreConflict(f"a constraint of the store refused the change: {error}")
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        raise error
+    if not hasattr(error, "sqlite_errorcode"):
+        # Python's own complaint about text that is no UTF-8. Its message quotes that text: say less.
+        return CorruptRecord("text that cannot be read")
+    return StoreUnavailable(f"the store cannot do this now: {error}")
+
+
+class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in traces than a generator
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
+            raise SchemaMismatch("store: the file is no SQLite database; name a file of Coatcheck's own") from error
+        if isinstance(error, sqlite3.Error):
+            raise translated(error) from error
+
+
+def _transact(connection: sqlite3.Connection, cursor: sqlite3.Cursor, work: Callable[[sqlite3.Cursor], T]) -> T:
+    cursor.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(cursor)
+        cursor.execute("COMMIT")
+    except BaseException as error:
+        if connection.in_transaction:
+            connection.rollback()
+        if isinstance(error, Unchanged):
+            return error.answer  # type: ignore[no-any-return]  # the work's own answer
+        raise
+    return result
+
+
+def _patiently(step: Callable[[], object]) -> None:
+    # SQLite does not wait its busy timeout where that could deadlock; switching a new file to WAL is such a place.
+    deadline = monotonic() + PATIENCE
+    while True:
+        try:
+            step()
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or monotonic() > deadline:
+                raise
+            sleep(0.01)
+        else:
+            return
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    # The low byte is the primary code; extended ones (BUSY_SNAPSHOT, BUSY_RECOVERY) say the same to us.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+_connections: set[sqlite3.Connection] = set()
+_files: WeakSet[SqliteFile] = WeakSet()
+
+
+def _after_fork() -> None:
+    for file in list(_files):
+        file.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,232 @@
+"""The steps that transactions of the SQLite store are made of: functions of a cursor inside one.
+
+Each leaves the database consistent for the next; none begins, commits or rolls back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from coatcheck.core import throttle
+from coatcheck.core.records import EMPTY_DATA, EventRecord, SessionRecord
+from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, TOUCH_STEP, Rotation
+from coatcheck.core.throttle import Counter, Settlement
+from coatcheck.stores.protocols import Answer
+from coatcheck.stores.rows import STANDING, Row
+from coatcheck.stores.sqlite_file import Unchanged
+
+
+def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
+    """Give the integer that stands for a subject; a new subject gets one, without a state."""
+    row = cursor.execute("SELECT id FROM subjects WHERE subject = ?", (subject,)).fetchone()
+    if row is None:
+        row = cursor.execute("INSERT INTO subjects (subject) VALUES (?) RETURNING id", (subject,)).fetchone()
+    key: int = row[0]
+    return key
+
+
+def admit_subject(
+    cursor: sqlite3.Cursor, subject: str, *, credential_version: int | None, at: int
+) -> tuple[int, int]:
+    """Let a subject have one more session: its integer and the epoch to stamp. Undoes with `REFUSED` if it may not."""
+    key = subject_key(cursor, subject)
+    epoch, disabled_at, known_version = cursor.execute(
+        "SELECT epoch, disabled_at, credential_version FROM subjects WHERE id = ?", (key,)
+    ).fetchone()
+    version = known_version if credential_version is None else credential_version
+    if disabled_at is not None or version < known_version:
+        raise Unchanged(Answer.REFUSED)
+    if epoch is None:
+        epoch = 0
+        cursor.execute("UPDATE subjects SET epoch = 0 WHERE id = ?", (key,))
+    if version > known_version:
+        cursor.execute("UPDATE subjects SET credential_version = ? WHERE id = ?", (version, key))
+    if version > known_version > 0:
+        epoch += 1
+        cursor.execute(
+            "UPDATE subjects SET epoch = ?, epoch_at = ?, epoch_reason = ? WHERE id = ?",
+            (epoch, at, PASSWORD_CHANGED, key),
+        )
+    return key, epoch
+
+
+def standing(cursor: sqlite3.Cursor, digest: bytes) -> tuple[str, bytes] | None:
+    """Read public id and data of a standing session."""
+    row = cursor.execute(f"SELECT s.id, s.data FROM sessions s WHERE s.digest = ? AND {STANDING}", (digest,)).fetchone()
+    return None if row is None else (row[0], EMPTY_DATA if row[1] is None else row[1])
+
+
+def insert_session(cursor: sqlite3.Cursor, session: SessionRecord, owner: int | None) -> None:
+    """Add a session. A digest or id that is there already is an IntegrityError, never an overwrite (TOK-04)."""
+    cursor.execute(
+        """
+        INSERT INTO sessions (
+            digest, id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at, is_persistent,
+            methods, ip, user_agent, ended_at, end_reason, data
+        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            session.digest, session.id, owner, session.epoch, session.created_at, session.auth_time,
+            session.last_seen_at, session.idle_timeout, session.expires_at, session.is_persistent,
+            session.methods, session.ip, user_agent_key(cursor, session.user_agent), session.ended_at,
+            session.end_reason, _kept(session.data),
+        ),
+    )  # fmt: skip
+
+
+def keep_data(cursor: sqlite3.Cursor, digest: bytes, data: bytes) -> None:
+    """Replace a session's data."""
+    cursor.execute("UPDATE sessions SET data = ? WHERE digest = ?", (_kept(data), digest))
+
+
+def mark_ended(cursor: sqlite3.Cursor, digest: bytes, *, at: int, reason: str) -> bool:
+    """End a session that is not marked ended yet."""
+    cursor.execute(
+        "UPDATE sessions SET ended_at = ?, end_reason = ?, data = NULL WHERE digest = ? AND ended_at IS NULL",
+        (at, reason, digest),
+    )
+    return cursor.rowcount > 0
+
+
+def rotate(cursor: sqlite3.Cursor, rotation: Rotation) -> bool:
+    """Give a standing session its new digest."""
+    cursor.execute(
+        f"""
+        UPDATE sessions AS s SET digest = ?, last_seen_at = ?, auth_time = ?, expires_at = ?, methods = ?
+        WHERE s.digest = ? AND {STANDING}
+        """,
+        (
+            rotation.new_digest, rotation.last_seen_at, rotation.auth_time, rotation.expires_at, rotation.methods,
+            rotation.digest,
+        ),
+    )  # fmt: skip
+    return cursor.rowcount > 0
+
+
+def evict(cursor: sqlite3.Cursor, newcomer: SessionRecord, owner: int, *, most: int) -> tuple[str, ...]:
+    """End the standing sessions seen longest ago until at most `most` are left; the newcomer stays."""
+    of_subject = "FROM sessions WHERE subject = ? AND epoch = ? AND ended_at IS NULL"  # in the index, to the last word
+    count: int = cursor.execute(f"SELECT count(*) {of_subject}", (owner, newcomer.epoch)).fetchone()[0]
+    if count <= most:
+        return ()
+    others = cursor.execute(
+        f"SELECT last_seen_at, id, digest {of_subject} AND digest <> ?", (owner, newcomer.epoch, newcomer.digest)
+    ).fetchall()
+    surplus = sorted(others)[: max(0, count - most)]
+    for _, _, digest in surplus:
+        mark_ended(cursor, digest, at=newcomer.created_at, reason=EVICTED)
+    return tuple(public_id for _, public_id, _ in surplus)
+
+
+def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
+    """Read an attempt counter."""
+    row = cursor.execute("SELECT failures, counted_at, blocked_until FROM counters WHERE key = ?", (key,)).fetchone()
+    return None if row is None else Counter(*row)
+
+
+def write_counter(cursor: sqlite3.Cursor, key: bytes, counter: Counter) -> None:
+    """Keep an attempt counter."""
+    cursor.execute(
+        "INSERT OR REPLACE INTO counters (key, failures, counted_at, blocked_until) VALUES (?, ?, ?, ?)",
+        (key, counter.failures, counter.counted_at, counter.blocked_until),
+    )
+
+
+def settle(cursor: sqlite3.Cursor, settlements: Iterable[Settlement]) -> None:
+    """Apply what a success means for the counters."""
+    for settlement in settlements:
+        counter = read_counter(cursor, settlement.key)
+        if counter is None:
+            continue
+        left = throttle.settled(counter, settlement)
+        if left is None:
+            cursor.execute("DELETE FROM counters WHERE key = ?", (settlement.key,))
+        else:
+            write_counter(cursor, settlement.key, left)
+
+
+def append_events(cursor: sqlite3.Cursor, events: Sequence[EventRecord]) -> None:
+    """Keep events, in their order."""
+    for event in events:
+        cursor.execute(
+            "INSERT INTO events (at, name, subject, session_id, ip, user_agent, details) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                event.at,
+                event.name,
+                None if event.subject is None else subject_key(cursor, event.subject),
+                event.session_id,
+                event.ip,
+                user_agent_key(cursor, event.user_agent),
+                msgspec.json.encode(event.details).decode() if event.details else None,
+            ),
+        )
+
+
+def user_agent_key(cursor: sqlite3.Cursor, text: str | None) -> int | None:
+    """Give the integer of a user agent's text and count one more use of it."""
+    if text is None:
+        return None
+    row = cursor.execute(
+        """
+        INSERT INTO user_agents (text, uses) VALUES (?, 1)
+        ON CONFLICT (text) DO UPDATE SET uses = uses + 1 RETURNING id
+        """,
+        (text,),
+    ).fetchone()
+    key: int = row[0]
+    return key
+
+
+def _release_user_agents(cursor: sqlite3.Cursor, rows: Iterable[Row]) -> int:
+    """Count the uses that went with deleted rows, forget texts nobody uses; give the number of rows."""
+    gone = [key for (key,) in rows]
+    named = [(key,) for key in gone if key is not None]
+    cursor.executemany("UPDATE user_agents SET uses = uses - 1 WHERE id = ?", named)
+    cursor.executemany("DELETE FROM user_agents WHERE id = ? AND uses <= 0", set(named))
+    return len(gone)
+
+
+# The earliest of the deaths that apply; the arithmetic of idle_deadline in `coatcheck.core.sessions`.
+_DIED_AT = f"""
+    min(
+        expires_at,
+        last_seen_at + idle_timeout + min(idle_timeout / 20, {TOUCH_STEP}),
+        ifnull(ended_at, expires_at),
+        ifnull((SELECT u.epoch_at FROM subjects u WHERE u.id = sessions.subject AND u.epoch <> sessions.epoch), expires_at)
+    )
+"""
+
+
+def purge_sessions(cursor: sqlite3.Cursor, first: bytes, last: bytes | None, *, before: int) -> int:
+    """Delete dead sessions with digests after `first` up to `last`."""
+    span = "digest > ? AND digest <= ?" if last is not None else "digest > ?"
+    bounds = (first,) if last is None else (first, last)
+    rows = cursor.execute(
+        f"DELETE FROM sessions WHERE {span} AND {_DIED_AT} < ? RETURNING user_agent", (*bounds, before)
+    ).fetchall()
+    return _release_user_agents(cursor, rows)
+
+
+def purge_counters(cursor: sqlite3.Cursor, first: bytes, last: bytes | None, *, before: int) -> int:
+    """Delete counters not counted lately, with keys after `first` up to `last`."""
+    span = "key > ? AND key <= ?" if last is not None else "key > ?"
+    bounds = (first,) if last is None else (first, last)
+    cursor.execute(f"DELETE FROM counters WHERE {span} AND counted_at < ?", (*bounds, before))
+    return cursor.rowcount
+
+
+def purge_events(cursor: sqlite3.Cursor, first: int, last: int | None, *, before: int) -> int:
+    """Delete old events with ids after `first` up to `last`."""
+    span = "id > ? AND id <= ?" if last is not None else "id > ?"
+    bounds = (first,) if last is None else (first, last)
+    rows = cursor.execute(
+        f"DELETE FROM events WHERE {span} AND at < ? RETURNING user_agent", (*bounds, before)
+    ).fetchall()
+    return _release_user_agents(cursor, rows)
+
+
+def _kept(data: bytes) -> bytes | None:
+    return None if data == EMPTY_DATA else data
