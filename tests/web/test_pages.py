@@ -91,7 +91,11 @@ def api(words: str = "Log in") -> dict[str, Any]:
                             "description": words,
                             "headers": {"Set-Cookie": {}},
                             "content": {"application/json": {"schema": {"properties": {"account": nullable}}}},
-                        }
+                        },
+                        "401": {
+                            "description": words,
+                            "content": {"application/problem+json": {"schema": {"properties": {"reason": {}}}}},
+                        },
                     },
                 }
             },
@@ -538,6 +542,8 @@ def test_the_reference_shows_calls_by_tag_with_members_and_a_curl_line(pages: Pa
 
     assert [heading.text for heading in page.all("h2")] == ["Visits", "Devices", "API"]
     assert "account.subject string, required" in text
+    assert "Refusals 401 POST /api/login" in text
+    assert text.count("reason any") == 1
     assert [e.text for e in page.all("code") if e.text.startswith("curl")] == [
         LOG_IN_LINE,
         'curl "$BASE/api/sessions/ID" \\\n  -X DELETE \\\n  -b cookies.txt -c cookies.txt \\\n  -H "Origin: $BASE"',

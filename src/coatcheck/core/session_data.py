@@ -82,7 +82,7 @@ def decode_value(text: bytes | msgspec.Raw) -> object:
 
 
 def values_of(session: SessionRecord, namespace: str) -> dict[str, object]:
-    """Read one namespace of a session's data. Raises CorruptRecord, which names the session and shows no data (ERR-05)."""
+    """Read one namespace of a session's data. Raises CorruptRecord, which names the session and no data (ERR-05)."""
     try:
         return {key: decode_value(text) for key, text in decode(session.data).get(namespace, {}).items()}
     except (msgspec.DecodeError, UnicodeDecodeError):

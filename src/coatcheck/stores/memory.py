@@ -180,6 +180,8 @@ class MemoryStore:
             kept = None if keep is None else self._standing(keep.digest)
             if keep is not None and (kept is None or kept.subject != subject):
                 return False
+            if keep is not None:
+                self._check_free(keep)
             state = self._states.get(subject, SubjectState(subject))
             state = replace(
                 state,
@@ -227,7 +229,7 @@ class MemoryStore:
         with self._lock:
             return {subject: self._states[subject] for subject in subjects if subject in self._states}
 
-    async def purge(self, cutoffs: Cutoffs, *, after: str | None, limit: int) -> Purged:
+    async def purge(self, cutoffs: Cutoffs, *, after: str | None, limit: int) -> Purged:  # noqa: ARG002 - one batch does
         with self._lock:
             past = [s.digest for s in self._sessions.values() if self._is_past(s, cutoffs.ended_before)]
             for digest in past:
@@ -319,8 +321,11 @@ class MemoryStore:
 
     async def events_of(self, subject: str | None, *, after: str | None, limit: int) -> EventPage:
         with self._lock:
-            before = len(self._events) if after is None else bisect_right(self._events, int(after) - 1, key=lambda e: e[0])
-            matching = [entry for entry in reversed(self._events[:before]) if subject is None or entry[1].subject == subject]
+            last = len(self._events)
+            if after is not None:
+                last = bisect_right(self._events, _event_position(after) - 1, key=lambda entry: entry[0])
+            newest_first = reversed(self._events[:last])
+            matching = [entry for entry in newest_first if subject is None or entry[1].subject == subject]
             page = matching[:limit]
             return EventPage(tuple(e for _, e in page), str(page[-1][0]) if len(matching) > limit else None)
 
@@ -355,9 +360,12 @@ class MemoryStore:
     def _mark_ended(self, session: SessionRecord, *, at: int, reason: str) -> None:
         self._sessions[session.digest] = replace(session, ended_at=at, end_reason=reason, data=EMPTY_DATA)
 
-    def _rotate(self, session: SessionRecord, rotation: Rotation) -> None:
+    def _check_free(self, rotation: Rotation) -> None:
         if rotation.new_digest != rotation.digest and rotation.new_digest in self._sessions:
             raise StoreConflict("a session with this digest exists already")
+
+    def _rotate(self, session: SessionRecord, rotation: Rotation) -> None:
+        self._check_free(rotation)
         del self._sessions[rotation.digest]
         self._sessions[rotation.new_digest] = replace(
             session,
@@ -401,6 +409,11 @@ class MemoryStore:
         if state is not None and state.epoch != session.epoch:
             died.append(state.epoch_at)
         return min(died) < cutoff
+
+
+def _event_position(after: str) -> int:
+    # A cursor that no page has given stands at the end: what follows it is an empty page.
+    return int(after) if after.isascii() and after.isdecimal() and len(after) < 19 else 0
 
 
 def _completed(state: SubjectState, credential_version: int, *, at: int) -> SubjectState:

@@ -280,7 +280,8 @@ class AccountStore(Protocol):
         self, account: AccountRecord, credential: PasswordCredential, *, events: Sequence[EventRecord]
     ) -> Answer | None:
         """Open an account. `USERNAME_TAKEN` or `EMAIL_TAKEN` if a key is used by another; of several at once one wins
-        (a constraint, never a read before; ACC-05)."""
+        (a constraint, never a read before; ACC-05).
+        """
         ...
 
     async def identify(self, key: str) -> Identified | None:

@@ -4,6 +4,8 @@ Columns stand in the order of the records' fields. Tables hold types strictly, s
 that is no text, JSON that is no JSON, or a reference to nothing; each becomes `CorruptRecord` with the public id.
 """
 
+# ruff: noqa: S608 - what is put into SQL are constants of these modules; values are always parameters (DAT-03)
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -11,7 +13,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from coatcheck.core.records import EMPTY_DATA, AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
+from coatcheck.core.records import (
+    EMPTY_DATA,
+    AccountRecord,
+    EventRecord,
+    PasswordCredential,
+    SessionRecord,
+    SubjectState,
+)
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Found, Identified
 
@@ -69,7 +78,7 @@ _UNREADABLE = _Unreadable()
 
 
 def text_or_unreadable(raw: bytes) -> str | _Unreadable:
-    """Decode a text column (`sqlite3.Connection.text_factory`), marking what is no UTF-8 instead of failing the query."""
+    """Decode a text column (`sqlite3.Connection.text_factory`), marking what is no UTF-8 instead of failing."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -77,7 +86,7 @@ def text_or_unreadable(raw: bytes) -> str | _Unreadable:
 
 
 def found_of(row: Row) -> Found:
-    """Make a session, its subject's state and its account from a row of `SELECT_FOUND`: on the path of every request."""
+    """Make a session, its subject's state and its account from a row of `SELECT_FOUND`: each request does."""
     (
         digest, owner, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
         is_persistent, methods, ip, user_agent, ended_at, end_reason, data,
@@ -151,7 +160,7 @@ def readable(make: Callable[[Row], R], rows: Iterable[Row]) -> tuple[R, ...]:
     for row in rows:
         try:
             made.append(make(row))
-        except CorruptRecord:  # noqa: PERF203 - one bad row must not end the list
+        except CorruptRecord:
             continue
     return tuple(made)
 

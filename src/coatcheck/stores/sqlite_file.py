@@ -19,7 +19,14 @@ from time import monotonic, sleep
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from coatcheck.errors import ConfigurationError, CorruptRecord, SchemaMismatch, StoreConflict, StoreError, StoreUnavailable
+from coatcheck.errors import (
+    ConfigurationError,
+    CorruptRecord,
+    SchemaMismatch,
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+)
 from coatcheck.stores import schema
 
 T = TypeVar("T")
@@ -28,7 +35,7 @@ PATIENCE = 2.0  # seconds a write may wait in all: for the thread, for the lock 
 FLOOR = (3, 37, 0)  # STRICT tables
 
 
-class Unchanged(Exception):  # noqa: N818 - no error: work raises it to be undone, with its answer
+class Unchanged(Exception):
     """Raised by work to say that nothing shall be written; what `write` returns then is `answer`."""
 
     def __init__(self, answer: Any) -> None:
@@ -114,14 +121,16 @@ class SqliteFile:
         """Read the schema's version without creating or changing anything; 0 if there is no file or nothing in it."""
         if not Path(self.path).exists():
             return 0
+        link = self._connect()
         with _translating():
-            return schema.version_of(self._connect().connection, self.path)
+            return schema.version_of(link.connection, self.path)
 
     def upgrade(self) -> tuple[int, int]:
         """Bring the schema to the latest version and give the versions before and after."""
         latest = len(self._steps)
-        if self.version() > latest:
-            schema.check(self.version(), self.path, latest=latest)
+        version = self.version()
+        if version > latest:
+            schema.check(version, self.path, latest=latest)
         self._create_file()
         link = self._connect()
         with _translating():
@@ -153,9 +162,7 @@ class SqliteFile:
             )
         with _translating():
             # Threads take turns under our lock, so SQLite's connections may pass between them.
-            return Link(
-                sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-            )
+            return Link(sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False))
 
     def _create_file(self) -> None:
         # SQLite would create it readable for others; -wal and -shm take their mode from it (DAT-05).

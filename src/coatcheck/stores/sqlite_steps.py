@@ -3,6 +3,8 @@
 Each leaves the database consistent for the next; none begins, commits or rolls back.
 """
 
+# ruff: noqa: S608 - what is put into SQL are constants of these modules; values are always parameters (DAT-03)
+
 from __future__ import annotations
 
 import sqlite3
@@ -11,11 +13,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from coatcheck.core import throttle
-from coatcheck.core.records import EMPTY_DATA, EventRecord, SessionRecord
-from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, TOUCH_STEP, Rotation
+from coatcheck.core.records import EMPTY_DATA, AccountRecord, EventRecord, SessionRecord
+from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.stores.protocols import Answer
-from coatcheck.stores.rows import STANDING, Row
+from coatcheck.stores.rows import STANDING
 from coatcheck.stores.sqlite_file import Unchanged
 
 
@@ -28,9 +30,7 @@ def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
     return key
 
 
-def admit_subject(
-    cursor: sqlite3.Cursor, subject: str, *, credential_version: int | None, at: int
-) -> tuple[int, int]:
+def admit_subject(cursor: sqlite3.Cursor, subject: str, *, credential_version: int | None, at: int) -> tuple[int, int]:
     """Let a subject have one more session: its integer and the epoch to stamp. Undoes with `REFUSED` if it may not."""
     key = subject_key(cursor, subject)
     epoch, disabled_at, known_version = cursor.execute(
@@ -91,16 +91,16 @@ def mark_ended(cursor: sqlite3.Cursor, digest: bytes, *, at: int, reason: str) -
     return cursor.rowcount > 0
 
 
-def rotate(cursor: sqlite3.Cursor, rotation: Rotation) -> bool:
-    """Give a standing session its new digest."""
+def rotate(cursor: sqlite3.Cursor, rotation: Rotation, *, owner: int | None = None) -> bool:
+    """Give a standing session its new digest; with `owner`, only if it is theirs."""
     cursor.execute(
         f"""
         UPDATE sessions AS s SET digest = ?, last_seen_at = ?, auth_time = ?, expires_at = ?, methods = ?
-        WHERE s.digest = ? AND {STANDING}
+        WHERE s.digest = ? AND {STANDING} {"" if owner is None else "AND s.subject = ?"}
         """,
         (
             rotation.new_digest, rotation.last_seen_at, rotation.auth_time, rotation.expires_at, rotation.methods,
-            rotation.digest,
+            rotation.digest, *(() if owner is None else (owner,)),
         ),
     )  # fmt: skip
     return cursor.rowcount > 0
@@ -119,6 +119,25 @@ def evict(cursor: sqlite3.Cursor, newcomer: SessionRecord, owner: int, *, most: 
     for _, _, digest in surplus:
         mark_ended(cursor, digest, at=newcomer.created_at, reason=EVICTED)
     return tuple(public_id for _, public_id, _ in surplus)
+
+
+def insert_account(cursor: sqlite3.Cursor, key: int, account: AccountRecord) -> None:
+    """Add an account. A name, address or subject that is there already is an IntegrityError (ACC-05)."""
+    cursor.execute(
+        """
+        INSERT INTO accounts (id, username, username_key, email, email_key, created_at) VALUES (?, ?, ?, ?, ?, ?)
+        """,
+        (key, account.username, account.username_key, account.email, account.email_key, account.created_at),
+    )
+
+
+def taken(cursor: sqlite3.Cursor, account: AccountRecord) -> Answer | None:
+    """Say which of an account's names another one has."""
+    if cursor.execute("SELECT 1 FROM accounts WHERE username_key = ?", (account.username_key,)).fetchone():
+        return Answer.USERNAME_TAKEN
+    if cursor.execute("SELECT 1 FROM accounts WHERE email_key = ?", (account.email_key,)).fetchone():
+        return Answer.EMAIL_TAKEN
+    return None
 
 
 def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
@@ -180,52 +199,11 @@ def user_agent_key(cursor: sqlite3.Cursor, text: str | None) -> int | None:
     return key
 
 
-def _release_user_agents(cursor: sqlite3.Cursor, rows: Iterable[Row]) -> int:
-    """Count the uses that went with deleted rows, forget texts nobody uses; give the number of rows."""
-    gone = [key for (key,) in rows]
-    named = [(key,) for key in gone if key is not None]
+def release_user_agents(cursor: sqlite3.Cursor, keys: Iterable[int | None]) -> None:
+    """Count off the uses that went with deleted rows, and forget the texts nobody uses any more."""
+    named = [(key,) for key in keys if key is not None]
     cursor.executemany("UPDATE user_agents SET uses = uses - 1 WHERE id = ?", named)
     cursor.executemany("DELETE FROM user_agents WHERE id = ? AND uses <= 0", set(named))
-    return len(gone)
-
-
-# The earliest of the deaths that apply; the arithmetic of idle_deadline in `coatcheck.core.sessions`.
-_DIED_AT = f"""
-    min(
-        expires_at,
-        last_seen_at + idle_timeout + min(idle_timeout / 20, {TOUCH_STEP}),
-        ifnull(ended_at, expires_at),
-        ifnull((SELECT u.epoch_at FROM subjects u WHERE u.id = sessions.subject AND u.epoch <> sessions.epoch), expires_at)
-    )
-"""
-
-
-def purge_sessions(cursor: sqlite3.Cursor, first: bytes, last: bytes | None, *, before: int) -> int:
-    """Delete dead sessions with digests after `first` up to `last`."""
-    span = "digest > ? AND digest <= ?" if last is not None else "digest > ?"
-    bounds = (first,) if last is None else (first, last)
-    rows = cursor.execute(
-        f"DELETE FROM sessions WHERE {span} AND {_DIED_AT} < ? RETURNING user_agent", (*bounds, before)
-    ).fetchall()
-    return _release_user_agents(cursor, rows)
-
-
-def purge_counters(cursor: sqlite3.Cursor, first: bytes, last: bytes | None, *, before: int) -> int:
-    """Delete counters not counted lately, with keys after `first` up to `last`."""
-    span = "key > ? AND key <= ?" if last is not None else "key > ?"
-    bounds = (first,) if last is None else (first, last)
-    cursor.execute(f"DELETE FROM counters WHERE {span} AND counted_at < ?", (*bounds, before))
-    return cursor.rowcount
-
-
-def purge_events(cursor: sqlite3.Cursor, first: int, last: int | None, *, before: int) -> int:
-    """Delete old events with ids after `first` up to `last`."""
-    span = "id > ? AND id <= ?" if last is not None else "id > ?"
-    bounds = (first,) if last is None else (first, last)
-    rows = cursor.execute(
-        f"DELETE FROM events WHERE {span} AND at < ? RETURNING user_agent", (*bounds, before)
-    ).fetchall()
-    return _release_user_agents(cursor, rows)
 
 
 def _kept(data: bytes) -> bytes | None:

@@ -85,7 +85,11 @@ class Pages:
             self._paths[key] = f"/assets/{name}"
         self._environment = _environment(templates)
         spoken: dict[str, Any] = {"t": messages.text, "path": self.path}
-        shaped: dict[str, Any] = {"duration": messages.duration, "operations_by_tag": reference.groups}
+        shaped: dict[str, Any] = {
+            "duration": messages.duration,
+            "operations_by_tag": reference.groups,
+            "refusal_members": reference.refusal_members,
+        }
         self._environment.globals.update(spoken)
         self._environment.filters.update(shaped)
 

@@ -70,9 +70,9 @@ def _origin(base: str) -> str:
 
 
 def _sample(document: Node, schema: Node, name: str = "", depth: int = 1) -> object:
-    """Make a value: what the schema gives, else what the name suggests, else required members, else the bare type."""
+    """Make a value: an example the schema gives, what the name suggests, an object's members, or the bare type."""
     schema = resolved(document, schema)
-    for given in ("example", "const", "default"):
+    for given in ("example", "const"):
         if given in schema:
             return schema[given]
     for listed in ("examples", "enum"):
@@ -80,9 +80,11 @@ def _sample(document: Node, schema: Node, name: str = "", depth: int = 1) -> obj
             return schema[listed][0]
     if name in _NAME_SAMPLES:
         return _NAME_SAMPLES[name]
+    if "default" in schema:
+        return schema["default"]
     if "properties" in schema and depth <= DEEPEST:
         required = schema.get("required") or list(schema["properties"])
-        members = schema["properties"].items()
-        return {key: _sample(document, member, key, depth + 1) for key, member in members if key in required}
+        shown = [key for key in schema["properties"] if key in required or key in _NAME_SAMPLES]
+        return {key: _sample(document, schema["properties"][key], key, depth + 1) for key in shown}
     named = schema.get("type", "string")
     return _TYPE_SAMPLES.get(named if isinstance(named, str) else named[0], _UNKNOWN)

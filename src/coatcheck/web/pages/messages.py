@@ -101,6 +101,8 @@ CATALOGUE: Mapping[str, str] = {
     "docs.parameters": "Parameters",
     "docs.body": "Request body",
     "docs.responses": "Responses",
+    "docs.refusals": "Refusals",
+    "docs.refusals_hint": "Every refusal has a body of this shape.",
     "docs.example": "Example",
     "docs.required": "required",
     "docs.fields": "Members",

@@ -32,9 +32,14 @@ class Answer(NamedTuple):
     content_type: str
     members: list[Member]
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the status is of class 4 or 5."""
+        return self.status.startswith(("4", "5"))
+
 
 class Operation(NamedTuple):
-    """One call. `anchor` is its place on the page."""
+    """One call. `anchor` is its place on the page; `refusals` are its answers from 400 on."""
 
     anchor: str
     method: str
@@ -46,6 +51,7 @@ class Operation(NamedTuple):
     body: list[Member]
     body_description: str
     answers: list[Answer]
+    refusals: list[Answer]
     curl: str
 
 
@@ -74,11 +80,22 @@ def groups(document: Node) -> list[Group]:
     ]
 
 
+def refusal_members(shown: list[Group]) -> list[Member]:
+    """Give the rows of the body in which refusals come: it is the same for all, so the page shows it once."""
+    for group in shown:
+        for operation in group.operations:
+            for refusal in operation.refusals:
+                if refusal.members:
+                    return refusal.members
+    return []
+
+
 def _operation(document: Node, method: str, path: str, item: Node) -> Operation:
     operation: Node = {"responses": NOTHING, **item[method]}
     body = resolved(document, operation.get("requestBody", NOTHING))
     # What a path declares holds for all its methods.
     parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+    answers = [_answer(document, status, answer) for status, answer in operation["responses"].items()]
     return Operation(
         anchor=method + path.translate(str.maketrans("/{}", "---")),
         method=method.upper(),
@@ -89,7 +106,8 @@ def _operation(document: Node, method: str, path: str, item: Node) -> Operation:
         parameters=[_parameter(document, resolved(document, parameter)) for parameter in parameters],
         body=list(_members(document, content(document, body).schema)),
         body_description=body.get("description", ""),
-        answers=[_answer(document, status, answer) for status, answer in operation["responses"].items()],
+        answers=[answer for answer in answers if not answer.is_refusal],
+        refusals=[answer for answer in answers if answer.is_refusal],
         curl=curl(document, method, path, operation),
     )
 

@@ -1,0 +1,329 @@
+"""Settings of the server, from the command line, the environment and `coatcheck.toml`, checked together at start.
+
+Precedence: command-line option, `COATCHECK_*`, `coatcheck.toml`, default. Every mistake is told at once, each with the
+setting, where it came from and how to mend it (ERR-03). Loading reads and never writes.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from coatcheck.core.policy import make_policy
+from coatcheck.crypto.keys import problem_of_secret
+from coatcheck.errors import ConfigurationError
+from coatcheck.http.client_address import Network
+from coatcheck.http.hosts import Site
+from coatcheck.server import tls
+from coatcheck.server.secret import problem_of_mode, read_secret_file
+from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit, policy_value
+
+STORE_FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `coatcheck serve` needs to know, in order and consistent.
+
+    `secret` is None until the server has made one (development mode), and for commands that serve nothing. It never
+    shows itself: what prints a `Config` prints `****`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    store: str = "sqlite:///coatcheck.db"
+    public_url: str | None = None
+    workers: int = 1
+    tls_self_signed: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    secret: bytes | None = None
+    development: bool = False
+    profile: str = "standard"
+    settings: dict[str, object] = {}
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    trusted_hops: int = 0
+    trusted_origins: tuple[str, ...] = ()
+    redirect_hosts: tuple[str, ...] = ()
+    templates: Path | None = None
+    log_level: str = "info"
+    log_format: str = "auto"
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the server itself speaks TLS."""
+        return self.tls_self_signed or self.tls_cert is not None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return is_loopback(self.host)
+
+    @property
+    def store_file(self) -> Path | None:
+        """The database file, where the store is one."""
+        return sqlite_file(self.store)
+
+    @property
+    def shown_store(self) -> str:
+        """The store's URL without a password, fit to be printed."""
+        return without_password(self.store)
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in ("secret", "store"))
+        return f"Config(store={self.shown_store!r}, secret='****', {', '.join(shown)})"
+
+    def __rich_repr__(self) -> Iterator[str]:
+        yield repr(self)
+
+
+class Given(NamedTuple):
+    """A value as somebody wrote it: where it stands, and whether it is text that stands for something else."""
+
+    value: object
+    source: str
+    textual: bool
+
+
+def load(
+    options: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None, *, serving: bool = True
+) -> Config:
+    """Put the settings together.
+
+    Args:
+        options: what the command line says, by setting; None means that an option was not given.
+        environ: the environment.
+        file: the file named on the command line; without one `COATCHECK_CONFIG`, else `coatcheck.toml` if it is there.
+        serving: False for commands that only need the store: what serving needs may be missing then.
+
+    Raises:
+        ConfigurationError: lists every mistake.
+    """
+    problems: list[str] = []
+    named = file or (Path(environ[PREFIX + "CONFIG"]) if environ.get(PREFIX + "CONFIG") else None)
+    path = named or Path(FILE_NAME)
+    document = _read_toml(path, problems) if named is not None or path.exists() else {}
+    given = _from_file(document, path, problems)
+    given |= _from_environment(environ, problems)
+    given |= {name: Given(v, "--" + name.replace("_", "-"), True) for name, v in options.items() if v is not None}
+    values = dict(_read(given, problems))
+    settings = {name: values.pop(name) for name in POLICY_SETTINGS & values.keys()}
+    secret_text, secret_file = values.pop("secret", None), values.pop("secret_file", None)
+    config = Config(**values, settings=settings)
+    if "development" not in values:
+        # CKY-04: implied on loopback without a real certificate, never where a public address is configured.
+        is_implied = config.is_loopback and config.public_url is None and not (config.tls_cert or config.tls_key)
+        config = msgspec.structs.replace(config, development=is_implied)
+
+    found = [*_problems_of_store(config, given), *_problems_of_policy(config)]
+    if serving:
+        secret = _secret(given, secret_text, secret_file, path, found)
+        config = msgspec.structs.replace(config, secret=secret)
+        found.extend(_problems_of_serving(config))
+    problems.extend(_with_source(problem, given) for problem in found)
+    if problems:
+        raise ConfigurationError(*problems)
+    return config
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address to listen on is reachable from this machine only."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Give the file that a store's URL names; None for other stores and for URLs that name none."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)[1:]
+    is_whole = parts.scheme == "sqlite" and path and not (parts.netloc or parts.query or parts.fragment)
+    return Path(path) if is_whole else None
+
+
+def without_password(url: str) -> str:
+    """Give a URL in which `****` stands for the password, and for everything if it is no URL."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "****" if "@" in url else url
+    userinfo, at, place = rest.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    return f"{scheme}://{user}{':****' if colon else ''}{at}{place}"
+
+
+def _read_toml(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"config ({path}): is not TOML: {error}")
+    except UnicodeDecodeError:
+        problems.append(f"config ({path}): is not UTF-8; save it as UTF-8")
+    except OSError as error:
+        problems.append(f"config ({path}): cannot be read ({error.strerror}); name a file that can, or make one with: coatcheck init")
+    return {}
+
+
+def _from_file(document: Mapping[str, Any], path: Path, problems: list[str]) -> dict[str, Given]:
+    given: dict[str, Given] = {}
+    for name, value in document.items():
+        if name == "settings" and isinstance(value, dict):
+            for inner, setting in value.items():
+                if inner in POLICY_SETTINGS:
+                    given[inner] = Given(setting, str(path), False)
+                else:
+                    where = "; it belongs above [settings]" if inner in SETTINGS else _meant(inner, POLICY_SETTINGS)
+                    problems.append(f"settings.{inner} ({path}): there is no such setting{where}")
+        elif name in SETTINGS:
+            given[name] = Given(value, str(path), False)
+        else:
+            where = "; it belongs under [settings]" if name in POLICY_SETTINGS else _meant(name, SETTINGS)
+            problems.append(f"{name} ({path}): there is no such setting{where}")
+    return given
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:
+    given: dict[str, Given] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(PREFIX) or variable == PREFIX + "CONFIG" or not value:
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name in SETTINGS:
+            given[name] = Given(value, variable, True)
+        elif name in POLICY_SETTINGS:
+            given[name] = Given(policy_value(name, value), variable, False)
+        else:
+            known = [PREFIX + setting.upper() for setting in (*SETTINGS, *POLICY_SETTINGS, "config")]
+            problems.append(f"{variable} (environment): there is no such setting{_meant(variable, known)}")
+    return given
+
+
+def _meant(name: str, known: Any) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "; remove it"
+
+
+def _read(given: Mapping[str, Given], problems: list[str]) -> Iterator[tuple[str, Any]]:
+    for name, (value, source, textual) in given.items():
+        if name in POLICY_SETTINGS:
+            yield name, value
+            continue
+        try:
+            yield name, SETTINGS[name](value, textual)
+        except Unfit as error:
+            problems.append(f"{name} ({source}): {error}")
+
+
+def _with_source(problem: str, given: Mapping[str, Given]) -> str:
+    name, colon, rest = problem.partition(":")
+    return f"{name} ({given[name].source}){colon}{rest}" if name in given else problem
+
+
+def _secret(
+    given: Mapping[str, Given], text: str | None, file: Path | None, config_file: Path, problems: list[str]
+) -> bytes | None:
+    if text is not None and file is not None:
+        # What stands nearer to the command line wins; within one place they contradict each other.
+        ranks = [0 if given[name].source.startswith(PREFIX) else 1 for name in ("secret", "secret_file")]
+        if ranks[0] == ranks[1]:
+            problems.append("secret_file: secret is set in the same place; remove one of the two")
+        text, file = (text, None) if ranks[0] <= ranks[1] else (None, file)
+    if file is not None:
+        try:
+            secret = read_secret_file(file)
+        except ConfigurationError as error:
+            problems.append(f"secret_file: {error}")
+            return None
+    elif text is not None:
+        secret = text.encode(errors="surrogateescape")
+        if given["secret"].source == str(config_file) and (problem := problem_of_mode(config_file)) is not None:
+            problems.append(f"secret: {problem}")
+    else:
+        return None
+    if (problem := problem_of_secret(secret)) is not None:
+        problems.append(problem)
+    return secret
+
+
+def _problems_of_store(config: Config, given: Mapping[str, Given]) -> Iterator[str]:
+    scheme = config.store.partition(":")[0]
+    if config.store != "memory://" and config.store_file is None:
+        yield f"store: {config.shown_store!r} is not a store's URL; write {STORE_FORMS}"
+    if config.shown_store != config.store and given["store"].source == "--store":
+        yield (
+            "store: bears a password, which other users of this machine can read on a command line; "
+            f"put the {scheme} URL into COATCHECK_STORE or {FILE_NAME}"
+        )
+    if config.store_file is not None:
+        folder = config.store_file.parent
+        if config.store_file.is_dir():
+            yield f"store: {config.store_file} is a directory; name a file in it"
+        elif not folder.is_dir():
+            yield f"store: the directory {folder} does not exist; create it or name another file"
+
+
+def _problems_of_policy(config: Config) -> Iterator[str]:
+    try:
+        make_policy(config.profile, config.settings)
+    except ConfigurationError as error:
+        yield from error.problems
+
+
+def _problems_of_serving(config: Config) -> Iterator[str]:
+    if config.public_url is None and not config.development:
+        why = "of tls_cert" if config.is_loopback else f"host {config.host} can be reached from other machines"
+        why = "development mode is off" if config.is_loopback and config.tls_cert is None else why
+        yield f"public_url: is missing, and {why}; set it to the https address under which visitors see the site"
+    if config.development and not config.is_loopback:
+        yield f"development: holds on loopback only, and host is {config.host}; use host 127.0.0.1, or set public_url"
+    if config.secret is None and not config.development:
+        yield (
+            "secret: is missing; coatcheck init writes a configuration with a fresh one, or set COATCHECK_SECRET or "
+            "secret_file to at least 32 random bytes"
+        )
+    if config.workers > 1 and config.store == "memory://":
+        yield "workers: memory:// lives in one process, so every worker would know other sessions; use 1 or sqlite:///"
+    if config.trusted_proxies and not config.trusted_hops:
+        yield "trusted_hops: is missing with trusted_proxies; say how many proxies stand between visitors and here"
+    if config.trusted_hops and not config.trusted_proxies:
+        yield "trusted_proxies: is missing with trusted_hops; name the addresses of your proxies"
+    if config.templates is not None and not config.templates.is_dir():
+        yield f"templates: the folder {config.templates} does not exist; create it or leave it out"
+    yield from _problems_of_tls(config)
+    try:
+        Site.configure(
+            # What is missing has been told above, in the words of whoever starts a server.
+            public_url=config.public_url or (None if config.development else "https://missing.invalid"),
+            development=config.development,
+            tls=config.tls_self_signed,
+            allowed_hosts=config.allowed_hosts,
+            trusted_origins=config.trusted_origins,
+            redirect_hosts=config.redirect_hosts,
+            strict=config.profile == "strict",
+        )
+    except ConfigurationError as error:
+        yield from error.problems
+
+
+def _problems_of_tls(config: Config) -> Iterator[str]:
+    pair = {"tls_cert": config.tls_cert, "tls_key": config.tls_key}
+    missing = [name for name, path in pair.items() if path is None]
+    if config.tls_self_signed and len(missing) < 2:
+        yield "tls_self_signed: a certificate is given too; use the one or the other"
+    elif config.tls_self_signed and config.public_url is not None:
+        yield (
+            "tls_self_signed: is for development, and public_url is set; use tls_cert and tls_key, "
+            "or let the proxy in front speak TLS"
+        )
+    if len(missing) == 1:
+        given = "tls_key" if missing == ["tls_cert"] else "tls_cert"
+        yield f"{missing[0]}: is missing, and {given} is given; give both or neither"
+    elif config.tls_cert is not None and config.tls_key is not None:
+        yield from tls.problems_of(config.tls_cert, config.tls_key)

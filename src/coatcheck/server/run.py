@@ -1,0 +1,223 @@
+"""The processes of `coatcheck serve`: one that watches over N workers, each with an application of its own.
+
+Settings travel to the workers in memory: inherited by a fork, or pickled through a pipe; never on a command line.
+SIGTERM and Ctrl-C drain: requests under way are answered, then everything ends with status 0.
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from coatcheck.errors import ConfigurationError
+from coatcheck.facade import Coatcheck
+from coatcheck.server import tls
+from coatcheck.server.app import create_app
+from coatcheck.server.config import Config
+from coatcheck.server.logs import logging_config
+from coatcheck.server.secret import development_secret, new_secret
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+MakeApp = Callable[[Config], Application]
+Say = Callable[[str], None]
+
+# A Cookie header of 16 KiB must come through to be judged (CKY-12); what is larger than this is answered 431.
+MOST_HEAD_BYTES = 64 * 1024
+HEAD_TIMEOUT_MS = 15_000
+CONNECTIONS = 512  # of one worker at once; more wait in the kernel's queue
+DRAIN_SECONDS = 30
+# The server's memory under ASGI is known to creep up: workers are exchanged now and then, without a refused request.
+WORKER_SECONDS = 24 * 3600
+WORKER_MEMORY_MIB = 512
+
+
+def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
+    """Serve until told to stop. Gives the exit status: 0 if it was told so, 1 if the workers died.
+
+    Args:
+        config: from `coatcheck.server.config.load`.
+        say: takes the lines for whoever started the server, once it answers.
+        make_app: makes a worker's application; picklable by name.
+
+    Raises:
+        ConfigurationError: the address cannot be used, or the store has another schema.
+        StoreUnavailable: the store cannot be reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="coatcheck-") as scratch:
+        config = with_secret(config)
+        _check_address(config)
+        with Coatcheck(config.store, secret=config.secret, profile=config.profile, settings=config.settings) as desk:
+            desk.ready()  # one clear refusal here instead of one from each worker; creates an empty store
+            needed = desk.policy.argon2_memory_kib // 1024
+        certificate, notes = _certificate(config, Path(scratch))
+        server = _Server(
+            "coatcheck",
+            address=_numeric(config.host),
+            port=config.port,
+            workers=config.workers,
+            interface=Interfaces.ASGI,
+            loop=Loops.asyncio,
+            http=HTTPModes.http1,
+            websockets=False,
+            backpressure=CONNECTIONS,
+            http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=MOST_HEAD_BYTES),
+            log_level=LogLevels.warning,
+            log_dictconfig=logging_config(config.log_level, config.log_format),
+            ssl_cert=certificate[0] if certificate else None,
+            ssl_key=certificate[1] if certificate else None,
+            ssl_protocol_min=SSLProtocols.tls12,
+            respawn_failed_workers=True,
+            workers_kill_timeout=DRAIN_SECONDS,
+            **_exchange(config, WORKER_MEMORY_MIB + needed),
+        )
+        server.when_started = partial(_announce, config, notes, say)
+        return server.run(partial(_application, config, make_app))
+
+
+def with_secret(config: Config) -> Config:
+    """Complete a development configuration with the secret kept beside the database, made on first run."""
+    if config.secret is not None:
+        return config
+    file = config.store_file
+    if file is None:
+        return msgspec.structs.replace(config, secret=new_secret().encode("ascii"))
+    return msgspec.structs.replace(config, secret=development_secret(beside(file, "secret")))
+
+
+def beside(file: Path, suffix: str) -> Path:
+    """Name a file that belongs to a database: `coatcheck.db` and `coatcheck.db.secret`."""
+    return file.with_name(f"{file.name}.{suffix}")
+
+
+class _Server(MPServer):
+    """Granian's server of several processes, which tells when it has started and whether it was told to stop."""
+
+    when_started: Callable[[Callable[[], bool]], None]
+
+    def run(self, target_loader: Callable[[], Application]) -> int:
+        try:
+            self.serve(target_loader=target_loader, wrap_loader=False)
+        except SystemExit:
+            # A worker that a Ctrl-C reached before us counts as lost there; being told to stop is no failure.
+            if not self.interrupt_signal:
+                return 1
+        return 0
+
+    def startup(self, spawn_target: Any, target_loader: Any) -> None:
+        super().startup(spawn_target, target_loader)
+        # After the workers were forked: a child must not inherit a lock that this thread holds.
+        threading.Thread(target=self.when_started, args=(lambda: self.interrupt_signal,), daemon=True).start()
+
+
+def _application(config: Config, make_app: MakeApp) -> Application:
+    """Make the application of a worker; runs in the worker."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    return make_app(config)
+
+
+def _end_with_parent() -> None:
+    # A parent that was killed cannot stop its workers; they would go on holding the port.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _exchange(config: Config, memory_mib: int) -> dict[str, Any]:
+    # What memory:// holds lives in the worker and would die with it.
+    if config.store == "memory://":
+        return {}
+    return {"workers_lifetime": WORKER_SECONDS, "workers_max_rss": memory_mib}
+
+
+def _certificate(config: Config, scratch: Path) -> tuple[tuple[Path, Path] | None, list[str]]:
+    if config.tls_cert is not None and config.tls_key is not None:
+        return (config.tls_cert, config.tls_key), []
+    if not config.tls_self_signed:
+        return None, []
+    file = config.store_file
+    path = scratch / "tls.pem" if file is None else beside(file, "tls.pem")
+    shown = tls.self_signed(path, now=int(time.time()))
+    return (path, path), ["The browser will warn of the certificate. Its SHA-256 fingerprint:", f"  {shown}"]
+
+
+def _check_address(config: Config) -> None:
+    """Make sure that the address can be listened on.
+
+    The workers share the port (SO_REUSEPORT), and would share it with any other server of this user too: half of
+    the visitors would end up there. So it is tried without.
+    """
+    host, port = config.host, config.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except (socket.gaierror, UnicodeError) as error:
+        raise ConfigurationError(f"host: {host!r} is no address of this machine; use 127.0.0.1 or 0.0.0.0") from error
+    except OSError as error:
+        raise ConfigurationError(_why_not(error, host, port)) from error
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port: {port} on {host} is taken by another program; stop that one, or choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"port: {port} needs privileges that this user lacks; choose one above 1023 with --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"host: {host} is no address of this machine; use 127.0.0.1 or 0.0.0.0"
+    return f"host: cannot listen on {host} port {port} ({error.strerror}); choose others with --host and --port"
+
+
+def _numeric(host: str) -> str:
+    return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+
+
+def _announce(config: Config, notes: list[str], say: Say, is_stopping: Callable[[], bool]) -> None:
+    while not is_stopping():
+        try:
+            socket.create_connection((_reachable(config.host), config.port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            say("\n".join([*welcome(config), *notes, "Stop with Ctrl-C."]))
+            return
+
+
+def welcome(config: Config) -> list[str]:
+    """Say where to click, where the data is, and in which mode the server runs."""
+    if config.public_url is not None:
+        lines = [f"Coatcheck serves {config.public_url} (listening on {_authority(config)})"]
+    else:
+        lines = [f"Coatcheck is open: {'https' if config.uses_tls else 'http'}://{_authority(config)}/"]
+    store = config.shown_store if config.store_file is None else str(config.store_file.absolute())
+    lines.append(f"  store: {store}" + (" (all is gone when it stops)" if config.store == "memory://" else ""))
+    if config.development:
+        lines.append("  development mode: for this machine only; set public_url for real visitors")
+    return lines
+
+
+def _authority(config: Config) -> str:
+    return f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on

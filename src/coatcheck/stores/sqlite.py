@@ -1,0 +1,450 @@
+"""The SQLite store: one file, several processes, durable.
+
+Reads run where they are asked for, on a connection of the thread: a primary-key read takes microseconds, a hop to
+another thread costs several times that. Writes are functions of a cursor that run in one transaction of the writer.
+Partner modules: `sqlite_file` (connections, transactions), `sqlite_steps` and `sqlite_purge` (what transactions are
+made of), `rows` (SELECTs and records), `schema`.
+"""
+
+# ruff: noqa: S608 - what is put into SQL are constants of these modules; values are always parameters (DAT-03)
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from time import monotonic
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from coatcheck.colour import Colour
+from coatcheck.core import session_data, throttle
+from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
+from coatcheck.core.sessions import REPLACED, Rotation
+from coatcheck.core.throttle import Counter, Gate, Settlement
+from coatcheck.errors import CorruptRecord, StoreConflict
+from coatcheck.stores import rows, schema
+from coatcheck.stores import sqlite_steps as steps
+from coatcheck.stores.protocols import (
+    AccountPage,
+    Answer,
+    Cutoffs,
+    EventPage,
+    Found,
+    Identified,
+    Purged,
+    SessionPage,
+    Started,
+)
+from coatcheck.stores.rows import STANDING, Row, found_of
+from coatcheck.stores.sqlite_file import PATIENCE, SqliteFile, Unchanged, translated
+from coatcheck.stores.sqlite_purge import purge_batch
+
+T = TypeVar("T")
+R = TypeVar("R")
+replace = msgspec.structs.replace
+
+_FIND = f"{rows.SELECT_FOUND} WHERE s.digest = ?"
+_FIND_BY_ID = f"{rows.SELECT_FOUND} WHERE s.id = ?"
+_SESSIONS_OF = f"""
+    {rows.SELECT_FOUND}
+    WHERE s.subject = (SELECT id FROM subjects WHERE subject = ?) AND s.ended_at IS NULL
+    AND s.epoch = u.epoch AND u.disabled_at IS NULL
+"""
+_SCAN_SESSIONS = f"{rows.SELECT_FOUND} WHERE s.id > ? ORDER BY s.id LIMIT ?"
+_IDENTIFY = f"{rows.SELECT_IDENTIFIED} WHERE a.username_key = ?1 OR a.email_key = ?1"
+_ACCOUNT = f"{rows.SELECT_ACCOUNT} WHERE u.subject = ?"
+_CREDENTIAL = f"{rows.SELECT_CREDENTIAL} WHERE u.subject = ?"
+_SCAN_ACCOUNTS = f"{rows.SELECT_ACCOUNT} WHERE u.subject > ? ORDER BY u.subject LIMIT ?"
+_STATES_OF = f"{rows.SELECT_STATE} WHERE u.epoch IS NOT NULL AND u.subject IN"
+_EVENTS = f"{rows.SELECT_EVENT} WHERE e.id < ? ORDER BY e.id DESC LIMIT ?"
+_EVENTS_OF = f"""
+    {rows.SELECT_EVENT}
+    WHERE e.subject = (SELECT id FROM subjects WHERE subject = ?) AND e.id < ? ORDER BY e.id DESC LIMIT ?
+"""
+_BEYOND_EVENTS = 2**63 - 1
+
+
+class SqliteStore:
+    """Keeps the contract of `coatcheck.stores.protocols.Store` in one SQLite file, whose path is given.
+
+    The file is created at first use, readable by its owner only; an older, newer or foreign schema is refused.
+    """
+
+    shelf_bits = 0
+    schema_steps: ClassVar[Sequence[schema.Step]] = schema.SQLITE_STEPS
+
+    def __init__(self, path: str, colour: Colour) -> None:
+        self._file = SqliteFile(path, self.schema_steps)
+        self._colour = colour
+
+    # Sessions
+
+    async def find(self, digest: bytes) -> Found | None:
+        link = self._file.reader()
+        try:
+            row = link.cursor.execute(_FIND, (digest,)).fetchone()
+        except sqlite3.Error:
+            return self._one(rows.checked_found_of, _FIND, digest)  # again, slowly, to say which record it is
+        return None if row is None else found_of(row)
+
+    async def start(
+        self,
+        session: SessionRecord,
+        *,
+        replaces: bytes | None,
+        carry: bool,
+        credential_version: int | None,
+        most: int,
+        settlements: Sequence[Settlement],
+        events: Sequence[EventRecord],
+    ) -> Started | Answer:
+        def work(cursor: sqlite3.Cursor) -> Started:
+            kept, owner = session, None
+            if kept.subject is not None:
+                owner, epoch = steps.admit_subject(
+                    cursor, kept.subject, credential_version=credential_version, at=kept.created_at
+                )
+                kept = replace(kept, epoch=epoch)
+            old = None if replaces is None else steps.standing(cursor, replaces)
+            if replaces is not None and old is not None:
+                kept = replace(kept, data=old[1]) if carry else kept
+                steps.mark_ended(cursor, replaces, at=kept.created_at, reason=REPLACED)
+            steps.insert_session(cursor, kept, owner)
+            evicted = () if owner is None else steps.evict(cursor, kept, owner, most=most)
+            steps.settle(cursor, settlements)
+            steps.append_events(cursor, events)
+            return Started(kept, evicted)
+
+        return await self._write(work)
+
+    async def touch(self, digest: bytes, *, seen_at: int) -> bool:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            cursor.execute(
+                f"UPDATE sessions AS s SET last_seen_at = max(last_seen_at, ?) WHERE s.digest = ? AND {STANDING}",
+                (seen_at, digest),
+            )
+            return cursor.rowcount > 0
+
+        return await self._write(work, durable=False)
+
+    async def patch(
+        self, digest: bytes, *, namespace: str, puts: Mapping[str, bytes], removes: Collection[str], limit: int
+    ) -> Answer | None:
+        def work(cursor: sqlite3.Cursor) -> None:
+            public_id, data = _standing(cursor, digest)
+            with _Decoding(public_id):
+                patched = session_data.patched(data, namespace, puts, removes, limit=limit)
+            if patched is None:
+                raise Unchanged(Answer.TOO_LARGE)
+            if patched == data:
+                raise Unchanged(None)
+            steps.keep_data(cursor, digest, patched)
+
+        return await self._write(work)
+
+    async def increment(self, digest: bytes, *, namespace: str, key: str, by: int, limit: int) -> int | Answer:
+        def work(cursor: sqlite3.Cursor) -> int:
+            public_id, data = _standing(cursor, digest)
+            with _Decoding(public_id):
+                total = session_data.integer_at(data, namespace, key)
+                if total is None or abs(total + by) > session_data.INTEGER_MAX:
+                    raise Unchanged(Answer.NOT_AN_INTEGER)
+                total += by
+                patched = session_data.patched(data, namespace, {key: str(total).encode()}, (), limit=limit)
+            if patched is None:
+                raise Unchanged(Answer.TOO_LARGE)
+            steps.keep_data(cursor, digest, patched)
+            return total
+
+        return await self._write(work)
+
+    async def rotate(
+        self, rotation: Rotation, *, settlements: Sequence[Settlement], events: Sequence[EventRecord]
+    ) -> bool:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            if not steps.rotate(cursor, rotation):
+                raise Unchanged(False)
+            steps.settle(cursor, settlements)
+            steps.append_events(cursor, events)
+            return True
+
+        return await self._write(work)
+
+    async def end(self, digest: bytes, *, at: int, reason: str, events: Sequence[EventRecord]) -> bool:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            if not steps.mark_ended(cursor, digest, at=at, reason=reason):
+                raise Unchanged(False)
+            steps.append_events(cursor, events)
+            return True
+
+        return await self._write(work)
+
+    async def end_by_id(
+        self, session_id: str, *, subject: str, at: int, reason: str, events: Sequence[EventRecord]
+    ) -> bool:
+        if not (_is_text(session_id) and _is_text(subject)):
+            return False
+
+        def work(cursor: sqlite3.Cursor) -> bool:
+            cursor.execute(
+                f"""
+                UPDATE sessions AS s SET ended_at = ?, end_reason = ?, data = NULL
+                WHERE s.id = ? AND s.subject = (SELECT id FROM subjects WHERE subject = ?) AND {STANDING}
+                """,
+                (at, reason, session_id, subject),
+            )
+            if cursor.rowcount == 0:
+                raise Unchanged(False)
+            steps.append_events(cursor, events)
+            return True
+
+        return await self._write(work)
+
+    async def raise_epoch(
+        self,
+        subject: str,
+        *,
+        at: int,
+        reason: str,
+        keep: Rotation | None,
+        credential_version: int | None,
+        disabled_at: int | None,
+        settlements: Sequence[Settlement],
+        events: Sequence[EventRecord],
+    ) -> bool:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            owner = steps.subject_key(cursor, subject)
+            # Rotated first, while it still stands; then lifted to the new epoch with its subject.
+            if keep is not None and not steps.rotate(cursor, keep, owner=owner):
+                raise Unchanged(False)
+            cursor.execute(
+                """
+                UPDATE subjects SET
+                    epoch = ifnull(epoch, 0) + 1, epoch_at = ?, epoch_reason = ?,
+                    disabled_at = ifnull(?, disabled_at), credential_version = max(credential_version, ?)
+                WHERE id = ?
+                """,
+                (at, reason, disabled_at, credential_version or 0, owner),
+            )
+            if keep is not None:
+                cursor.execute(
+                    "UPDATE sessions SET epoch = (SELECT epoch FROM subjects WHERE id = ?) WHERE digest = ?",
+                    (owner, keep.new_digest),
+                )
+            steps.settle(cursor, settlements)
+            steps.append_events(cursor, events)
+            return True
+
+        return await self._write(work)
+
+    async def enable(self, subject: str, *, events: Sequence[EventRecord]) -> bool:
+        if not _is_text(subject):
+            return False
+
+        def work(cursor: sqlite3.Cursor) -> bool:
+            cursor.execute(
+                "UPDATE subjects SET disabled_at = NULL WHERE subject = ? AND disabled_at IS NOT NULL", (subject,)
+            )
+            if cursor.rowcount == 0:
+                raise Unchanged(False)
+            steps.append_events(cursor, events)
+            return True
+
+        return await self._write(work)
+
+    async def sessions_of(self, subject: str) -> tuple[Found, ...]:
+        found = rows.readable(rows.checked_found_of, self._rows(_SESSIONS_OF, subject))
+        return tuple(sorted(found, key=lambda f: (f.session.created_at, f.session.id), reverse=True))
+
+    async def find_by_id(self, session_id: str) -> Found | None:
+        return self._one(rows.checked_found_of, _FIND_BY_ID, session_id)
+
+    async def scan_sessions(self, *, after: str | None, limit: int) -> SessionPage:
+        page, more = self._page(rows.checked_found_of, _SCAN_SESSIONS, after or "", limit=limit)
+        return SessionPage(page, page[-1].session.id if more and page else None)
+
+    async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
+        wanted = [subject for subject in subjects if _is_text(subject)]
+        places = ", ".join("?" * len(wanted))
+        states = rows.readable(rows.state_of, self._rows(f"{_STATES_OF} ({places})", *wanted))
+        return {state.subject: state for state in states}
+
+    async def purge(self, cutoffs: Cutoffs, *, after: str | None, limit: int) -> Purged:
+        return await self._write(lambda cursor: purge_batch(cursor, cutoffs, after=after, limit=limit))
+
+    # Attempts
+
+    async def admit(self, gates: Sequence[Gate], *, now: int) -> int:
+        def work(cursor: sqlite3.Cursor) -> int:
+            counters = [steps.read_counter(cursor, gate.key) or Counter() for gate in gates]
+            wait = max((throttle.wait_of(counter, now=now) for counter in counters), default=0)
+            if wait > 0:
+                raise Unchanged(wait)
+            for gate, counter in zip(gates, counters, strict=True):
+                steps.write_counter(cursor, gate.key, throttle.counted(counter, gate, now=now))
+            return 0
+
+        return await self._write(work, durable=False)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        if settlements:
+            await self._write(lambda cursor: steps.settle(cursor, settlements), durable=False)
+
+    # Accounts
+
+    async def create_account(
+        self, account: AccountRecord, credential: PasswordCredential, *, events: Sequence[EventRecord]
+    ) -> Answer | None:
+        def work(cursor: sqlite3.Cursor) -> None:
+            key = steps.subject_key(cursor, account.subject)
+            try:
+                steps.insert_account(cursor, key, account)
+            except sqlite3.IntegrityError as error:
+                # The constraint has decided; this only finds the word for it.
+                taken = steps.taken(cursor, account)
+                if taken is None:
+                    raise StoreConflict("an account with this subject exists already") from error
+                raise Unchanged(taken) from None
+            cursor.execute(
+                "INSERT INTO passwords (account, hash, version, changed_at) VALUES (?, ?, ?, ?)",
+                (key, credential.hash, credential.version, credential.changed_at),
+            )
+            steps.append_events(cursor, events)
+
+        return await self._write(work)
+
+    async def identify(self, key: str) -> Identified | None:
+        return self._one(rows.identified_of, _IDENTIFY, key)
+
+    async def account(self, subject: str) -> AccountRecord | None:
+        return self._one(rows.account_of, _ACCOUNT, subject)
+
+    async def credential(self, subject: str) -> PasswordCredential | None:
+        return self._one(rows.credential_of, _CREDENTIAL, subject)
+
+    async def replace_password(self, credential: PasswordCredential, *, was: int) -> bool:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            cursor.execute(
+                """
+                UPDATE passwords SET hash = ?, version = ?, changed_at = ?
+                WHERE account = (SELECT id FROM subjects WHERE subject = ?) AND version = ?
+                """,
+                (credential.hash, credential.version, credential.changed_at, credential.subject, was),
+            )
+            return cursor.rowcount > 0
+
+        return await self._write(work)
+
+    async def rehash(self, subject: str, *, was: str, new: str) -> bool:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            cursor.execute(
+                """
+                UPDATE passwords SET hash = ?
+                WHERE account = (SELECT id FROM subjects WHERE subject = ?) AND hash = ?
+                """,
+                (new, subject, was),
+            )
+            return cursor.rowcount > 0
+
+        return await self._write(work)
+
+    async def scan_accounts(self, *, after: str | None, limit: int) -> AccountPage:
+        page, more = self._page(rows.account_of, _SCAN_ACCOUNTS, after or "", limit=limit)
+        return AccountPage(page, page[-1].subject if more and page else None)
+
+    # Events
+
+    async def record(self, events: Sequence[EventRecord]) -> None:
+        if events:
+            await self._write(lambda cursor: steps.append_events(cursor, events))
+
+    async def events_of(self, subject: str | None, *, after: str | None, limit: int) -> EventPage:
+        before = _BEYOND_EVENTS if after is None else _event_position(after)
+        sql, named = (_EVENTS, ()) if subject is None else (_EVENTS_OF, (subject,))
+        found = self._rows(sql, *named, before, limit + 1)
+        more = len(found) > limit
+        page = found[:limit]
+        return EventPage(rows.readable(rows.event_of, page), str(page[-1][0]) if more and page else None)
+
+    # The engine
+
+    async def ready(self) -> None:
+        self._rows("SELECT 1 FROM sessions LIMIT 1")
+
+    async def close(self) -> None:
+        await self._colour.offload(self._file.forget)
+
+    async def schema_version(self) -> int:
+        """Read the version of the file's schema; 0 if nothing was kept yet. Changes and creates nothing.
+
+        Raises SchemaMismatch if the file is another program's.
+        """
+        return await self._colour.offload(self._file.version)
+
+    async def upgrade_schema(self) -> tuple[int, int]:
+        """Bring the file to the latest schema, all or nothing, and give the versions before and after.
+
+        A schema from a newer Coatcheck is refused. Stop the programs that use the file before, or they will fail.
+        """
+        return await self._colour.offload(self._file.upgrade)
+
+    # Reading and writing
+
+    async def _write(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool = True) -> T:
+        deadline = monotonic() + PATIENCE  # from now: the wait for the writer's thread counts too
+        return await self._colour.offload(lambda: self._file.write(work, durable=durable, deadline=deadline))
+
+    def _rows(self, sql: str, *parameters: object) -> list[Row]:
+        link = self._file.reader()
+        link.connection.text_factory = rows.text_or_unreadable
+        try:
+            return link.cursor.execute(sql, parameters).fetchall()
+        except UnicodeEncodeError:
+            return []  # what is no text names nothing
+        except sqlite3.Error as error:
+            raise translated(error) from error
+        finally:
+            link.connection.text_factory = str
+
+    def _one(self, make: Callable[[Row], R], sql: str, name: object) -> R | None:
+        found = self._rows(sql, name)
+        return make(found[0]) if found else None
+
+    def _page(self, make: Callable[[Row], R], sql: str, after: str, *, limit: int) -> tuple[tuple[R, ...], bool]:
+        found = self._rows(sql, after, limit + 1)
+        return rows.readable(make, found[:limit]), len(found) > limit
+
+
+class _Decoding:
+    """Turns session data that cannot be decoded into the error that says whose it is."""
+
+    def __init__(self, public_id: str) -> None:
+        self._public_id = public_id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, msgspec.DecodeError):
+            raise CorruptRecord(f"session {self._public_id}") from None
+
+
+def _standing(cursor: sqlite3.Cursor, digest: bytes) -> tuple[str, bytes]:
+    found = steps.standing(cursor, digest)
+    if found is None:
+        raise Unchanged(Answer.GONE)
+    return found
+
+
+def _event_position(after: str) -> int:
+    # A cursor no page has given stands at the end: what comes after it is an empty page.
+    return int(after) if after.isascii() and after.isdecimal() and len(after) < 19 else 0
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

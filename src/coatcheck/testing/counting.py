@@ -1,0 +1,57 @@
+"""Counting the steps of an operation: how many there are, and how many of them may write.
+
+A step is one awaited store method: one round trip or one transaction (promise G1 of `coatcheck.stores.protocols`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from coatcheck.stores.protocols import Store
+
+READS = frozenset(
+    {
+        "account",
+        "credential",
+        "events_of",
+        "find",
+        "find_by_id",
+        "identify",
+        "ready",
+        "scan_accounts",
+        "scan_sessions",
+        "sessions_of",
+        "states_of",
+    }
+)
+NO_STEPS = frozenset({"close", "shelf_bits"})
+
+
+class Steps(list[str]):
+    """The names of the store methods called, in order. Wrap a store with `of`; `clear()` starts a new count."""
+
+    def of(self, store: Store) -> Store:
+        """Give a store that does what `store` does and notes each step here."""
+        return cast(Store, _Counting(store, self))
+
+    @property
+    def writes(self) -> list[str]:
+        """Those among the steps that may change something."""
+        return [step for step in self if step not in READS]
+
+
+class _Counting:
+    def __init__(self, inner: Store, steps: Steps) -> None:
+        self._inner = inner
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._inner, name)
+        if name in NO_STEPS or not callable(attribute):
+            return attribute
+
+        async def step(*args: Any, **kwargs: Any) -> Any:
+            self._steps.append(name)
+            return await attribute(*args, **kwargs)
+
+        return step

@@ -1,0 +1,141 @@
+"""Settings: each bound on both sides, every mistake told at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from coatcheck.core.policy import ARGON2_FLOORS, BOUNDS, DAY, STANDARD, STRICT, Policy, make_policy, warnings_of
+from coatcheck.errors import ConfigurationError
+
+# What must move along so that a setting may stand at its bound without contradicting another.
+COMPANIONS = {
+    "idle_timeout": {"absolute_timeout": 30 * DAY},
+    "absolute_timeout": {"idle_timeout": 60},
+    "remembered_idle_timeout": {"remembered_absolute_timeout": 30 * DAY},
+    "remembered_absolute_timeout": {"remembered_idle_timeout": 60},
+    "anonymous_idle_timeout": {"anonymous_absolute_timeout": 30 * DAY},
+    "anonymous_absolute_timeout": {"anonymous_idle_timeout": 60},
+    "argon2_memory_kib": {"argon2_time": 3},
+    "argon2_time": {"argon2_memory_kib": 47_104},
+    "account_delay_max": {"account_delay": 1},
+}
+EDGES = [(name, edge) for name, bounds in BOUNDS.items() for edge in bounds]
+
+
+def problems(profile: str = "standard", **settings: object) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as refused:
+        make_policy(profile, settings)
+    return refused.value.problems
+
+
+@pytest.mark.parametrize(("name", "edge"), EDGES)
+def test_setting_may_stand_at_its_bound(name, edge):
+    settings = COMPANIONS.get(name, {}) | {name: edge}
+
+    assert getattr(make_policy(overrides=settings), name) == edge
+
+
+@pytest.mark.parametrize(("name", "edge"), EDGES)
+def test_setting_beyond_its_bound_is_refused_by_name(name, edge):
+    beyond = edge - 1 if edge == BOUNDS[name][0] else edge + 1
+
+    assert problems(**(COMPANIONS.get(name, {}) | {name: beyond})) == (
+        f"{name}: {beyond} is outside {BOUNDS[name][0]} to {BOUNDS[name][1]}",
+    )
+
+
+def test_every_number_has_bounds_and_every_default_lies_within():
+    numbers = {name for name in Policy.__struct_fields__ if type(getattr(STANDARD, name)) is int}
+
+    assert numbers == BOUNDS.keys()
+    for profile in (STANDARD, STRICT):
+        assert all(low <= getattr(profile, name) <= high for name, (low, high) in BOUNDS.items())
+
+
+def test_tok_01_fifteen_bytes_of_token_are_refused():
+    assert problems(token_bytes=15)
+
+
+@pytest.mark.parametrize(("memory", "passes"), ARGON2_FLOORS)
+def test_pwd_08_each_floor_is_strong_enough_and_one_less_is_not(memory, passes):
+    assert make_policy(overrides={"argon2_memory_kib": memory, "argon2_time": passes})
+    if memory > BOUNDS["argon2_memory_kib"][0]:
+        assert "too weak" in problems(argon2_memory_kib=memory - 1, argon2_time=passes)[0]
+    if passes > 1:
+        assert "too weak" in problems(argon2_memory_kib=memory, argon2_time=passes - 1)[0]
+
+
+def test_pwd_08_eight_kibibytes_are_refused():
+    assert problems(argon2_memory_kib=8)
+
+
+@pytest.mark.parametrize("kind", ["", "remembered_", "anonymous_"])
+def test_idle_timeout_may_equal_the_absolute_one_and_not_exceed_it(kind):
+    same = {f"{kind}idle_timeout": 7200, f"{kind}absolute_timeout": 7200}
+
+    assert make_policy(overrides=same)
+    assert "is longer than" in problems(**(same | {f"{kind}idle_timeout": 7201}))[0]
+
+
+def test_err_03_every_mistake_is_told_at_once():
+    told = problems("lax", token_bytes=15, idle_timeout="1h", speed=9)
+
+    assert [text.split(":")[0] for text in told] == ["profile", "token_bytes", "idle_timeout", "speed"]
+
+
+@pytest.mark.parametrize("value", ["60", 60.0, None, True, [60], b"60"])
+def test_a_number_must_be_a_whole_number(value):
+    assert "must be a whole number" in problems(idle_timeout=value)[0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("remember_allowed", 1), ("same_site", "lax"), ("same_site", "None")])
+def test_choice_is_spelled_exactly(name, value):
+    assert problems(**{name: value})[0].startswith(f"{name}: must be")
+
+
+def test_duration_may_be_a_timedelta():
+    assert make_policy(overrides={"idle_timeout": timedelta(minutes=30)}).idle_timeout == 1800
+
+
+STRICT_CEILINGS = ["idle_timeout", "absolute_timeout", "remembered_idle_timeout", "remembered_absolute_timeout"]
+
+
+@pytest.mark.parametrize("name", STRICT_CEILINGS)
+def test_tmo_06_strict_profile_may_only_be_lowered(name):
+    lowered = {name.replace("absolute", "idle"): 60, name: 600}
+
+    assert getattr(make_policy("strict", lowered), name) == 600
+    assert any("strict profile" in text for text in problems("strict", **{name: getattr(STRICT, name) + 1}))
+
+
+@pytest.mark.parametrize(("name", "value"), [("remember_allowed", True), ("same_site", "Lax")])
+def test_tmo_06_strict_profile_stays_strict(name, value):
+    assert "strict profile" in problems("strict", **{name: value})[0]
+
+
+def test_tmo_06_absolute_timeout_of_sixty_days_is_refused():
+    assert problems(absolute_timeout=timedelta(days=60))
+
+
+WEAKER = [{"password_min_length": 8}, {"idle_timeout": 3601}, {"absolute_timeout": DAY + 1}]
+
+
+@pytest.mark.parametrize("settings", WEAKER)
+def test_tmo_06_each_deviation_is_named_once(settings):
+    told = warnings_of(make_policy(overrides=settings))
+
+    assert len(told) == 1
+    assert next(iter(settings)) in told[0]
+
+
+def test_profiles_themselves_warn_of_nothing():
+    assert warnings_of(STANDARD) == warnings_of(STRICT) == []
+
+
+def test_a_policy_does_not_change():
+    with pytest.raises(AttributeError):
+        STANDARD.idle_timeout = 10**9  # type: ignore[misc]
+    assert msgspec.structs.asdict(make_policy()) == msgspec.structs.asdict(Policy())

@@ -1,0 +1,121 @@
+"""Slowing guesses down, attempt by attempt."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck.core import throttle
+from coatcheck.core.policy import STANDARD
+from coatcheck.core.throttle import Counter, Gate, Settlement
+
+T = 1_800_000_000
+DAY = 86_400
+ACCOUNT, NETWORK = throttle.gates_of(["ada"], "192.0.2.7", STANDARD)
+
+
+def fail(times: int, *, gate: Gate = ACCOUNT, now: int = T) -> Counter:
+    counter = Counter()
+    for _ in range(times):
+        counter = throttle.counted(counter, gate, now=now)
+    return counter
+
+
+@pytest.mark.parametrize(
+    ("failures", "wait"),
+    [(0, 0), (1, 0), (4, 0), (5, 30), (6, 60), (7, 120), (8, 240), (9, 480), (10, 960), (11, 1920), (12, 3600)]
+    + [(13, 3600), (99, 3600), (10_000, 3600)],
+)
+def test_rat_01_fifth_straight_failure_waits_30_s_doubling_to_an_hour(failures, wait):
+    assert throttle.wait_of(fail(failures), now=T) == wait
+
+
+@pytest.mark.parametrize(("age", "wait"), [(0, 30), (1, 29), (29, 1), (30, 0), (31, 0)])
+def test_rat_01_the_wait_ends_at_its_exact_second(age, wait):
+    assert throttle.wait_of(fail(5), now=T + age) == wait
+
+
+@pytest.mark.parametrize(("failures", "wait"), [(9, 0), (10, 600), (11, 600), (50, 600)])
+def test_rat_03_tenth_failure_of_a_network_waits_ten_minutes(failures, wait):
+    assert throttle.wait_of(fail(failures, gate=NETWORK), now=T) == wait
+
+
+@pytest.mark.parametrize(("age", "failures"), [(DAY - 1, 5), (DAY, 1)])
+def test_rat_12_failures_are_forgotten_after_a_day_without_attempts(age, failures):
+    assert throttle.counted(fail(4), ACCOUNT, now=T + age).failures == failures
+
+
+def test_success_clears_the_name_and_gives_the_network_only_this_try_back():
+    account, network = throttle.settlements_of((ACCOUNT, NETWORK))
+
+    assert throttle.settled(fail(7), account) is None
+    assert throttle.settled(fail(7, gate=NETWORK), network) == Counter(6, T, 0)
+
+
+def test_rat_03_one_valid_account_does_not_buy_guesses_at_others():
+    counter = Counter()
+    settlement = throttle.settlements_of((NETWORK,))[0]
+    for _ in range(10):
+        counter = throttle.counted(counter, NETWORK, now=T)
+        own = throttle.counted(counter, NETWORK, now=T)
+        if throttle.wait_of(own, now=T) == 0:
+            counter = throttle.settled(own, settlement) or Counter()
+
+    assert throttle.wait_of(counter, now=T) == 600
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_uncounting_the_only_failure_leaves_nothing(failures):
+    assert throttle.settled(Counter(failures, T, 0), Settlement(b"key", "uncount")) is None
+
+
+def test_uncounted_takes_one_attempt_back_at_every_gate():
+    assert {s.kind for s in throttle.uncounted((ACCOUNT, NETWORK))} == {"uncount"}
+    assert [s.key for s in throttle.uncounted((ACCOUNT, NETWORK))] == [ACCOUNT.key, NETWORK.key]
+
+
+@pytest.mark.parametrize("back", [1, 29, 30])
+def test_tmo_07_small_step_back_of_the_clock_does_not_open_a_closed_gate(back):
+    assert throttle.wait_of(fail(5), now=T - back) == 30 + back
+
+
+@pytest.mark.parametrize("back", [31, 3600, 2 * DAY])
+def test_tmo_07_clock_set_back_makes_no_endless_wait(back):
+    assert throttle.wait_of(fail(5), now=T - back) == 0
+
+
+def test_tmo_07_try_after_the_clock_was_set_back_is_counted_and_waits_under_the_new_clock():
+    counter = throttle.counted(fail(5), ACCOUNT, now=T - DAY)
+
+    assert throttle.wait_of(counter, now=T - DAY) == 60
+
+
+@given(st.lists(st.tuples(st.integers(-4000, 4000), st.booleans()), max_size=60))
+def test_no_wait_is_ever_longer_than_twice_the_longest(history):
+    counter, now = Counter(), T
+    for step, succeeds in history:
+        now += step
+        wait = throttle.wait_of(counter, now=now)
+        assert 0 <= wait <= 2 * STANDARD.account_delay_max
+        if wait == 0:
+            counter = throttle.counted(counter, ACCOUNT, now=now)
+            if succeeds:
+                counter = throttle.settled(counter, throttle.settlements_of((ACCOUNT,))[0]) or Counter()
+
+
+def test_enu_06_rat_12_keys_have_one_size_whatever_was_typed():
+    keys = {throttle.gates_of([name], None, STANDARD)[0].key for name in ("", "ada", "x" * 1000, "\ud800", "\0")}
+
+    assert {len(key) for key in keys} == {32}
+    assert len(keys) == 5
+
+
+def test_a_name_and_a_network_that_look_alike_have_different_keys():
+    name, network = throttle.gates_of(["192.0.2.7"], "192.0.2.7", STANDARD)
+
+    assert name.key != network.key
+
+
+def test_without_a_known_address_only_the_name_is_counted():
+    assert throttle.gates_of(["ada"], None, STANDARD) == (ACCOUNT,)
