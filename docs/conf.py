@@ -11,7 +11,7 @@ copyright = "The Coatcheck authors"  # noqa: A001 (Sphinx wants this name)
 
 extensions = ["myst_parser"]
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md"]
+include_patterns = ["*.md", "bench/*.md", "docs/**.md"]
 exclude_patterns = ["docs/_build/**"]
 myst_heading_anchors = 3
 

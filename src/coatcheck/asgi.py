@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 from coatcheck.errors import BadRequest
 from coatcheck.http.csrf import SAFE_METHODS
@@ -64,15 +65,11 @@ class CoatcheckASGI:
 
 def request_of(scope: Scope, receive: Receive) -> Request:
     """Make our request of an HTTP scope. The body stays unread until somebody asks for it."""
-    raw_path = scope.get("raw_path")
-    path = (
-        raw_path.decode("latin-1") if raw_path else scope["path"].encode("utf-8", "surrogateescape").decode("latin-1")
-    )
     client = scope.get("client")
     headers = tuple(scope["headers"])
     return Request(
         method=scope["method"],
-        path=path.partition("?")[0],
+        path=_path_of(scope),
         query=scope.get("query_string", b"").decode("latin-1"),
         scheme=scope.get("scheme", "http"),
         headers=headers,
@@ -88,6 +85,14 @@ async def send_reply(reply: Reply, send: Send, *, with_body: bool = True) -> Non
         headers.append((b"content-length", str(len(reply.body)).encode("ascii")))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body if with_body else b""})
+
+
+def _path_of(scope: Scope) -> str:
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path:
+        return raw_path.partition(b"?")[0].decode("latin-1")
+    # The server gives the decoded path only: encode it again, so that a decoded "?" or octet stays part of a name.
+    return quote(scope["path"], safe="/:@!$&'()*+,;=~", errors="surrogatepass")
 
 
 def _reader(headers: tuple[tuple[bytes, bytes], ...], receive: Receive) -> Read:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from coatcheck.core import audit
 from coatcheck.core.audit import Event, LoggedIn, record_of, safe_label
 
-KINDS = [kind for _, kind in inspect.getmembers(audit, inspect.isclass) if issubclass(kind, Event) and kind is not Event]
+KINDS = [
+    kind for _, kind in inspect.getmembers(audit, inspect.isclass) if issubclass(kind, Event) and kind is not Event
+]
 
 LABELS = [
     (None, None),

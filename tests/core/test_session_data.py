@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import enum
 import math
 from collections import OrderedDict, namedtuple
@@ -62,8 +62,8 @@ REFUSED = [
     ("set", {1}),
     ("bytes", b"bytes"),
     ("bytearray", bytearray(b"x")),
-    ("datetime", datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)),
-    ("date", datetime.date(2027, 1, 1)),
+    ("datetime", dt.datetime(2027, 1, 1, tzinfo=dt.UTC)),
+    ("date", dt.date(2027, 1, 1)),
     ("enum", Colour.RED),
     ("str subclass", Name("ada")),
     ("int subclass", Count(1)),
@@ -224,8 +224,17 @@ def test_absent_counter_is_zero():
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[]", b'{"app": 1}', b'{"app": {"k": ', b"\xff\xfe", b"cos\nsystem\n(S'id'\ntR.", b'{"app": {"k": "\\ud800"}}']
-    + [b'{"app": {"k": "\xff"}}', b'{"app": {"k": nan}}'],
+    [
+        b"",
+        b"[]",
+        b'{"app": 1}',
+        b'{"app": {"k": ',
+        b"\xff\xfe",
+        b"cos\nsystem\n(S'id'\ntR.",
+        b'{"app": {"k": "\\ud800"}}',
+        b'{"app": {"k": "\xff"}}',
+        b'{"app": {"k": nan}}',
+    ],
 )
 def test_err_05_dat_01_data_that_is_no_json_is_a_corrupt_record_and_shows_nothing(data):
     record = SessionRecord(b"d", "handle", "ada", 0, 0, 0, 0, 60, 60, False, "pwd", data=data)

@@ -163,9 +163,7 @@ def test_tmo_07_rotation_after_the_clock_was_set_back_does_not_move_last_seen_ba
 def test_tmo_05_full_reauthentication_starts_both_limits_again(remember, absolute):
     session = issue(remember=remember)
 
-    rotation = sessions.reauthenticate(
-        session, new_digest=b"n" * 32, method="pwd", policy=STANDARD, now=T + 1000
-    )
+    rotation = sessions.reauthenticate(session, new_digest=b"n" * 32, method="pwd", policy=STANDARD, now=T + 1000)
 
     assert (rotation.last_seen_at, rotation.auth_time) == (T + 1000, T + 1000)
     assert rotation.expires_at == T + 1000 + absolute

@@ -104,6 +104,7 @@ def test_rat_04_behind_a_trusted_proxy_the_entry_counted_from_the_right_is_the_c
         ([(F, b"for=_hidden")], 1),
         ([(F, b"proto=https")], 1),
         ([(F, b"for=198.51.100.4;for=6.6.6.6")], 1),
+        ([(F, b"for=1.1.1.1;for=6.6.6.6, for=198.51.100.4")], 1),
         ([(F, b"for=[2001:db8::1]")], 1),
         ([(F, b'for="198.51.100.4')], 1),
         ([(F, b"for = 198.51.100.4")], 1),

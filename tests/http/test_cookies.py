@@ -137,6 +137,10 @@ def test_cky_11_fields_that_a_server_joined_with_a_comma_give_a_damaged_value():
     assert read([f"{NAME}={TOKEN}, a=b".encode()], NAME) == f"{TOKEN}, a=b"
 
 
+def test_cky_12_the_limits_are_16_kib_and_200_pairs():
+    assert (MAX_HEADER, MAX_PAIRS) == (16_384, 200)
+
+
 def test_cky_12_a_header_of_16_kib_is_read_and_one_more_octet_is_not():
     pair = f"; {NAME}={TOKEN}".encode()
     whole = b"a=" + b"x" * (MAX_HEADER - len(pair) - 2) + pair
@@ -232,7 +236,7 @@ def test_cky_05_a_cookie_that_is_not_remembered_has_neither_max_age_nor_expires(
     ("remaining", "written"), [(1, 1), (29 * 86_400, 29 * 86_400), (34_560_000, 34_560_000), (34_560_001, 34_560_000)]
 )
 def test_cky_05_max_age_is_the_remaining_life_and_never_above_400_days(remaining, written):
-    assert write(SESSION, TOKEN, max_age=remaining).endswith(f"; Max-Age={written}")
+    assert write(SESSION, TOKEN, max_age=remaining) == f"{write(SESSION, TOKEN, max_age=None)}; Max-Age={written}"
 
 
 @pytest.mark.parametrize("max_age", [0, -1])
@@ -277,6 +281,10 @@ def test_cky_15_a_value_that_could_split_or_confuse_the_header_raises(hostile):
 def test_cky_15_a_name_that_is_no_token_is_a_startup_error(name):
     with pytest.raises(ConfigurationError, match="cookie name"):
         CookieStyle(name=name)
+
+
+def test_a_name_of_128_characters_may_be_chosen():
+    assert CookieStyle(name="a" * 128).name == "a" * 128
 
 
 def test_cky_16_a_host_http_name_may_be_chosen_and_is_http_only():

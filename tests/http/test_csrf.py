@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from hmac import digest
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coatcheck.core.tokens import encode
 from coatcheck.errors import BadRequest
 from coatcheck.http.csrf import (
     MASK_BYTES,
+    SAFE_METHODS,
+    TOKEN_FIELD,
+    TOKEN_HEADER,
     Verdict,
     issue_token,
     judge,
@@ -271,10 +276,27 @@ def test_csr_06_no_text_raises(text):
     assert not verify_token(KEY, b"session", text)
 
 
-def test_csr_06_an_empty_binding_never_verifies():
+def test_csr_06_an_empty_binding_gets_no_token():
     with pytest.raises(ValueError, match="binding"):
         issue_token(KEY, b"", MASK)
-    assert not verify_token(KEY, b"", issue_token(KEY, b"x", MASK))
+
+
+def test_csr_06_an_empty_binding_never_verifies():
+    forged = encode(MASK + digest(KEY, b"coatcheck:csrf:1:" + MASK, "sha256"))
+
+    assert not verify_token(KEY, b"", forged)
+
+
+def test_tok_07_a_code_made_with_the_key_for_another_purpose_is_no_token():
+    assert not verify_token(KEY, b"session", encode(MASK + digest(KEY, MASK + b"session", "sha256")))
+
+
+def test_csr_01_reading_methods_are_not_judged():
+    assert sorted(SAFE_METHODS) == ["GET", "HEAD", "OPTIONS"]
+
+
+def test_csr_07_header_and_field_bear_these_names():
+    assert (TOKEN_HEADER, TOKEN_FIELD) == (b"x-csrf-token", "csrf_token")
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,10 @@ def test_cky_04_development_over_tls_uses_the_real_cookie(make_request):
     assert (place.secure, place.session_cookie.secure) == (True, True)
 
 
+def test_a_site_needs_no_more_than_to_be_told_that_it_is_in_development():
+    assert Site(development=True) == DEVELOPMENT
+
+
 def test_cky_04_asking_for_development_where_public_url_is_set_is_refused():
     with pytest.raises(ConfigurationError, match="development"):
         Site.configure(public_url="https://login.example.org", development=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hmac import digest
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coatcheck.core.tokens import encode
 from coatcheck.http.cookies import CookieStyle, write
 from coatcheck.http.csrf import issue_token, verify_token
 from coatcheck.http.presession import LIFE, NONCE_BYTES, issue, read
@@ -54,6 +57,24 @@ def test_a_malformed_value_is_refused_without_an_error(value):
 @given(st.text(max_size=100) | st.text(alphabet="ABab01-_", min_size=76, max_size=76))
 def test_no_text_raises_or_is_accepted(text):
     assert read(KEY, text, now=NOW) is None
+
+
+def signed_by_hand(label: bytes, version: bytes) -> str:
+    signed = version + NOW.to_bytes(8, "big") + NONCE
+    return encode(signed + digest(KEY, label + signed, "sha256"))
+
+
+@pytest.mark.parametrize(
+    ("label", "version", "nonce"),
+    [
+        (b"coatcheck:pre-session:1:", b"\x01", NONCE),
+        (b"coatcheck:pre-session:1:", b"\x02", None),
+        (b"coatcheck:csrf:1:", b"\x01", None),
+        (b"", b"\x01", None),
+    ],
+)
+def test_tok_07_only_this_purpose_and_version_are_read(label, version, nonce):
+    assert read(KEY, signed_by_hand(label, version), now=NOW) == nonce
 
 
 def test_tok_07_a_csrf_token_is_no_pre_session_and_the_reverse():

@@ -223,6 +223,7 @@ def test_red_02_a_local_path_is_still_accepted_and_an_array_is_not():
         "//ok.example/",
         "https://xok.example/",
         "https://ok.example/" + "x" * 2048,
+        "https://ok.example/" + "x" * 2030,
     ],
 )
 def test_red_02_any_other_absolute_url_gives_the_default_page(url):

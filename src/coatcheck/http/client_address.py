@@ -74,7 +74,7 @@ def label(text: str | bytes) -> str:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
-    if text.isascii() and text.isprintable() and len(text) <= LABEL_LENGTH:
+    if text.isprintable() and len(text) <= LABEL_LENGTH:
         return text.strip()
     # Cut before cleaning too, so that a huge header costs no more than a long one.
     text = _TERMINAL_SEQUENCE.sub("", text[: 4 * LABEL_LENGTH])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
-from unicodedata import category
 from urllib.parse import quote, unquote_to_bytes
 
 MAX_LENGTH = 2048
@@ -52,11 +51,10 @@ def _local(text: str, never: Set[str]) -> str | None:
     if len(text) > MAX_LENGTH or _STRAY_PERCENT.search(text):
         return None
     try:
-        octets = text.encode()
-        decoded = unquote_to_bytes(octets).decode()
+        decoded = unquote_to_bytes(text).decode()
     except UnicodeError:  # lone surrogates; octets that are not UTF-8
         return None
-    if len(octets) > MAX_LENGTH or not (_is_plain(text) and _is_plain(decoded)):
+    if not (_is_plain(text) and _is_plain(decoded)):
         return None
     match = _PARTS.fullmatch(text)
     if match is None:
@@ -72,8 +70,6 @@ def _local(text: str, never: Set[str]) -> str | None:
 
 
 def _is_plain(text: str) -> bool:
-    # Categories C (controls, format, surrogates, unassigned) and Z (separators): browsers strip some of them and stop
-    # at others. `isascii` and `isprintable` answer for nearly every real target without the loop.
-    if text.startswith(("//", "/\\")) or "\\" in text or " " in text:
-        return False
-    return (text.isascii() and text.isprintable()) or all(category(character)[0] not in "CZ" for character in text)
+    # Not printable is what Unicode files under C (controls, format, surrogates, unassigned) and Z (separators) but the
+    # space itself: browsers strip some of these and stop at others.
+    return text.isprintable() and not text.startswith(("//", "/\\")) and "\\" not in text and " " not in text

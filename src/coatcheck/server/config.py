@@ -6,6 +6,7 @@ setting, where it came from and how to mend it (ERR-03). Loading reads and never
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -25,6 +26,8 @@ from coatcheck.server import tls
 from coatcheck.server.secret import problem_of_mode, read_secret_file
 from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit, policy_value
 
+# What Kubernetes puts into every container beside a service that is named coatcheck.
+_KUBERNETES = re.compile(r"COATCHECK_(SERVICE_(HOST|PORT)(_.+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_.+)?)")
 STORE_FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
 
 
@@ -167,7 +170,7 @@ def _read_toml(path: Path, problems: list[str]) -> dict[str, Any]:
     except UnicodeDecodeError:
         problems.append(f"config ({path}): is not UTF-8; save it as UTF-8")
     except OSError as error:
-        problems.append(f"config ({path}): cannot be read ({error.strerror}); name a file that can, or make one with: coatcheck init")
+        problems.append(f"config ({path}): cannot be read ({error.strerror}); make one with: coatcheck init")
     return {}
 
 
@@ -193,6 +196,8 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
     given: dict[str, Given] = {}
     for variable, value in environ.items():
         if not variable.startswith(PREFIX) or variable == PREFIX + "CONFIG" or not value:
+            continue
+        if _KUBERNETES.fullmatch(variable) or (variable == PREFIX + "PORT" and value.startswith("tcp://")):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name in SETTINGS:
@@ -248,7 +253,7 @@ def _secret(
     else:
         return None
     if (problem := problem_of_secret(secret)) is not None:
-        problems.append(problem)
+        problems.append(problem if file is None else problem.replace("secret:", "secret_file:", 1))
     return secret
 
 

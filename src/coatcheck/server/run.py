@@ -38,9 +38,10 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 MakeApp = Callable[[Config], Application]
 Say = Callable[[str], None]
 
-# A Cookie header of 16 KiB must come through to be judged (CKY-12); what is larger than this is answered 431.
+# A Cookie header of 16 KiB must come through to be judged (CKY-12). A head is read in growing chunks, so that 431 is
+# the answer from somewhere between this and its double; also beyond 100 headers.
 MOST_HEAD_BYTES = 64 * 1024
-HEAD_TIMEOUT_MS = 15_000
+HEAD_TIMEOUT_MS = 30_000  # for a head to arrive, and for a connection to stay idle
 CONNECTIONS = 512  # of one worker at once; more wait in the kernel's queue
 DRAIN_SECONDS = 30
 # The server's memory under ASGI is known to creep up: workers are exchanged now and then, without a refused request.
@@ -66,6 +67,7 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
         with Coatcheck(config.store, secret=config.secret, profile=config.profile, settings=config.settings) as desk:
             desk.ready()  # one clear refusal here instead of one from each worker; creates an empty store
             needed = desk.policy.argon2_memory_kib // 1024
+        make_app(config)  # likewise; it opens nothing
         certificate, notes = _certificate(config, Path(scratch))
         server = _Server(
             "coatcheck",
@@ -85,8 +87,10 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
             ssl_protocol_min=SSLProtocols.tls12,
             respawn_failed_workers=True,
             workers_kill_timeout=DRAIN_SECONDS,
-            **_exchange(config, WORKER_MEMORY_MIB + needed),
         )
+        # What memory:// holds lives in the worker and would die with it.
+        if config.store != "memory://":
+            server.exchanged_above_mib = WORKER_MEMORY_MIB + needed
         server.when_started = partial(_announce, config, notes, say)
         return server.run(partial(_application, config, make_app))
 
@@ -110,6 +114,7 @@ class _Server(MPServer):
     """Granian's server of several processes, which tells when it has started and whether it was told to stop."""
 
     when_started: Callable[[Callable[[], bool]], None]
+    exchanged_above_mib: int | None = None
 
     def run(self, target_loader: Callable[[], Application]) -> int:
         try:
@@ -121,6 +126,10 @@ class _Server(MPServer):
         return 0
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
+        # Set here and not by the constructor, which would greet every visitor of the log with advice on a sysctl.
+        if self.exchanged_above_mib is not None:
+            self.workers_lifetime = WORKER_SECONDS
+            self.workers_rss = self.exchanged_above_mib * 1024 * 1024
         super().startup(spawn_target, target_loader)
         # After the workers were forked: a child must not inherit a lock that this thread holds.
         threading.Thread(target=self.when_started, args=(lambda: self.interrupt_signal,), daemon=True).start()
@@ -138,13 +147,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _exchange(config: Config, memory_mib: int) -> dict[str, Any]:
-    # What memory:// holds lives in the worker and would die with it.
-    if config.store == "memory://":
-        return {}
-    return {"workers_lifetime": WORKER_SECONDS, "workers_max_rss": memory_mib}
 
 
 def _certificate(config: Config, scratch: Path) -> tuple[tuple[Path, Path] | None, list[str]]:

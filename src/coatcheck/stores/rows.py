@@ -28,21 +28,21 @@ Row = tuple[Any, ...]
 R = TypeVar("R")
 
 _SESSION = """
-    s.id, u.subject, s.epoch, s.created_at, s.auth_time, s.last_seen_at, s.idle_timeout, s.expires_at,
-    s.is_persistent, s.methods, s.ip, g.text, s.ended_at, s.end_reason, s.data
+    s.digest, s.subject, s.id, u.subject, s.epoch, s.created_at, s.auth_time, s.last_seen_at, s.idle_timeout,
+    s.expires_at, s.is_persistent, s.methods, s.ip, s.ended_at, s.end_reason, s.data
 """
 _STATE = "u.epoch, u.epoch_at, u.epoch_reason, u.disabled_at, u.credential_version"
 _ACCOUNT = "a.username, a.username_key, a.email, a.email_key, a.created_at"
 
 # One statement reads everything a request needs (one step). A touch, patch or rotation that commits meanwhile is seen
 # whole or not at all.
+_FROM = "FROM sessions s LEFT JOIN subjects u ON u.id = s.subject LEFT JOIN accounts a ON a.id = s.subject"
 SELECT_FOUND: Final = f"""
-    SELECT s.digest, s.subject, {_SESSION}, {_STATE}, {_ACCOUNT}
-    FROM sessions s
-    LEFT JOIN subjects u ON u.id = s.subject
-    LEFT JOIN accounts a ON a.id = s.subject
-    LEFT JOIN user_agents g ON g.id = s.user_agent
+    SELECT s.user_agent, {_SESSION}, {_STATE}, {_ACCOUNT}, g.text
+    {_FROM} LEFT JOIN user_agents g ON g.id = s.user_agent
 """
+# The same for who knows the user agent's text already: an eighth less work.
+SELECT_FOUND_BUT_USER_AGENT: Final = f"SELECT s.user_agent, {_SESSION}, {_STATE}, {_ACCOUNT} {_FROM}"
 SELECT_ACCOUNT: Final = f"SELECT u.subject, {_ACCOUNT} FROM accounts a JOIN subjects u ON u.id = a.id"
 SELECT_IDENTIFIED: Final = f"""
     SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at, {_STATE}
@@ -85,11 +85,11 @@ def text_or_unreadable(raw: bytes) -> str | _Unreadable:
         return _UNREADABLE
 
 
-def found_of(row: Row) -> Found:
-    """Make a session, its subject's state and its account from a row of `SELECT_FOUND`: each request does."""
+def found_of(row: Row, user_agent: str | None) -> Found:
+    """Make a session, its subject's state and its account from a row of `SELECT_FOUND_BUT_USER_AGENT`."""
     (
-        digest, owner, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
-        is_persistent, methods, ip, user_agent, ended_at, end_reason, data,
+        _, digest, owner, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
+        is_persistent, methods, ip, ended_at, end_reason, data,
         epoch_now, epoch_at, epoch_reason, disabled_at, credential_version,
         username, username_key, email, email_key, opened_at,
     ) = row  # fmt: skip
@@ -108,10 +108,10 @@ def found_of(row: Row) -> Found:
     )
 
 
-def checked_found_of(row: Row) -> Found:
-    """The same for a row read with `text_or_unreadable`."""
-    _check(row, "session", row[2])
-    return found_of(row)
+def found_with_user_agent(row: Row) -> Found:
+    """The same from a row of `SELECT_FOUND`, read with `text_or_unreadable`."""
+    _check(row, "session", row[3])
+    return found_of(row[:-1], row[-1])
 
 
 def account_of(row: Row) -> AccountRecord:

@@ -32,10 +32,11 @@ SQLITE_STEPS: tuple[Step, ...] = (
         ) STRICT
         """,
         # `uses` counts the rows of sessions and events that name it: purge deletes a user agent at zero without
-        # searching for who else names it. That is also why those columns are no foreign keys.
+        # searching for who else names it. That is also why those columns are no foreign keys. AUTOINCREMENT: an id is
+        # never given again, so a process may remember which text it stood for.
         """
         CREATE TABLE user_agents (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
             text TEXT NOT NULL UNIQUE,
             uses INTEGER NOT NULL
         ) STRICT

@@ -37,14 +37,15 @@ from coatcheck.stores.protocols import (
     Started,
 )
 from coatcheck.stores.rows import STANDING, Row, found_of
-from coatcheck.stores.sqlite_file import PATIENCE, SqliteFile, Unchanged, translated
+from coatcheck.stores.sqlite_file import PATIENCE, Link, SqliteFile, Unchanged, translated
 from coatcheck.stores.sqlite_purge import purge_batch
 
 T = TypeVar("T")
 R = TypeVar("R")
 replace = msgspec.structs.replace
 
-_FIND = f"{rows.SELECT_FOUND} WHERE s.digest = ?"
+_FIND = f"{rows.SELECT_FOUND_BUT_USER_AGENT} WHERE s.digest = ?"
+_FIND_WHOLE = f"{rows.SELECT_FOUND} WHERE s.digest = ?"
 _FIND_BY_ID = f"{rows.SELECT_FOUND} WHERE s.id = ?"
 _SESSIONS_OF = f"""
     {rows.SELECT_FOUND}
@@ -85,8 +86,15 @@ class SqliteStore:
         try:
             row = link.cursor.execute(_FIND, (digest,)).fetchone()
         except sqlite3.Error:
-            return self._one(rows.checked_found_of, _FIND, digest)  # again, slowly, to say which record it is
-        return None if row is None else found_of(row)
+            return self._find_whole(link, digest)  # which says what the trouble is, and with which record
+        if row is None:
+            return None
+        user_agent = None
+        if row[0] is not None:
+            user_agent = link.user_agents.get(row[0])
+            if user_agent is None:
+                return self._find_whole(link, digest)
+        return found_of(row, user_agent)
 
     async def start(
         self,
@@ -254,14 +262,14 @@ class SqliteStore:
         return await self._write(work)
 
     async def sessions_of(self, subject: str) -> tuple[Found, ...]:
-        found = rows.readable(rows.checked_found_of, self._rows(_SESSIONS_OF, subject))
+        found = rows.readable(rows.found_with_user_agent, self._rows(_SESSIONS_OF, subject))
         return tuple(sorted(found, key=lambda f: (f.session.created_at, f.session.id), reverse=True))
 
     async def find_by_id(self, session_id: str) -> Found | None:
-        return self._one(rows.checked_found_of, _FIND_BY_ID, session_id)
+        return self._one(rows.found_with_user_agent, _FIND_BY_ID, session_id)
 
     async def scan_sessions(self, *, after: str | None, limit: int) -> SessionPage:
-        page, more = self._page(rows.checked_found_of, _SCAN_SESSIONS, after or "", limit=limit)
+        page, more = self._page(rows.found_with_user_agent, _SCAN_SESSIONS, after or "", limit=limit)
         return SessionPage(page, page[-1].session.id if more and page else None)
 
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
@@ -394,6 +402,15 @@ class SqliteStore:
     async def _write(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool = True) -> T:
         deadline = monotonic() + PATIENCE  # from now: the wait for the writer's thread counts too
         return await self._colour.offload(lambda: self._file.write(work, durable=durable, deadline=deadline))
+
+    def _find_whole(self, link: Link, digest: bytes) -> Found | None:
+        found = self._rows(_FIND_WHOLE, digest)
+        if not found:
+            return None
+        record = rows.found_with_user_agent(found[0])
+        if record.session.user_agent is not None:
+            link.remember_user_agent(found[0][0], record.session.user_agent)
+        return record
 
     def _rows(self, sql: str, *parameters: object) -> list[Row]:
         link = self._file.reader()

@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 PATIENCE = 2.0  # seconds a write may wait in all: for the thread, for the lock of this process, for other processes
 FLOOR = (3, 37, 0)  # STRICT tables
+USER_AGENTS_REMEMBERED = 4096
 
 
 class Unchanged(Exception):
@@ -44,12 +45,17 @@ class Unchanged(Exception):
 
 
 class Link:
-    """A connection with one cursor. It closes when nobody uses it any more, and never in another process."""
+    """A connection with one cursor. It closes when nobody uses it any more, and never in another process.
 
-    __slots__ = ("_pid", "connection", "cursor", "patience")
+    `user_agents` remembers texts by their id, for all links of a file: most of its users share a few of them, and
+    looking one up costs more than all else that is done with a row.
+    """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    __slots__ = ("_pid", "connection", "cursor", "patience", "user_agents")
+
+    def __init__(self, connection: sqlite3.Connection, user_agents: dict[int, str]) -> None:
         self.connection = connection
+        self.user_agents = user_agents
         self.cursor = connection.cursor()
         self.patience = PATIENCE
         self._pid = os.getpid()
@@ -61,6 +67,12 @@ class Link:
         if patience != self.patience:
             self.cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
             self.patience = patience
+
+    def remember_user_agent(self, key: int, text: str) -> None:
+        """Remember what an id of the table of user agents stands for; ids are never given again."""
+        if len(self.user_agents) >= USER_AGENTS_REMEMBERED:
+            self.user_agents.clear()
+        self.user_agents[key] = text
 
     def __del__(self) -> None:
         # In a forked child `_connections` keeps what was inherited, so that it is not finalised either.
@@ -84,6 +96,7 @@ class SqliteFile:
         self._readers = threading.local()
         self._writers: dict[str, Link] = {}
         self._lock = threading.Lock()
+        self._user_agents: dict[int, str] = {}
 
     def reader(self) -> Link:
         """Give this thread's connection for reading. Hold on to it while reading: `forget` may be called meanwhile."""
@@ -162,7 +175,8 @@ class SqliteFile:
             )
         with _translating():
             # Threads take turns under our lock, so SQLite's connections may pass between them.
-            return Link(sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False))
+            connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        return Link(connection, self._user_agents)
 
     def _create_file(self) -> None:
         # SQLite would create it readable for others; -wal and -shm take their mode from it (DAT-05).

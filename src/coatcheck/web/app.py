@@ -27,7 +27,7 @@ from coatcheck.facade import AsyncCoatcheck, Coatcheck
 from coatcheck.http import csrf
 from coatcheck.http.bodies import form_fields, json_fields, query_fields
 from coatcheck.http.client_address import Network
-from coatcheck.http.headers import transport_headers
+from coatcheck.http.headers import json_headers, transport_headers
 from coatcheck.http.hosts import HostRefused, Place, Site, locate
 from coatcheck.http.messages import MAX_BODY, Reply, Request
 from coatcheck.http.problems import Problem, problem, problem_of, to_reply
@@ -186,7 +186,7 @@ class Web:
         event = CrossSiteRefused(
             at=self.now(),
             ip=exchange.client.ip,
-            user_agent=safe_label(exchange.client.user_agent),
+            user_agent=exchange.client.user_agent,
             cause=cause,
             path=safe_label(exchange.request.path) or "",
         )
@@ -213,16 +213,14 @@ class Web:
         back = self.pages.path("account") if isinstance(route, Form) else self.prefix + route.path
         if isinstance(error, StepUpRequired):
             return redirect(self.pages.path("reauthenticate", next=back))
-        visit = exchange.known_visit
-        ended = visit.reason if visit is not None and not visit and exchange.token is not None else None
-        return redirect(self.pages.path("log_in", next=back, ended=ended))
+        return redirect(self.pages.path("log_in", next=back, ended=exchange.ending))
 
     def _method_refused(self, request: Request, path: str, allowed: list[str]) -> Reply:
         if not allowed:
             return self._problem(path, problem(404, "not_found"))
         methods = ", ".join(sorted({*allowed, "OPTIONS", *(["HEAD"] if "GET" in allowed else [])}))
         if request.method == "OPTIONS":
-            return Reply(status=204, headers=(("allow", methods), ("cache-control", "no-store")))
+            return Reply(status=204, headers=(("allow", methods), *json_headers()))
         return self._problem(path, problem(405, "method_not_allowed")).with_headers(("allow", methods))
 
     def _problem(self, path: str, told: Problem) -> Reply:

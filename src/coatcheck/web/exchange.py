@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from msgspec import Struct
 
-from coatcheck.core.audit import DuplicateCookie
+from coatcheck.core.audit import DuplicateCookie, safe_label
 from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
 from coatcheck.errors import NotAuthenticated
 from coatcheck.flows.bundle import Flows
@@ -79,7 +79,8 @@ class Exchange:
                     trusted_proxies=self.web.trusted_proxies,
                     trusted_hops=self.web.trusted_hops,
                 ),
-                user_agent=agent[0].decode("utf-8", "replace") if agent else None,
+                # Made harmless at once: from here it goes into events, logs and lists (LOG-05, REV-08).
+                user_agent=safe_label(agent[0].decode("utf-8", "replace")) if agent else None,
             )
         return self._client
 
@@ -117,6 +118,12 @@ class Exchange:
         """The answer of `visit`, if it was asked."""
         return self._visit
 
+    @property
+    def ending(self) -> str | None:
+        """Why the session that was shown is over; None where none was shown, or it lives, or nobody has asked."""
+        visit = self._visit
+        return None if visit is None or visit or self.token is None else visit.reason
+
     async def require_session(self) -> tuple[Session, str]:
         """Give the live session of a logged-in visitor and its subject; raise `NotAuthenticated` if there is none."""
         visit = await self.visit()
@@ -153,8 +160,8 @@ class Exchange:
 
     def query(self, name: str) -> str | None:
         """Give a member of the address's query that stands there once; None otherwise (RED-06)."""
-        values = parse_qs(self.request.query, max_num_fields=None, errors="replace").get(name, [])
-        return values[0] if len(values) == 1 else None
+        values = parse_qs(self.request.query, keep_blank_values=True, errors="replace").get(name, [])
+        return values[0] or None if len(values) == 1 else None
 
     def target(self, value: object) -> str:
         """Where `next` may lead, or the account page (RED-01 to RED-06)."""

@@ -46,8 +46,8 @@ async def show(exchange: Exchange, template: str, trouble: FormTrouble, **contex
 
 
 def _notice(exchange: Exchange) -> str | None:
-    """What the address says has happened: only sentences of ours, chosen by name."""
-    done, ended = exchange.query("notice"), exchange.query("ended")
+    """What has happened, by the address or by the cookie: only sentences of ours, chosen by name."""
+    done, ended = exchange.query("notice"), exchange.query("ended") or exchange.ending
     return (messages.for_notice(done) if done else None) or (messages.for_ending(ended) if ended else None)
 
 

@@ -45,7 +45,8 @@ class PageFields(Struct):
 async def home(exchange: Exchange, trouble: FormTrouble) -> Reply:
     """Send the logged-in to their account and strangers to the log-in page."""
     visit = await exchange.visit()
-    return redirect(exchange.web.pages.path("account" if visit and visit.subject is not None else "log_in"))
+    path = exchange.web.pages.path
+    return redirect(path("account") if visit and visit.subject is not None else path("log_in", ended=exchange.ending))
 
 
 async def me(exchange: Exchange, fields: Struct) -> Outcome:

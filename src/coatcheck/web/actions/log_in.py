@@ -44,10 +44,10 @@ async def log_in(exchange: Exchange, fields: LogInFields) -> Outcome:
 
 
 async def log_in_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
-    """Show the form, or send on whoever is logged in."""
+    """Show the form, or send on whoever is logged in; a refusal is always shown, for a redirect looks like success."""
     next_ = trouble.values.get("next") or exchange.query("next")
     visit = await exchange.visit()
-    if visit and visit.subject is not None:
+    if visit and visit.subject is not None and not trouble.errors:
         return redirect(exchange.target(next_))
     return await show(
         exchange, "log_in.html", trouble, next=next_, remember_allowed=exchange.flows.parts.policy.remember_allowed

@@ -20,7 +20,10 @@ async def reauthenticate(exchange: Exchange, fields: ReauthenticateFields) -> Ou
     """Check the password of the session's own account; the session gets a new secret."""
     session, _ = await exchange.require_session()
     login = await exchange.flows.log_ins.reauthenticate(session, fields.password, client=exchange.client)
-    return Outcome(status=204, target=exchange.target(fields.next), notice="reauthenticated", login=login)
+    target = exchange.target(fields.next)
+    # On the account page, the usual way back, it is said that it worked.
+    elsewhere = target if target != exchange.target(None) else None
+    return Outcome(status=204, target=elsewhere, notice="reauthenticated", login=login)
 
 
 async def reauthenticate_page(exchange: Exchange, trouble: FormTrouble) -> Reply:

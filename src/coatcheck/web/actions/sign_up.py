@@ -29,14 +29,15 @@ async def sign_up(exchange: Exchange, fields: SignUpFields) -> Outcome:
         body=SignedUpAnswer(account_answer(account)),
         to="log_in",
         notice="signed_up",
-        query={"next": fields.next if isinstance(fields.next, str) else None},
+        # Checked here too: what is too long for a redirect must not become one (RED-03).
+        query={"next": exchange.target(fields.next) if fields.next else None},
     )
 
 
 async def sign_up_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
-    """Show the form, or send home whoever is logged in."""
+    """Show the form, or send home whoever is logged in; a refusal is always shown."""
     next_ = trouble.values.get("next") or exchange.query("next")
-    if await exchange.account_of_visitor() is not None:
+    if not trouble.errors and await exchange.account_of_visitor() is not None:
         return redirect(exchange.target(next_))
     return await show(
         exchange, "sign_up.html", trouble, next=next_, minimum_length=exchange.flows.parts.policy.password_min_length

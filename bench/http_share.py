@@ -1,0 +1,102 @@
+"""Row 2: requests per second kept when a handler asks who is there, against the bare handler on the same server."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench import served
+from bench.load import RawSockets, make_client
+from bench.measure import Line, Row, say
+from bench.stock import make_stock
+
+BARE = "bare handler"
+OURS = "behind `Cookie` field read + `AsyncCoatcheck.authenticate`"
+PATHS = {BARE: "/bare", OURS: "/authenticated"}
+CONNECTIONS = 32
+PATIENCE = 20.0
+
+
+def measure(directory: Path, *, count: int, rounds: int, seconds: float) -> Row:
+    say("http: filling a file, starting granian with one worker")
+    stock = make_stock(directory / "http.db", count=count)
+    with _server(stock.url) as port:
+        client = make_client(port, stock.cookie_fields[:CONNECTIONS])
+        meter = RawSockets(port, stock.cookie_fields[:1])
+        say(f"http: load by {client.name}; {rounds} rounds by turns, {seconds:g} s each")
+        rates: dict[str, list[float]] = {name: [] for name in PATHS}
+        work: dict[str, list[float]] = {name: [] for name in PATHS}
+        for turn in range(rounds + 1):
+            names = list(PATHS) if turn % 2 else list(reversed(PATHS))
+            for name in names:
+                used = _cpu(meter)
+                began = time.perf_counter()
+                rate = client.rate(PATHS[name], seconds=seconds)
+                answered = rate * (time.perf_counter() - began)
+                if turn:
+                    rates[name].append(rate)
+                    work[name].append((_cpu(meter) - used) / answered)
+    least = {name: min(each) for name, each in work.items()}
+    return Row(
+        key="http",
+        title="HTTP: an authenticated handler over a bare one, granian, one worker, loopback",
+        unit="rate",
+        lines=[
+            Line(name, max(each), median(each), f"{least[name] * 1e6:.1f} µs of the server's processor time per request")
+            for name, each in rates.items()
+        ],
+        target="at least 92 % kept",
+        judged=OURS,
+        limit=0.92,
+        remarks=[
+            f"Load: {client.name}, on the same cores as the server.",
+            "Processor time per request does not depend on who else is busy: by it "
+            f"{least[BARE] / least[OURS]:.1%} would be kept.",
+        ],
+    )
+
+
+@contextmanager
+def _server(url: str) -> Iterator[int]:
+    port = _free_port()
+    command = [
+        sys.executable, "-m", "granian", "--interface", "asginl", "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "1", "--loop", "asyncio", "--no-ws", "--no-log", "--factory", f"{served.__name__}:make_app",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, env={**os.environ, served.STORE: url})
+    try:
+        _wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("granian did not start")
+
+
+def _cpu(meter: RawSockets) -> float:
+    return float(meter.ask("/cpu").partition(b"\r\n\r\n")[2])

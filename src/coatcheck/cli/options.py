@@ -1,0 +1,83 @@
+"""Options that several commands share, and what comes of them: a configuration, a desk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from coatcheck.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from coatcheck.facade import Coatcheck
+    from coatcheck.server.config import Config
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def store_options(command: Command) -> Command:
+    """Add `--store` and `--config`."""
+    for option in (
+        click.option("--config", "file", metavar="FILE", help="Settings file. Default: coatcheck.toml, if it is there."),
+        click.option("--store", metavar="URL", help="Where everything is kept. Default: sqlite:///coatcheck.db"),
+    ):
+        command = option(command)
+    return command
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document for programs.")(command)
+
+
+def page_options(command: Command) -> Command:
+    """Add `--limit` and `--after`."""
+    for option in (
+        click.option("--after", metavar="CURSOR", help="Go on where an earlier list ended (its `next`)."),
+        click.option(
+            "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many at most."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def configuration(file: str | None, *, serving: bool = False, **options: object) -> Config:
+    """Load the configuration. Raises ConfigurationError with every mistake."""
+    from coatcheck.server.config import load
+
+    return load(options, os.environ, None if file is None else Path(file), serving=serving)
+
+
+@contextmanager
+def open_desk(store: str | None, file: str | None, *, creates: bool = False) -> Iterator[Coatcheck]:
+    """Open a desk over the configured store for the time of a command.
+
+    Raises:
+        ConfigurationError: also where there is no such store yet, unless `creates`: a mistyped name must not answer
+            as an empty store.
+    """
+    from coatcheck.facade import Coatcheck
+
+    config = configuration(file, store=store)
+    require_store(config, creates=creates)
+    with Coatcheck(config.store, profile=config.profile, settings=config.settings) as desk:
+        yield desk
+
+
+def require_store(config: Config, *, creates: bool) -> None:
+    """Raise ConfigurationError where a command would find nothing but what it made itself."""
+    if config.store_file is None:
+        raise ConfigurationError(
+            f"store: {config.shown_store} lives inside the server's process and no command can reach it; "
+            "use sqlite:///path/to/file.db"
+        )
+    if not creates and not config.store_file.exists():
+        raise ConfigurationError(
+            f"store: there is no database at {config.store_file.absolute()}; "
+            "name the right one with --store, or make it with coatcheck serve"
+        )

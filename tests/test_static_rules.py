@@ -1,0 +1,142 @@
+"""Rules that reading the source can prove (SUP-02, SUP-08, TOK-02, DAT-01)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import coatcheck
+
+ROOT = Path(coatcheck.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+NEVER_IMPORTED = {"pickle", "marshal", "shelve", "dill", "yaml", "random", "uuid"}
+NEVER_CALLED = {"eval", "exec", "compile", "__import__"}
+CRYPTO = {"hashlib", "hmac", "secrets", "ssl", "argon2", "cryptography"}
+# Who may hash, sign or draw bytes at all; anybody else asks these.
+CRYPTO_USERS = {
+    "cli": {"secrets"},
+    "core/throttle.py": {"hashlib"},  # keys of counters
+    "core/tokens.py": {"hashlib"},  # digests of tokens
+    "crypto": CRYPTO,
+    "http/csrf.py": {"hashlib", "hmac"},
+    "http/presession.py": {"hashlib", "hmac"},
+    "server": {"cryptography", "hashlib", "secrets", "ssl"},
+    "testing": {"hashlib", "secrets"},
+    "web/assets.py": {"hashlib"},  # names of files
+    "web/pages/__init__.py": {"hashlib"},
+}
+SECRET_WORDS = {"token", "digest", "secret", "password", "mac", "signature", "nonce", "hash", "hashed"}
+
+
+def imports(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def name_of(node: ast.AST) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Call):
+        return name_of(node.func)
+    return ""
+
+
+def broken_rules(source: str) -> list[str]:
+    """Say which bans a piece of source breaks, each by a short name."""
+    tree = ast.parse(source)
+    broken = [f"imports {name}" for name in sorted(imports(tree) & NEVER_IMPORTED)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in NEVER_CALLED:
+                broken.append(f"calls {node.func.id}")
+            for keyword in node.keywords:
+                if isinstance(keyword.value, ast.Constant):
+                    if keyword.arg == "shell" and keyword.value.value is True:
+                        broken.append("shell=True")
+                    if keyword.arg in ("verify", "check_hostname") and keyword.value.value is False:
+                        broken.append(f"{keyword.arg}=False")
+        if isinstance(node, ast.Compare) and any(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops):
+            sides = [node.left, *node.comparators]
+            with_a_literal = any(isinstance(side, ast.Constant) for side in sides)
+            if not with_a_literal and any(set(name_of(side).split("_")) & SECRET_WORDS for side in sides):
+                broken.append(f"== on a secret, line {node.lineno}")
+    return broken
+
+
+# `==` on what bears a secret's name and is none, or decides nothing.
+EXPLAINED = {
+    "stores/memory.py": "digests are dict keys; `present.hash != was` is an optimistic version, no proof",
+}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sup_08_tok_02_tok_04_dat_01_module_uses_nothing_banned(module):
+    broken = broken_rules(module.read_text())
+
+    if str(module.relative_to(ROOT)) in EXPLAINED:
+        broken = [rule for rule in broken if not rule.startswith("==")]
+    assert broken == []
+
+
+BANNED = [
+    "import pickle",
+    "from pickle import loads",
+    "import marshal",
+    "import shelve",
+    "import yaml",
+    "import random",
+    "from random import choice",
+    "import uuid",
+    "eval('1')",
+    "exec('1')",
+    "token == given",
+    "record.digest != other",
+    "if password == typed: pass",
+    "subprocess.run('ls', shell=True)",
+    "get(url, verify=False)",
+]
+
+
+@pytest.mark.parametrize("source", BANNED)
+def test_sup_08_each_banned_line_is_seen(source):
+    assert broken_rules(source)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sup_02_cryptography_happens_where_it_is_listed(module):
+    place = str(module.relative_to(ROOT))
+    allowed = set().union(
+        *(mods for where, mods in CRYPTO_USERS.items() if place == where or place.startswith(where + "/"))
+    )
+
+    assert imports(ast.parse(module.read_text())) & CRYPTO <= allowed
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_log_06_log_calls_use_fixed_format_strings(module):
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            is_log_call = node.func.attr in {"debug", "info", "warning", "error", "exception", "critical"}
+            is_built = isinstance(node.args[0], ast.JoinedStr | ast.BinOp | ast.Call)
+            assert not (is_log_call and is_built), f"line {node.lineno}"
+
+
+def test_tok_02_secrets_are_drawn_in_one_place():
+    drawing = {
+        str(module.relative_to(ROOT))
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "urandom"
+    }
+
+    assert drawing <= {"crypto/entropy.py", "server/secret.py"}  # the latter for the name of a draft file
