@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import weakref
+from functools import partial
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_log_03_lane_keeps_no_reference_to_finished_work():
     secret = Secret()
     seen = weakref.ref(secret)
 
-    lane.submit(lambda secret=secret: None).wait()
+    lane.submit(partial(id, secret)).wait()
     del secret
     lane.submit(lambda: None).wait()
     gc.collect()

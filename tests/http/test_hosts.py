@@ -140,6 +140,14 @@ def test_hst_01_allowed_hosts_are_exact_and_replace_the_default(make_request):
     assert served == [b"backend:8000", b"[0::1]:8000"]
 
 
+@pytest.mark.parametrize("allowed", ["a.example", "a.example:443"])
+@pytest.mark.parametrize("host", [b"a.example", b"a.example:443"])
+def test_hst_01_the_default_port_may_be_written_or_not(make_request, allowed, host):
+    site = Site.configure(public_url="https://login.example.org", allowed_hosts=[allowed])
+
+    assert isinstance(locate(site, make_request((b"host", host))), Place)
+
+
 def test_hst_02_the_origin_comes_from_public_url_whatever_the_request_says(make_request):
     request = make_request(
         (b"host", b"login.example.org"),

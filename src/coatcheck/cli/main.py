@@ -2,28 +2,76 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
 from typing import NoReturn
 
-import click
+try:
+    import click
+except ImportError:
+    sys.exit("error: the command line needs click; pip install 'coatcheck[server]'")
 
+from coatcheck.cli.accounts import accounts
+from coatcheck.cli.completion import completion
+from coatcheck.cli.doctor import doctor
+from coatcheck.cli.init import init
+from coatcheck.cli.options import json_option
+from coatcheck.cli.output import print_fields, print_json
+from coatcheck.cli.schema import schema
 from coatcheck.cli.serve import serve
+from coatcheck.cli.sessions import sessions
 from coatcheck.errors import ConfigurationError, Refused, StoreError
 
 DONE, REFUSED, TROUBLE = 0, 1, 2
+# Refusals that only an operator meets, or that an operator can mend otherwise than a visitor.
+WORDS = {
+    "account_not_found": "no account has this user name, e-mail address or subject",
+    "password_too_short": "is shorter than password_min_length, 15 characters unless the settings say otherwise",
+    "session_anonymous": "this session is nobody's; it ends by itself",
+    "session_ended": "this session has ended already",
+    "session_not_found": "no session has this id; dead ones are known for a day",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def version() -> str:
+    """Give the installed version."""
+    try:
+        return metadata.version("coatcheck")
+    except metadata.PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"coatcheck {version()}")
+        context.exit()
+
+
+@click.group()
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
-@click.version_option(package_name="coatcheck")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
 def cli(debug: bool) -> None:
     """Logins and sessions that can be trusted, seen and revoked."""
 
 
-for command in (serve,):
+@cli.command("version")
+@json_option
+def show_version(as_json: bool) -> None:
+    """Show the versions of Coatcheck, Python and SQLite."""
+    import platform
+    import sqlite3
+
+    versions = {"coatcheck": version(), "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    if as_json:
+        print_json(versions)
+    else:
+        print_fields(list(versions.items()))
+
+
+for command in (serve, init, accounts, sessions, schema, doctor, completion):
     cli.add_command(command)
 
 
@@ -31,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a narrow encoding must not turn a name into a crash
     status = run(given)
     try:
@@ -47,8 +95,11 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit status. Tells errors on the standard error and raises none."""
     try:
         if any(not _is_text(argument) for argument in arguments):
-            raise click.UsageError("an argument is not valid UTF-8")  # noqa: TRY301 - told like any other usage error
+            raise click.UsageError("an argument is not valid UTF-8")
         status = cli.main(list(arguments), prog_name="coatcheck", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)  # a group without a command: its help
+        return TROUBLE
     except click.ClickException as error:
         _tell(error.format_message())
         if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -82,17 +133,9 @@ def words_of(error: Refused) -> list[str]:
     from coatcheck.web.pages import messages
 
     if not error.errors:
-        return [f"{messages.for_reason(error.reason)} ({error.reason})"]
+        return [f"{WORDS.get(error.reason) or messages.for_reason(error.reason)} ({error.reason})"]
     fields = [(fault.pointer.removeprefix("/"), fault.reason) for fault in error.errors]
-    return [f"{field}: {messages.for_field(field, reason)} ({reason})" for field, reason in fields]
-
-
-def version() -> str:
-    """Give the installed version."""
-    try:
-        return metadata.version("coatcheck")
-    except metadata.PackageNotFoundError:
-        return "unknown (not installed)"
+    return [f"{field}: {WORDS.get(reason) or messages.for_field(field, reason)} ({reason})" for field, reason in fields]
 
 
 def _tell(*problems: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+# Ids are base64url and may begin with a hyphen: what is no option of ours is an argument.
+TAKES_IDS: dict[str, Any] = {"ignore_unknown_options": True}
+
+
 def store_options(command: Command) -> Command:
     """Add `--store` and `--config`."""
     for option in (
-        click.option("--config", "file", metavar="FILE", help="Settings file. Default: coatcheck.toml, if it is there."),
+        click.option(
+            "--config", "file", metavar="FILE", help="Settings file. Default: coatcheck.toml, if it is there."
+        ),
         click.option("--store", metavar="URL", help="Where everything is kept. Default: sqlite:///coatcheck.db"),
     ):
         command = option(command)
@@ -54,7 +60,7 @@ def configuration(file: str | None, *, serving: bool = False, **options: object)
 
 
 @contextmanager
-def open_desk(store: str | None, file: str | None, *, creates: bool = False) -> Iterator[Coatcheck]:
+def open_desk(store: str | None, file: str | None, *, creates: bool = False) -> Generator[Coatcheck]:
     """Open a desk over the configured store for the time of a command.
 
     Raises:

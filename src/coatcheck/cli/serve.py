@@ -14,7 +14,9 @@ from coatcheck.errors import ConfigurationError
 @store_options
 @click.option("--public-url", metavar="URL", help="The https address under which visitors see the site.")
 @click.option("--workers", metavar="N", help="Processes that answer. Default: 1")
-@click.option("--tls-self-signed", is_flag=True, default=None, help="Speak TLS with a certificate made for this machine.")
+@click.option(
+    "--tls-self-signed", is_flag=True, default=None, help="Speak TLS with a certificate made for this machine."
+)
 @click.option("--tls-cert", metavar="FILE", help="Certificate chain, PEM.")
 @click.option("--tls-key", metavar="FILE", help="Its key, PEM, readable by its owner only.")
 def serve(file: str | None, **options: object) -> int:

@@ -1,4 +1,4 @@
-"""Who is at the other end: the client's address, its network, and labels fit for a list or a log.
+"""Who is at the other end: the client's address.
 
 The address decides rate limits, so a client that could choose it would have none (RAT-04). Forwarding headers are
 read only from a trusted peer and only from the right, where trusted proxies wrote; what stands to the left of that
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from unicodedata import category
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-LABEL_LENGTH = 256
-UNKNOWN_NETWORK = "unknown"
+from coatcheck.core.networks import parse_address
 
 _MAX_FORWARDED = 4096
 _WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
@@ -22,7 +20,6 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(
     rb"[ \t]*(" + _TOKEN + rb")=(?:(" + _TOKEN + rb')|"((?:[^"\\\x00-\x1f]|\\[^\x00-\x1f])*)")[ \t]*(;|,|\Z)'
 )
-_TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -53,33 +50,6 @@ def client_address(
             told.add(entry_of(b",".join(values), trusted_hops))
     client = told.pop() if len(told) == 1 else None
     return str(client or nearest)
-
-
-def network_of(address: str | None) -> str:
-    """Give the network that shares a rate limit: /32 of IPv4, /64 of IPv6 (RAT-03).
-
-    Everybody whose address is unknown shares one. `address` is an answer of `client_address`.
-    """
-    if address is None:
-        return UNKNOWN_NETWORK
-    parsed = ip_address(address)
-    return str(ip_network((parsed, 32 if parsed.version == 4 else 64), strict=False))
-
-
-def label(text: str | bytes) -> str:
-    """Make a header's text fit for a list or a log: at most 256 characters, one line, nothing invisible (REV-08).
-
-    Terminal sequences, controls, bidirectional and zero-width characters and lone surrogates are dropped. What is
-    left may still be HTML and is escaped where it is shown.
-    """
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    if text.isprintable() and len(text) <= LABEL_LENGTH:
-        return text.strip()
-    # Cut before cleaning too, so that a huge header costs no more than a long one.
-    text = _TERMINAL_SEQUENCE.sub("", text[: 4 * LABEL_LENGTH])
-    visible = "".join(" " if character.isspace() else character for character in text if _is_visible(character))
-    return visible.strip()[:LABEL_LENGTH].rstrip()
 
 
 def _x_forwarded_for(value: bytes, hops: int) -> Address | None:
@@ -117,12 +87,4 @@ def _address(text: str) -> Address | None:
         return None
     if match := _WITH_PORT.fullmatch(text):
         text = match[1] or match[2] or ""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
-
-
-def _is_visible(character: str) -> bool:
-    return character.isspace() or category(character)[0] != "C"
+    return parse_address(text)

@@ -6,13 +6,10 @@ setting, where it came from and how to mend it (ERR-03). Loading reads and never
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -24,10 +21,9 @@ from coatcheck.http.client_address import Network
 from coatcheck.http.hosts import Site
 from coatcheck.server import tls
 from coatcheck.server.secret import problem_of_mode, read_secret_file
-from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit, policy_value
+from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit
+from coatcheck.server.sources import Given, from_environment, from_file, from_options, read_toml
 
-# What Kubernetes puts into every container beside a service that is named coatcheck.
-_KUBERNETES = re.compile(r"COATCHECK_(SERVICE_(HOST|PORT)(_.+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_.+)?)")
 STORE_FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
 
 
@@ -80,19 +76,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return without_password(self.store)
 
     def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in ("secret", "store"))
-        return f"Config(store={self.shown_store!r}, secret='****', {', '.join(shown)})"
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
-    def __rich_repr__(self) -> Iterator[str]:
-        yield repr(self)
-
-
-class Given(NamedTuple):
-    """A value as somebody wrote it: where it stands, and whether it is text that stands for something else."""
-
-    value: object
-    source: str
-    textual: bool
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        hidden = {"secret": "****", "store": self.shown_store}
+        return [(name, hidden.get(name, getattr(self, name))) for name in self.__struct_fields__]
 
 
 def load(
@@ -112,10 +100,10 @@ def load(
     problems: list[str] = []
     named = file or (Path(environ[PREFIX + "CONFIG"]) if environ.get(PREFIX + "CONFIG") else None)
     path = named or Path(FILE_NAME)
-    document = _read_toml(path, problems) if named is not None or path.exists() else {}
-    given = _from_file(document, path, problems)
-    given |= _from_environment(environ, problems)
-    given |= {name: Given(v, "--" + name.replace("_", "-"), True) for name, v in options.items() if v is not None}
+    document = read_toml(path, problems) if named is not None or path.exists() else {}
+    given = from_file(document, path, problems)
+    given |= from_environment(environ, problems)
+    given |= from_options(options)
     values = dict(_read(given, problems))
     settings = {name: values.pop(name) for name in POLICY_SETTINGS & values.keys()}
     secret_text, secret_file = values.pop("secret", None), values.pop("secret_file", None)
@@ -160,59 +148,6 @@ def without_password(url: str) -> str:
     userinfo, at, place = rest.rpartition("@")
     user, colon, _ = userinfo.partition(":")
     return f"{scheme}://{user}{':****' if colon else ''}{at}{place}"
-
-
-def _read_toml(path: Path, problems: list[str]) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        problems.append(f"config ({path}): is not TOML: {error}")
-    except UnicodeDecodeError:
-        problems.append(f"config ({path}): is not UTF-8; save it as UTF-8")
-    except OSError as error:
-        problems.append(f"config ({path}): cannot be read ({error.strerror}); make one with: coatcheck init")
-    return {}
-
-
-def _from_file(document: Mapping[str, Any], path: Path, problems: list[str]) -> dict[str, Given]:
-    given: dict[str, Given] = {}
-    for name, value in document.items():
-        if name == "settings" and isinstance(value, dict):
-            for inner, setting in value.items():
-                if inner in POLICY_SETTINGS:
-                    given[inner] = Given(setting, str(path), False)
-                else:
-                    where = "; it belongs above [settings]" if inner in SETTINGS else _meant(inner, POLICY_SETTINGS)
-                    problems.append(f"settings.{inner} ({path}): there is no such setting{where}")
-        elif name in SETTINGS:
-            given[name] = Given(value, str(path), False)
-        else:
-            where = "; it belongs under [settings]" if name in POLICY_SETTINGS else _meant(name, SETTINGS)
-            problems.append(f"{name} ({path}): there is no such setting{where}")
-    return given
-
-
-def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:
-    given: dict[str, Given] = {}
-    for variable, value in environ.items():
-        if not variable.startswith(PREFIX) or variable == PREFIX + "CONFIG" or not value:
-            continue
-        if _KUBERNETES.fullmatch(variable) or (variable == PREFIX + "PORT" and value.startswith("tcp://")):
-            continue
-        name = variable.removeprefix(PREFIX).lower()
-        if name in SETTINGS:
-            given[name] = Given(value, variable, True)
-        elif name in POLICY_SETTINGS:
-            given[name] = Given(policy_value(name, value), variable, False)
-        else:
-            known = [PREFIX + setting.upper() for setting in (*SETTINGS, *POLICY_SETTINGS, "config")]
-            problems.append(f"{variable} (environment): there is no such setting{_meant(variable, known)}")
-    return given
-
-
-def _meant(name: str, known: Any) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else "; remove it"
 
 
 def _read(given: Mapping[str, Given], problems: list[str]) -> Iterator[tuple[str, Any]]:

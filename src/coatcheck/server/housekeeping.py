@@ -38,7 +38,7 @@ async def _purge(desk: AsyncCoatcheck) -> None:
         gone = await desk.purge(batch=BATCH)
     except CoatcheckError as error:
         _log.warning("purging has to wait: %s", error)
-    except Exception:  # a bug here must not take the counter down with it
+    except Exception:  # noqa: BLE001 - a bug here must not take the counter down with it
         _log.exception("purging failed")
     else:
         if gone.sessions or gone.counters or gone.events:

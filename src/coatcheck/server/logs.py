@@ -57,6 +57,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object on one line, in ASCII. Events come as fields: time, event, outcome, subject, session_id ..."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
         event = event_of(record)
         entry: dict[str, object] = {"time": time_of(record, event), "level": record.levelname.lower()}
         if event is not None:
@@ -73,6 +74,7 @@ class TextFormatter(logging.Formatter):
     """One readable line; what belongs to an exception follows in lines that begin with `  | `."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
         event = event_of(record)
         head = f"{time_of(record, event)} {record.levelname.lower():7}"
         if event is not None:

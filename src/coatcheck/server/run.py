@@ -117,6 +117,7 @@ class _Server(MPServer):
     exchanged_above_mib: int | None = None
 
     def run(self, target_loader: Callable[[], Application]) -> int:
+        """Serve until told to stop and give the exit status."""
         try:
             self.serve(target_loader=target_loader, wrap_loader=False)
         except SystemExit:
@@ -126,11 +127,12 @@ class _Server(MPServer):
         return 0
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
+        """Start the workers, then have the start announced."""
         # Set here and not by the constructor, which would greet every visitor of the log with advice on a sysctl.
         if self.exchanged_above_mib is not None:
             self.workers_lifetime = WORKER_SECONDS
             self.workers_rss = self.exchanged_above_mib * 1024 * 1024
-        super().startup(spawn_target, target_loader)
+        super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's is
         # After the workers were forked: a child must not inherit a lock that this thread holds.
         threading.Thread(target=self.when_started, args=(lambda: self.interrupt_signal,), daemon=True).start()
 

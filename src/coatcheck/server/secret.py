@@ -64,18 +64,21 @@ def development_secret(path: Path) -> bytes:
         raise ConfigurationError(f"secret: {error}") from error
 
 
-def create_private(path: Path, content: bytes) -> None:
-    """Create a file that only its owner can read; it is there complete or not at all. Never overwrites.
+def create_private(path: Path, content: bytes, *, replaces: bool = False) -> None:
+    """Create a file that only its owner can read; it is there complete or not at all.
 
-    Raises FileExistsError, and OSError where the folder cannot be written.
+    Raises FileExistsError where it is there already, unless it `replaces` that; OSError where it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    draft = path.with_name(f".{path.name}.{system_entropy(4).hex()}")
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, path)  # unlike a rename, a link never takes the place of what is there
+        if replaces:
+            draft.replace(path)
+        else:
+            path.hardlink_to(draft)  # unlike a rename, a link never takes the place of what is there
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)

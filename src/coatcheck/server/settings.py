@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
+from typing import cast
 
 from coatcheck.core.policy import STANDARD, Policy
 
@@ -74,9 +75,11 @@ def _choice(*choices: str) -> Reader:
 def _names(value: object, textual: bool) -> tuple[str, ...]:
     if textual and isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+    parts = cast("list[object]", value) if isinstance(value, list) else []
+    names = tuple(part for part in parts if isinstance(part, str))
+    if not isinstance(value, list) or len(names) != len(parts):
         raise Unfit(f'{value!r} is not a list of texts; write it like ["one", "two"]')
-    return tuple(value)
+    return names
 
 
 def _networks(value: object, textual: bool) -> tuple[object, ...]:

@@ -32,11 +32,9 @@ def self_signed(path: Path, *, now: int) -> str:
     Raises:
         ConfigurationError: the file can neither be used nor made, or others can read it.
     """
-    if path.exists() and _ends_soon(path, now=now):
-        path.unlink()
     try:
-        if not path.exists():
-            _create(path, now=now)
+        if not path.exists() or ends_within(path, RENEWED_BEFORE, now=now):
+            _create(path, now=now, replaces=path.exists())
         if (problem := problem_of_mode(path)) is not None:
             raise ConfigurationError(f"tls_self_signed: {problem}")
         return fingerprint(path)
@@ -49,6 +47,21 @@ def self_signed(path: Path, *, now: int) -> str:
 def fingerprint(path: Path) -> str:
     """Give the SHA-256 fingerprint of the first certificate in a PEM file, written as browsers write it."""
     return sha256(_first_certificate(path)).digest().hex(":").upper()
+
+
+def ends_within(path: Path, margin: timedelta, *, now: int) -> bool:
+    """Say whether the first certificate in a PEM file has ended or will within the margin.
+
+    Raises:
+        ConfigurationError: there is no certificate in it.
+    """
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_der_x509_certificate(_first_certificate(path))
+    except ValueError:
+        raise ConfigurationError(f"{path} holds no certificate; remove it or name another") from None
+    return certificate.not_valid_after_utc - margin < datetime.fromtimestamp(now, UTC)
 
 
 def problems_of(cert: Path, key: Path) -> Iterator[str]:
@@ -66,20 +79,10 @@ def problems_of(cert: Path, key: Path) -> Iterator[str]:
         yield f"tls_key: {problem}"
     try:
         # An empty password keeps OpenSSL from asking for one at the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")  # noqa: S106
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error)
         yield f"tls_cert: certificate and tls_key cannot be used together ({reason}); give two matching PEM files"
-
-
-def _ends_soon(path: Path, *, now: int) -> bool:
-    from cryptography import x509
-
-    try:
-        certificate = x509.load_der_x509_certificate(_first_certificate(path))
-    except ValueError:
-        raise ConfigurationError(f"tls_self_signed: {path} holds no certificate; remove it") from None
-    return certificate.not_valid_after_utc - RENEWED_BEFORE < datetime.fromtimestamp(now, UTC)
 
 
 def _first_certificate(path: Path) -> bytes:
@@ -88,7 +91,7 @@ def _first_certificate(path: Path) -> bytes:
     return ssl.PEM_cert_to_DER_cert(begin + text.partition(begin)[2].partition(end)[0] + end)
 
 
-def _create(path: Path, *, now: int) -> None:
+def _create(path: Path, *, now: int, replaces: bool) -> None:
     try:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
@@ -125,6 +128,6 @@ def _create(path: Path, *, now: int) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     try:
-        create_private(path, pem)
+        create_private(path, pem, replaces=replaces)
     except FileExistsError:
         return  # another server was first

@@ -1,0 +1,187 @@
+# ruff: noqa: S101 - a sample that cannot be made is a failed test
+"""Records for tests, plain and numbered, and the calls tests make most, with what they rarely vary filled in."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+
+from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
+from coatcheck.core.session_data import decode
+from coatcheck.core.sessions import Rotation
+from coatcheck.core.throttle import Gate, Settlement
+from coatcheck.stores.protocols import Answer, Cutoffs, Purged, SessionStore, Started
+
+NOW = 1_750_000_000
+HOUR = 3600
+DAY = 86_400
+NEVER = Cutoffs(ended_before=0, counted_before=0, events_before=0)
+
+
+def a_digest(number: int) -> bytes:
+    """Give the digest of a token that nobody has."""
+    return sha256(f"digest {number}".encode()).digest()
+
+
+def a_handle(number: int) -> str:
+    """Give a public session id."""
+    return urlsafe_b64encode(sha256(f"handle {number}".encode()).digest()[:9]).decode()
+
+
+def a_session(
+    number: int = 1,
+    *,
+    subject: str | None = "ada",
+    at: int = NOW,
+    idle_timeout: int = HOUR,
+    lifetime: int = DAY,
+    user_agent: str | None = "Browser/1.0",
+) -> SessionRecord:
+    """Make a session as `coatcheck.core.sessions.issue` would."""
+    return SessionRecord(
+        digest=a_digest(number),
+        id=a_handle(number),
+        subject=subject,
+        epoch=0,
+        created_at=at,
+        auth_time=None if subject is None else at,
+        last_seen_at=at,
+        idle_timeout=idle_timeout,
+        expires_at=at + lifetime,
+        is_persistent=False,
+        methods="" if subject is None else "pwd",
+        ip="192.0.2.7",
+        user_agent=user_agent,
+    )
+
+
+def an_account(subject: str = "ada", *, username: str | None = "Ada", email: str | None = None) -> AccountRecord:
+    """Make an account whose keys are the lower-case names."""
+    return AccountRecord(
+        subject=subject,
+        username=username,
+        username_key=None if username is None else username.lower(),
+        email=email,
+        email_key=None if email is None else email.lower(),
+        created_at=NOW,
+    )
+
+
+def a_password(subject: str = "ada", *, version: int = 1) -> PasswordCredential:
+    """Make a credential; its hash is none."""
+    return PasswordCredential(subject=subject, hash=f"$hash${version}", version=version, changed_at=NOW)
+
+
+def an_event(name: str = "something", *, subject: str | None = "ada", at: int = NOW) -> EventRecord:
+    """Make an event."""
+    return EventRecord(
+        at, name, subject, a_handle(1), "192.0.2.7", "Browser/1.0", {"count": 3, "note": "n", "is": True}
+    )
+
+
+def a_rotation(session: SessionRecord, number: int) -> Rotation:
+    """Give a session the digest of that number and change nothing else."""
+    return Rotation(
+        digest=session.digest,
+        new_digest=a_digest(number),
+        last_seen_at=session.last_seen_at,
+        auth_time=session.auth_time,
+        expires_at=session.expires_at,
+        methods=session.methods,
+    )
+
+
+def a_gate(name: str = "gate", *, free: int = 3) -> Gate:
+    """Make a gate that closes for 30 seconds after `free` failures."""
+    return Gate(key=sha256(name.encode()).digest(), free=free, delay=30, delay_max=HOUR, on_success="clear")
+
+
+async def start(
+    store: SessionStore,
+    session: SessionRecord,
+    *,
+    replaces: bytes | None = None,
+    carry: bool = False,
+    credential_version: int | None = None,
+    most: int = 100,
+    settlements: Sequence[Settlement] = (),
+    events: Sequence[EventRecord] = (),
+) -> Started | Answer:
+    """Call `start` with what a test does not speak of left out."""
+    return await store.start(
+        session,
+        replaces=replaces,
+        carry=carry,
+        credential_version=credential_version,
+        most=most,
+        settlements=settlements,
+        events=events,
+    )
+
+
+async def started(store: SessionStore, number: int = 1, *, subject: str | None = "ada") -> SessionRecord:
+    """Start a session that must succeed, and give it as kept."""
+    outcome = await start(store, a_session(number, subject=subject))
+    assert isinstance(outcome, Started)
+    return outcome.session
+
+
+async def raise_epoch(
+    store: SessionStore,
+    subject: str = "ada",
+    *,
+    at: int = NOW,
+    reason: str = "revoked",
+    keep: Rotation | None = None,
+    credential_version: int | None = None,
+    disabled_at: int | None = None,
+    settlements: Sequence[Settlement] = (),
+    events: Sequence[EventRecord] = (),
+) -> bool:
+    """Call `raise_epoch` with what a test does not speak of left out."""
+    return await store.raise_epoch(
+        subject,
+        at=at,
+        reason=reason,
+        keep=keep,
+        credential_version=credential_version,
+        disabled_at=disabled_at,
+        settlements=settlements,
+        events=events,
+    )
+
+
+async def is_standing(store: SessionStore, digest: bytes) -> bool:
+    """Say whether a session is standing, by reading it."""
+    found = await store.find(digest)
+    if found is None or found.session.ended_at is not None:
+        return False
+    state: SubjectState | None = found.state
+    return state is None or (state.disabled_at is None and state.epoch == found.session.epoch)
+
+
+async def put(store: SessionStore, digest: bytes, *, limit: int = 1000, **values: bytes) -> Answer | None:
+    """Set keys of the namespace `app`."""
+    return await store.patch(digest, namespace="app", puts=values, removes=(), limit=limit)
+
+
+async def data_of(store: SessionStore, digest: bytes) -> dict[str, dict[str, bytes]]:
+    """Read a session's data, values as the JSON text they are kept as."""
+    found = await store.find(digest)
+    assert found is not None
+    return {
+        name: {key: bytes(raw) for key, raw in values.items()} for name, values in decode(found.session.data).items()
+    }
+
+
+async def purge_round(store: SessionStore, cutoffs: Cutoffs, *, limit: int = 3) -> Purged:
+    """Purge from the beginning to the end and give the sums."""
+    sums = [0, 0, 0]
+    after: str | None = None
+    while True:
+        batch = await store.purge(cutoffs, after=after, limit=limit)
+        sums = [sums[0] + batch.sessions, sums[1] + batch.counters, sums[2] + batch.events]
+        after = batch.next
+        if after is None:
+            return Purged(sums[0], sums[1], sums[2], None)

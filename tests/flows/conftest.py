@@ -1,0 +1,168 @@
+"""A desk to try things at: in both colours, over both stores, with a clock to move and steps counted.
+
+Tests here are coroutines, written once: over the blocking desk each call is made at once, over the async one it is
+awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import argon2
+import pytest
+
+from coatcheck import AsyncCoatcheck, Client, Coatcheck, Login, Token
+from coatcheck.colour import Async, Blocking, hashing_lane
+from coatcheck.core.audit import Event
+from coatcheck.core.policy import make_policy
+from coatcheck.core.records import AccountRecord, PasswordCredential
+from coatcheck.crypto.hashing import PasswordHasher
+from coatcheck.stores.opening import open_store
+from coatcheck.stores.protocols import Store
+from coatcheck.testing.clock import MovableClock
+from coatcheck.testing.counting import Steps
+
+PASSWORD = "a long enough passphrase"
+NEW_PASSWORD = "another long passphrase"
+WRONG = "not the passphrase at all"
+HERE = Client(ip="192.0.2.7", user_agent="Mozilla/5.0 (X11; Linux x86_64)")
+SECRET = bytes(range(200, 240))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine to its end."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(_closing(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}), pyfuncitem))
+    return True
+
+
+async def _closing(test: Any, item: pytest.Function) -> None:
+    try:
+        await test
+    finally:
+        for world in item.funcargs.values():
+            if isinstance(world, World):
+                await world.close()
+
+
+class Face:
+    """One desk, blocking or not, with every method awaitable."""
+
+    def __init__(self, desk: Coatcheck | AsyncCoatcheck) -> None:
+        self.desk = desk
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.desk, name)
+        if not inspect.ismethod(method) or inspect.iscoroutinefunction(method) or name in ("on", "require_fresh"):
+            return method
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return method(*args, **kwargs)
+
+        return call
+
+    @asynccontextmanager
+    async def edit(self, *args: Any, **kwargs: Any) -> AsyncIterator[dict[str, object]]:
+        if isinstance(self.desk, AsyncCoatcheck):
+            async with self.desk.edit(*args, **kwargs) as data:
+                yield data
+        else:
+            with self.desk.edit(*args, **kwargs) as data:
+                yield data
+
+
+class World:
+    """A desk, its clock, the steps it took at its store, the events it told of."""
+
+    def __init__(
+        self, url: str, *, is_async: bool, wrap: Callable[[Store], Store] | None = None, **options: Any
+    ) -> None:
+        self.url = url
+        self.is_async = is_async
+        self.clock = MovableClock()
+        self.steps = Steps()
+        policy = make_policy(options.get("profile", "standard"), options.get("settings"))
+        lane = hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice)
+        store = open_store(url, (Async if is_async else Blocking)(lane))
+        self.store = self.steps.of(store if wrap is None else wrap(store))
+        make = AsyncCoatcheck if is_async else Coatcheck
+        self.desk: Any = Face(make(self.store, secret=SECRET, clock=self.clock, **options))
+        self.events: list[Event] = []
+        self.desk.on(Event, self.events.append)
+
+    async def member(self, name: str = "ada", *, hashed: str | None = None) -> str:
+        """Put an account into the store, its password hashed beforehand, and give its subject."""
+        subject = f"subject-of-{name}"
+        account = AccountRecord(subject, name, name, f"{name}@example.org", f"{name}@example.org", self.clock())
+        credential = PasswordCredential(subject, hashed or hashed_once(), 1, self.clock())
+        assert await self.store.create_account(account, credential, events=()) is None
+        self.steps.clear()
+        return subject
+
+    async def log_in(self, name: str = "ada", password: str = PASSWORD, **options: Any) -> Login:
+        options.setdefault("client", HERE)
+        return await self.desk.log_in(name, password, **options)
+
+    async def is_live(self, token: Token | str) -> bool:
+        return bool(await self.desk.authenticate(token))
+
+    async def absence(self, token: Token | str | None) -> str:
+        visit = await self.desk.authenticate(token)
+        assert not visit
+        return visit.reason
+
+    async def close(self) -> None:
+        await self.desk.close()
+
+
+_hashed: list[str] = []
+
+
+def hashed_once() -> str:
+    """The hash of PASSWORD at the default strength, made once for all tests."""
+    if not _hashed:
+        _hashed.append(PasswordHasher(make_policy()).hash(PASSWORD.encode()))
+    return _hashed[0]
+
+
+def weaker_hash() -> str:
+    """A hash of PASSWORD as older settings would have made it."""
+    return argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+
+
+def url_of(engine: str, folder: Path) -> str:
+    return "memory://" if engine == "memory" else f"sqlite:///{folder}/app.db"
+
+
+EVERYWHERE = [(engine, colour) for engine in ("memory", "sqlite") for colour in ("blocking", "async")]
+
+
+@pytest.fixture(params=EVERYWHERE, ids="-".join)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    """A desk in each colour over each store."""
+    engine, colour = request.param
+    return World(url_of(engine, tmp_path), is_async=colour == "async")
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> Callable[..., World]:
+    """Makes a blocking desk over the reference store, with options."""
+
+    def make(engine: str = "memory", *, is_async: bool = False, **options: Any) -> World:
+        return World(url_of(engine, tmp_path), is_async=is_async, **options)
+
+    return make
+
+
+@pytest.fixture
+def quick(make_world: Callable[..., World]) -> Iterator[World]:
+    """One desk, for what neither colour nor store can change."""
+    return make_world()

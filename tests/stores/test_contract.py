@@ -1,0 +1,24 @@
+"""The stores we bring, held to the published suite."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from coatcheck.colour import Colour
+from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.protocols import Store
+from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.testing.contracts import StoreContract
+
+
+class TestMemory(StoreContract):
+    @pytest.fixture
+    def make_store(self) -> Callable[[Colour], Store]:
+        return lambda _colour: MemoryStore()
+
+
+class TestSqlite(StoreContract):
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> Callable[[Colour], Store]:
+        return lambda colour: SqliteStore(str(tmp_path / "store.db"), colour)

@@ -1,0 +1,134 @@
+"""How often the store is asked: each step is a round trip or a transaction, and they are counted over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+PASSWORD = "a long enough passphrase"
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/signup", "/logout", "/account", "/api/me", "/api/csrf", "/api/sessions"])
+def test_a_stranger_costs_no_step(world: Any, path: str) -> None:
+    world.steps.clear()
+
+    world.browser().get(path)
+
+    assert world.steps == []
+
+
+def test_a_live_session_costs_one_step(world: Any) -> None:
+    world.account()
+    browser = world.logged_in()
+    world.steps.clear()
+
+    assert browser.me().status == 200
+
+    assert world.steps == ["find"]
+
+
+def test_a_due_touch_comes_extra(world: Any) -> None:
+    world.account()
+    browser = world.logged_in()
+    world.clock.move(60)
+    world.steps.clear()
+
+    browser.me()
+    browser.me()
+
+    assert world.steps == ["find", "touch", "find"]
+
+
+def test_a_due_touch_comes_after_the_answer(one: Any) -> None:
+    """`answer` alone writes nothing: the touch belongs to `finish`."""
+    one.account()
+    browser = one.logged_in()
+    one.clock.move(60)
+    one.steps.clear()
+    order: list[str] = []
+
+    async def visit() -> None:
+        scope = {
+            "type": "http", "method": "GET", "scheme": "http", "path": "/api/me", "raw_path": b"/api/me",
+            "query_string": b"", "client": ("192.0.2.7", 1),
+            "headers": [(b"host", one.host.encode()), (b"cookie", f"{one.cookie}={browser.token}".encode())],
+        }  # fmt: skip
+
+        async def send(message: Any) -> None:
+            order.append(f"{message['type']} after {list(one.steps)}")
+
+        await one.door(scope, None, send)
+
+    one.runner.run(visit())
+
+    assert order == ["http.response.start after ['find']", "http.response.body after ['find']"]
+    assert one.steps == ["find", "touch"]
+
+
+def test_a_failing_touch_does_not_spoil_the_answer(world: Any) -> None:
+    world.account()
+    browser = world.logged_in()
+    world.clock.move(60)
+    world.fragile.broken = {"touch"}
+
+    assert browser.me().status == 200
+
+
+@pytest.mark.parametrize("by_page", [True, False], ids=["page", "json"])
+@pytest.mark.parametrize("state", ["fresh", "stale", "live"])
+def test_log_in_costs_at_most_four_steps(world: Any, by_page: bool, state: str) -> None:
+    world.account()
+    browser = world.browser() if state == "fresh" else world.logged_in()
+    if state == "stale":
+        world.do(world.desk.log_out(browser.token))
+    token = world.browser().token_on("/login") if state == "fresh" else None
+    if state == "fresh":
+        token = browser.token_on("/login")
+    elif by_page:
+        token = browser.get("/api/csrf").json["csrf_token"]
+        browser.jar.setdefault(world.cookie, "A" * 43)
+        token = browser.get("/api/csrf").json["csrf_token"] if state == "live" else token
+    if state == "stale" and by_page:
+        browser.jar.pop(world.cookie)
+    world.steps.clear()
+
+    if by_page:
+        answer = browser.post("/login", {"identifier": "ada", "password": PASSWORD}, token=token)
+    else:
+        answer = browser.call("POST", "/api/login", {"identifier": "ada", "password": PASSWORD})
+
+    assert answer.status in (200, 303)
+    assert len(world.steps) <= 4
+
+
+def test_sign_up_costs_one_step(world: Any) -> None:
+    browser = world.browser()
+    world.steps.clear()
+
+    browser.call("POST", "/api/signup", {"username": "ada", "password": PASSWORD})
+
+    assert world.steps == ["create_account"]
+
+
+def test_log_out_costs_at_most_two_steps(world: Any) -> None:
+    world.account()
+    browser = world.logged_in()
+    world.steps.clear()
+
+    browser.call("POST", "/api/logout")
+
+    assert world.steps == ["find", "end"]
+
+
+def test_what_is_no_log_in_of_ours_costs_no_step_at_all(world: Any) -> None:
+    world.account()
+    world.steps.clear()
+    browser = world.browser()
+
+    browser.call("POST", "/api/login", {"identifier": "ada"})
+    browser.call("POST", "/api/login", {"identifier": "ada", "password": "x" * 2000})
+    browser.send("POST", "/api/login", [("origin", "https://evil.example")])
+    browser.send("PUT", "/api/login")
+
+    assert world.steps == []
