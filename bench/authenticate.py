@@ -25,7 +25,7 @@ DESK = "`Coatcheck.authenticate`"
 ASYNC = "`AsyncCoatcheck.authenticate`, awaited"
 WHOLE = "`Cookie` field read + `Coatcheck.authenticate`"
 WHOLE_ASYNC = "`Cookie` field read + `AsyncCoatcheck.authenticate`"
-TOUCHING = "the same when \"last seen\" is due (once a minute)"
+TOUCHING = 'the same when "last seen" is due (once a minute)'
 DJANGO = "Django: cookie, database session, `get_user`"
 SIGNED = "Django: signed cookie decoded"
 NOTES = {
@@ -50,7 +50,9 @@ def measure(directory: Path, *, count: int, rounds: int) -> Row:
         contestants[SIGNED] = lambda: django_side.decode_signed_all(django)
     say(f"authenticate: {len(contestants)} contestants, {rounds} rounds by turns")
     lines = lines_of(by_turns(contestants, rounds=rounds), NOTES)
-    lines.insert(-2 if DJANGO in contestants else len(lines), _touching(directory, count=count, rounds=max(2, rounds // 4)))
+    lines.insert(
+        -2 if DJANGO in contestants else len(lines), _touching(directory, count=count, rounds=max(2, rounds // 4))
+    )
     return Row(
         key="authenticate",
         title="Authenticate on SQLite: `Cookie` field in, live session and account out",

@@ -6,6 +6,7 @@ What runs is Django's: the database session backend, `get_user` (account exists,
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ def _session_of(user: Any) -> tuple[str, str]:
     return str(session.session_key), str(signed.session_key)
 
 
+def is_ready() -> bool:
+    """Say whether `make_django_stock` has been here."""
+    return "django" in sys.modules and sys.modules["django"].apps.apps.ready
+
+
 class _Visit:
     """All that `get_user` wants of a request."""
 
@@ -133,4 +139,3 @@ def log_in_once(number: int) -> None:
     user = User.objects.get_by_natural_key(user_name(number))
     login(request, user, backend=SETTINGS["AUTHENTICATION_BACKENDS"][0])
     request.session.save()  # type: ignore[attr-defined]
-

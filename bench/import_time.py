@@ -10,7 +10,7 @@ from bench.measure import Row, lines_of, say
 OURS = "`import coatcheck`"
 BUDGET = 0.060
 STATEMENTS = {
-    "its dependencies and standard modules alone: msgspec, argon2, sqlite3": "import msgspec, argon2, sqlite3",
+    "`import msgspec` alone": "import msgspec",
     OURS: "import coatcheck",
     "`import coatcheck` and the SQLite store": "import coatcheck; import coatcheck.stores.sqlite",
 }
@@ -32,7 +32,8 @@ def measure(*, rounds: int) -> Row:
         lines=lines_of(seconds),
         target="at most 60 ms",
         judged=OURS,
-        limit=BUDGET / min(next(iter(seconds.values()))),
+        limit=BUDGET,
+        is_absolute=True,
     )
 
 

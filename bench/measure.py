@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
@@ -28,11 +28,12 @@ class Row:
     title: str
     unit: str  # "time": less is better; "rate": more is better
     lines: Sequence[Line]
-    target: str = ""
-    judged: str = ""  # the name of the line that the target speaks of
-    limit: float | None = None
+    target: str
+    judged: str  # the name of the line that the target speaks of
+    limit: float  # of the ratio; with `is_absolute` of the figure itself
+    is_absolute: bool = False
     remarks: Sequence[str] = ()
-    pieces: Sequence[Line] = field(default=())
+    pieces: Sequence[Line] = ()
 
     def ratio(self, line: Line) -> float:
         return line.best / self.lines[0].best
@@ -45,18 +46,18 @@ class Row:
         return next(line for line in self.lines if line.name == self.judged)
 
     @property
-    def is_met(self) -> bool | None:
-        if self.limit is None:
-            return None
-        ratio = self.ratio(self.judged_line)
-        return ratio <= self.limit if self.unit == "time" else ratio >= self.limit
+    def is_met(self) -> bool:
+        figure = self.judged_line.best if self.is_absolute else self.ratio(self.judged_line)
+        return figure <= self.limit if self.unit == "time" else figure >= self.limit
 
 
 def say(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def by_turns(contestants: Mapping[str, Callable[[], int]], *, rounds: int, before: Callable[[], None] | None = None) -> dict[str, list[float]]:
+def by_turns(
+    contestants: Mapping[str, Callable[[], int]], *, rounds: int, before: Callable[[], None] | None = None
+) -> dict[str, list[float]]:
     """Run every contestant once a round, each round beginning with another; give seconds per operation.
 
     A contestant does its operations and says how many they were. The first round warms up and does not count.

@@ -10,8 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from bench.stock import COOKIE_NAME
+from bench.stock import COOKIE_NAME, RAW_SELECT, connect
 from coatcheck import AsyncCoatcheck
+from coatcheck.core.tokens import session_digest
 from coatcheck.http import cookies
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -24,7 +25,8 @@ App = Callable[[MutableMapping[str, Any], object, Send], Awaitable[None]]
 
 
 def make_app() -> App:
-    desk = AsyncCoatcheck(os.environ[STORE])
+    url = os.environ[STORE]
+    desk, cursor = AsyncCoatcheck(url), connect(url.removeprefix("sqlite:///")).cursor()
 
     async def app(scope: MutableMapping[str, Any], receive: object, send: Send) -> None:
         path = scope["path"]
@@ -34,6 +36,10 @@ def make_app() -> App:
             fields = [value for name, value in scope["headers"] if name == b"cookie"]
             visit = await desk.authenticate(cookies.read(fields, COOKIE_NAME) or None)
             await _send(send, 200 if visit else 401, BODY)
+        elif path == "/raw":
+            fields = [value for name, value in scope["headers"] if name == b"cookie"]
+            row = cursor.execute(RAW_SELECT, (session_digest(cookies.read(fields, COOKIE_NAME) or ""),)).fetchone()
+            await _send(send, 200 if row else 401, BODY)
         elif path == "/cpu":  # what this process has used so far
             await _send(send, 200, f"{time.process_time():{len(BODY)}.6f}".encode())
         else:

@@ -81,11 +81,15 @@ class Stock:
         return tuple(f"theme=dark; {COOKIE_NAME}={token}; _lang=en-GB".encode() for token in self.tokens)
 
     def connect(self, *, synchronous: str = "FULL") -> sqlite3.Connection:
-        """Open the file by hand, with the store's own settings."""
-        connection = sqlite3.connect(self.path, isolation_level=None)
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        return connection
+        return connect(self.path, synchronous=synchronous)
+
+
+def connect(path: str | Path, *, synchronous: str = "FULL") -> sqlite3.Connection:
+    """Open a file by hand, with the settings that the store's connections have."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    return connection
 
 
 def user_name(number: int) -> str:

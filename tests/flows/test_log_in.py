@@ -283,7 +283,7 @@ async def test_rat_06_two_hundred_guesses_at_once_give_five_verifications(make_w
     assert "in" not in answers
 
 
-async def test_pwd_14_crowded_lane_locks_nobody_out(quick, make_world):
+async def test_pwd_14_crowded_lane_locks_nobody_out(make_world):
     world = make_world(settings={"hashing_queue": 1})
     await world.member()
     lane = world.desk.flows.parts.colour._lane
@@ -311,7 +311,7 @@ class Failing:
     def __getattr__(self, name: str):
         if name == self.method:
 
-            async def fail(*args: object, **kwargs: object) -> None:
+            async def fail(*_: object, **__: object) -> None:
                 raise StoreUnavailable("the store is away")
 
             return fail
@@ -329,7 +329,7 @@ async def test_rat_08_err_01_err_02_store_that_fails_is_never_a_log_in(make_worl
     assert not [event for event in world.events if isinstance(event, LoggedIn)]
 
 
-# Hashes (PWD-11, PWD-13)
+# Stored hashes
 
 
 async def test_pwd_11_hash_of_other_settings_is_replaced_at_log_in(world):
@@ -415,7 +415,7 @@ async def test_log_in_that_began_before_a_password_change_is_refused_and_told_of
     assert quick.events[0].cause == "refused_meanwhile"
 
 
-# What is told (LOG)
+# What is told
 
 
 async def test_log_03_log_04_events_and_logs_hold_neither_password_nor_name_nor_token(world, caplog):

@@ -44,6 +44,21 @@ async def data_of(world, token) -> dict[str, object]:
     return (await world.desk.authenticate(token)).session.data()
 
 
+async def edit(world, session, **change: object) -> None:
+    async with world.desk.edit(session) as data:
+        data.update(change)
+
+
+async def write_late(world, kind: str, session) -> None:
+    """Do what a request may do with a session it read earlier."""
+    if kind == "edit":
+        await edit(world, session, k="late")
+    elif kind == "increment":
+        await world.desk.increment(session, "k")
+    else:
+        await getattr(world.desk, kind)(session)
+
+
 # What it costs
 
 
@@ -166,13 +181,7 @@ async def test_tmo_07_expiry_that_was_seen_outlives_a_clock_set_back(world, seen
         await desk.start_session("ada", replaces=login.token)
     else:
         with pytest.raises(SessionEnded):
-            if seen_by == "renew":
-                await desk.renew(login.session)
-            elif seen_by == "rotate":
-                await desk.rotate(login.session)
-            else:
-                async with desk.edit(login.session) as data:
-                    data["k"] = 1
+            await write_late(world, seen_by, login.session)
 
     world.clock.move(-2 * DAY)
     assert not await world.is_live(login.token)
@@ -212,15 +221,7 @@ async def test_ses_05_late_call_brings_nothing_back_and_is_told(world, end, late
         world.clock.move(3660 if end == "idle" else DAY)
 
     with pytest.raises(SessionEnded):
-        if late == "edit":
-            async with desk.edit(visit.session) as data:
-                data["k"] = "late"
-        elif late == "increment":
-            await desk.increment(visit.session, "k")
-        elif late == "renew":
-            await desk.renew(visit.session)
-        else:
-            await desk.rotate(visit.session)
+        await write_late(world, late, visit.session)
 
     assert not await world.is_live(login.token)
     assert await desk.sessions(of=subject) == ()
@@ -289,10 +290,13 @@ async def test_edit_that_changes_nothing_costs_no_step(world):
 async def test_edit_whose_block_raises_saves_nothing(world):
     login = await started(world)
 
-    with pytest.raises(LookupError):
+    async def failing() -> None:
         async with world.desk.edit(login.session) as data:
             data["k"] = 1
             raise LookupError
+
+    with pytest.raises(LookupError):
+        await failing()
 
     assert world.steps == []
 
@@ -315,8 +319,7 @@ async def test_ses_08_data_that_cannot_be_kept_is_refused_and_the_old_stays_whol
     session = (await world.desk.authenticate(login.token)).session
 
     with pytest.raises(InvalidData):
-        async with world.desk.edit(session) as data:
-            data.update(change)
+        await edit(world, session, **change)
 
     assert await data_of(world, login.token) == {"old": "stays"}
 
@@ -373,8 +376,7 @@ async def test_err_05_corrupt_data_is_named_and_harms_no_other(quick):
     with pytest.raises(CorruptRecord):
         session.data()
     with pytest.raises(CorruptRecord):
-        async with quick.desk.edit(session):
-            pass
+        await edit(quick, session)
 
     assert await data_of(quick, whole.token) == {}
 
@@ -451,11 +453,10 @@ async def test_methods_are_a_tuple_of_names(quick, methods):
 async def test_rev_03_nobody_is_not_a_subject_whose_sessions_can_be_listed_or_ended(world, call):
     login = await started(world, None)
 
+    shown = (login.session.id,) if call == "revoke" else ()
+
     with pytest.raises(InvalidInput):
-        if call == "revoke":
-            await world.desk.revoke(login.session.id, of=None)
-        else:
-            await getattr(world.desk, call)(of=None)
+        await getattr(world.desk, call)(*shown, of=None)
 
     assert await world.is_live(login.token)
 

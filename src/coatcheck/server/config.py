@@ -134,10 +134,13 @@ def is_loopback(host: str) -> bool:
 
 def sqlite_file(url: str) -> Path | None:
     """Give the file that a store's URL names; None for other stores and for URLs that name none."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     path = unquote(parts.path)[1:]
-    is_whole = parts.scheme == "sqlite" and path and not (parts.netloc or parts.query or parts.fragment)
-    return Path(path) if is_whole else None
+    is_whole = parts.scheme == "sqlite" and path.isprintable() and not (parts.netloc or parts.query or parts.fragment)
+    return Path(path) if is_whole and path else None
 
 
 def without_password(url: str) -> str:

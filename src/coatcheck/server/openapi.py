@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -37,11 +36,12 @@ class Problem(Struct):
 def document() -> dict[str, Any]:
     """Write the document. It is the same for every server of this version, but for the place it is served from."""
     calls = [route for route in ROUTES if isinstance(route, Call)]
-    shapes = {call.answer for call in calls if call.answer is not None}
-    shapes |= {call.fields for call in calls if call.method != "GET" and _own_fields(call.fields)}
-    _, schemas = msgspec.json.schema_components([*sorted(shapes, key=lambda s: s.__name__), Problem], COMPONENTS)
-    for schema in schemas.values():
-        _without_hidden(schema)
+    answers = {call.answer for call in calls if call.answer is not None}
+    bodies = {call.fields for call in calls if call.method != "GET" and _own_fields(call.fields)}
+    shapes = sorted({*answers, *bodies, Problem}, key=lambda shape: shape.__name__)
+    _, schemas = msgspec.json.schema_components(shapes, ref_template=COMPONENTS)
+    for body in bodies:
+        _without_hidden(schemas[body.__name__])
     paths: dict[str, dict[str, Any]] = {}
     for call in calls:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
@@ -49,7 +49,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Coatcheck",
-            "version": version("coatcheck"),
+            "version": "1",  # of the API, not of the program, which no answer tells (HDR-11)
             "description": "Logins and sessions that can be trusted, seen and revoked. Refusals are "
             "application/problem+json with a stable `reason`. Clients ignore members they do not know.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

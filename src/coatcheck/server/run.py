@@ -26,6 +26,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from coatcheck.core.policy import warnings_of
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import Coatcheck
 from coatcheck.server import tls
@@ -66,9 +67,10 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
         _check_address(config)
         with Coatcheck(config.store, secret=config.secret, profile=config.profile, settings=config.settings) as desk:
             desk.ready()  # one clear refusal here instead of one from each worker; creates an empty store
-            needed = desk.policy.argon2_memory_kib // 1024
+            policy = desk.policy
         make_app(config)  # likewise; it opens nothing
         certificate, notes = _certificate(config, Path(scratch))
+        notes += [f"  weaker than it should be: {words}" for words in warnings_of(policy)]  # TMO-06
         server = _Server(
             "coatcheck",
             address=_numeric(config.host),
@@ -90,7 +92,7 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
         )
         # What memory:// holds lives in the worker and would die with it.
         if config.store != "memory://":
-            server.exchanged_above_mib = WORKER_MEMORY_MIB + needed
+            server.exchanged_above_mib = WORKER_MEMORY_MIB + policy.argon2_memory_kib // 1024
         server.when_started = partial(_announce, config, notes, say)
         return server.run(partial(_application, config, make_app))
 

@@ -26,7 +26,7 @@ class Unfit(ValueError):
 
 def _text(value: object, _textual: bool) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise Unfit(f"{value!r} is not text; write printable characters")
+        raise Unfit("is not plain text; write printable characters")  # not repeated: a URL may bear a password
     return value
 
 

@@ -1,0 +1,41 @@
+"""What was measured on, in words: no host names, no paths."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sqlite3
+import sys
+from datetime import UTC, datetime
+
+PACKAGES = ("msgspec", "argon2-cffi", "granian", "django")
+
+
+def described() -> dict[str, str]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        "Date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "Machine": f"{cores} {'core' if cores == 1 else 'cores'}{_processor()}, {platform.system()}",
+        "Busy before the run": "unknown" if load is None else f"{load:.1f} processes wanted a core (load average)",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "SQLite": f"{sqlite3.sqlite_version}; WAL, synchronous=FULL for every contestant",
+        "Packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+    }
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return f" of {line.partition(':')[2].strip()}"
+    return f" ({platform.machine()})"
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
