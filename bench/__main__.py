@@ -28,8 +28,8 @@ class Effort:
     processes: int
 
 
-QUICK = Effort(sessions=500, rounds=6, http_rounds=4, http_seconds=0.4, log_in_rounds=5, processes=5)
-FULL = Effort(sessions=1000, rounds=40, http_rounds=15, http_seconds=1.0, log_in_rounds=25, processes=25)
+QUICK = Effort(sessions=500, rounds=60, http_rounds=4, http_seconds=0.4, log_in_rounds=20, processes=5)
+FULL = Effort(sessions=1000, rounds=500, http_rounds=20, http_seconds=1.0, log_in_rounds=150, processes=40)
 
 
 def rows_of(effort: Effort, directory: Path) -> dict[str, Callable[[], Row]]:
@@ -38,7 +38,7 @@ def rows_of(effort: Effort, directory: Path) -> dict[str, Callable[[], Row]]:
         "http": lambda: http_share.measure(
             directory, count=effort.sessions, rounds=effort.http_rounds, seconds=effort.http_seconds
         ),
-        "log-in": lambda: log_in.measure(directory, count=effort.sessions, rounds=effort.log_in_rounds, per_round=20),
+        "log-in": lambda: log_in.measure(directory, count=effort.sessions, rounds=effort.log_in_rounds, per_round=5),
         "import": lambda: import_time.measure(rounds=effort.processes),
     }
 
@@ -47,7 +47,7 @@ def main() -> None:
     arguments = _arguments()
     effort = QUICK if arguments.quick else FULL
     began, described = perf_counter(), machine.described()
-    # Beside the code, not in the system's directory for temporary files: that is often memory, where nothing is durable.
+    # Beside the code: the system's directory for temporary files is often memory, where nothing is durable.
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=HERE) as directory:
         wanted = rows_of(effort, Path(directory))
         rows = [measure() for key, measure in wanted.items() if arguments.only in (None, key)]

@@ -7,6 +7,7 @@ What runs is Django's: the database session backend, `get_user` (account exists,
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,28 +104,28 @@ class _Visit:
         self.session = session
 
 
-def authenticate_all(stock: DjangoStock) -> int:
-    """`Cookie` field in, live session and user out, once for every session."""
+def authenticate_all(cookie_fields: Sequence[str]) -> int:
+    """`Cookie` field in, live session and user out."""
     from django.contrib.auth import get_user
     from django.contrib.sessions.backends.db import SessionStore
     from django.http.cookie import parse_cookie
 
-    for field in stock.cookie_fields:
+    for field in cookie_fields:
         user = get_user(_Visit(SessionStore(parse_cookie(field)["sessionid"])))
         if not user.is_authenticated:
             raise RuntimeError("Django did not know its own session")
-    return len(stock.cookie_fields)
+    return len(cookie_fields)
 
 
-def decode_signed_all(stock: DjangoStock) -> int:
+def decode_all(signed_fields: Sequence[str]) -> int:
     """`Cookie` field in, contents of a signed cookie out: no account, and nobody can revoke it."""
     from django.contrib.sessions.backends.signed_cookies import SessionStore
     from django.http.cookie import parse_cookie
 
-    for field in stock.signed_fields:
+    for field in signed_fields:
         if "_auth_user_id" not in SessionStore(parse_cookie(field)["sessionid"]):
             raise RuntimeError("Django did not know its own cookie")
-    return len(stock.signed_fields)
+    return len(signed_fields)
 
 
 def log_in_once(number: int) -> None:

@@ -14,7 +14,8 @@ STATEMENTS = {
     OURS: "import coatcheck",
     "`import coatcheck` and the SQLite store": "import coatcheck; import coatcheck.stores.sqlite",
 }
-_PROGRAM = "import time; began = time.perf_counter(); {}; print(time.perf_counter() - began)"
+# Processor time: importing is work, and a neighbour's work is not ours. The files are in the system's cache.
+_PROGRAM = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
 
 
 def measure(*, rounds: int) -> Row:
@@ -27,7 +28,7 @@ def measure(*, rounds: int) -> Row:
                 seconds[name].append(spent)
     return Row(
         key="import",
-        title="`import coatcheck` in a fresh process",
+        title="`import coatcheck` in a fresh process, processor time",
         unit="time",
         lines=lines_of(seconds),
         target="at most 60 ms",

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import django_side
-from bench.measure import Row, by_turns, lines_of, say
-from bench.stock import PASSWORD, PLAIN_INSERT, USER_AGENT, Stock, blocking_colour, make_stock, user_name
+from bench.measure import Contestant, Row, by_turns, lines_of, say
+from bench.stock import PASSWORD, PLAIN_INSERT, USER_AGENTS, Stock, make_stock, user_name
 from coatcheck import Client, Coatcheck
-from coatcheck.colour import Blocking
+from coatcheck.colour import Blocking, HashingLane
 from coatcheck.crypto.entropy import system_entropy
 
 T = TypeVar("T")
@@ -24,13 +24,13 @@ NOTES = {
     OURS: "account read, attempt counted, session, counters and event in one durable step",
     DJANGO: "no throttle, no event",
 }
-CLIENT = Client(ip="192.0.2.7", user_agent=USER_AGENT)
+CLIENT = Client(ip="192.0.2.7", user_agent=USER_AGENTS[0])
 
 
 class _WithoutHash(Blocking):
     """Says that every password is right without looking: the hash is to be left out of the figure, and only that."""
 
-    async def hash(self, work: Callable[[], T]) -> Any:
+    async def hash(self, work: Callable[[], T]) -> Any:  # noqa: ARG002
         return True
 
 
@@ -52,11 +52,11 @@ def measure(directory: Path, *, count: int, rounds: int, per_round: int) -> Row:
     )
 
 
-def _raw(stock: Stock, per_round: int) -> Callable[[], int]:
+def _raw(stock: Stock, per_round: int) -> Contestant:
     connection = stock.connect()
     template = connection.execute("SELECT * FROM plain_sessions LIMIT 1").fetchone()
 
-    def run() -> int:
+    def run(_turn: int) -> int:
         for _ in range(per_round):
             _insert(connection, template)
         return per_round
@@ -70,13 +70,13 @@ def _insert(connection: sqlite3.Connection, template: tuple[object, ...]) -> Non
     connection.execute("COMMIT")
 
 
-def _ours(stock: Stock, per_round: int, count: int) -> Callable[[], int]:
+def _ours(stock: Stock, per_round: int, count: int) -> Contestant:
     desk = Coatcheck(stock.url)
     desk.log_in(user_name(0), PASSWORD)  # once for real: name and password are those of the file
-    desk.flows.parts.colour = _WithoutHash(blocking_colour().lane)
+    desk.flows.parts.colour = _WithoutHash(HashingLane(queue=1, nice=0))
     numbers = _round_and_round(count)
 
-    def run() -> int:
+    def run(_turn: int) -> int:
         for _ in range(per_round):
             desk.log_in(user_name(next(numbers)), PASSWORD, client=CLIENT)
         return per_round
@@ -84,10 +84,10 @@ def _ours(stock: Stock, per_round: int, count: int) -> Callable[[], int]:
     return run
 
 
-def _django(per_round: int, count: int) -> Callable[[], int]:
+def _django(per_round: int, count: int) -> Contestant:
     numbers = _round_and_round(count)
 
-    def run() -> int:
+    def run(_turn: int) -> int:
         for _ in range(per_round):
             django_side.log_in_once(next(numbers))
         return per_round

@@ -8,6 +8,7 @@ import platform
 import sqlite3
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 PACKAGES = ("msgspec", "argon2-cffi", "granian", "django")
 
@@ -27,7 +28,7 @@ def described() -> dict[str, str]:
 
 def _processor() -> str:
     if sys.platform == "linux":
-        with open("/proc/cpuinfo") as lines:
+        with Path("/proc/cpuinfo").open() as lines:
             for line in lines:
                 if line.startswith("model name"):
                     return f" of {line.partition(':')[2].strip()}"

@@ -8,6 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+Contestant = Callable[[int], int]
+"""Does its operations, given the number of the turn, and says how many they were."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +63,33 @@ def say(text: str) -> None:
 
 
 def by_turns(
-    contestants: Mapping[str, Callable[[], int]], *, rounds: int, before: Callable[[], None] | None = None
+    contestants: Mapping[str, Contestant], *, rounds: int, before: Callable[[], None] | None = None
 ) -> dict[str, list[float]]:
     """Run every contestant once a round, each round beginning with another; give seconds per operation.
 
-    A contestant does its operations and says how many they were. The first round warms up and does not count.
+    Keep a turn to a millisecond or two: then many turns pass without the scheduler giving the core to somebody else,
+    and the least of them is what the code costs. The first round warms up and does not count.
     """
     names = list(contestants)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds + 1):
         shift = turn % len(names)
+        gc.collect()
         for name in names[shift:] + names[:shift]:
             if before is not None:
                 before()
-            gc.collect()
             began = perf_counter()
-            count = contestants[name]()
+            count = contestants[name](turn)
             spent = perf_counter() - began
             if turn:
                 seconds[name].append(spent / count)
     return seconds
+
+
+def in_turns(things: Sequence[T], most: int) -> Callable[[int], Sequence[T]]:
+    """Cut things into parts of `most`; give the part for a turn, beginning again after the last."""
+    parts = [things[at : at + most] for at in range(0, len(things) - most + 1, most)]
+    return lambda turn: parts[turn % len(parts)]
 
 
 def lines_of(seconds: Mapping[str, Sequence[float]], notes: Mapping[str, str] | None = None) -> list[Line]:

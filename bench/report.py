@@ -47,7 +47,7 @@ def _summary(rows: Sequence[Row]) -> str:
 
 def _section(row: Row, *, plots: bool) -> str:
     text = f"## {row.title}\n\n"
-    text += f"| | best | median | ratio of best | ratio of medians | |\n|---|--:|--:|--:|--:|---|\n"
+    text += "| | best | median | ratio of best | ratio of medians | |\n|---|--:|--:|--:|--:|---|\n"
     for line in row.lines:
         text += (
             f"| {line.name} | {_shown(row.unit, line.best)} | {_shown(row.unit, line.middle)} "

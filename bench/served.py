@@ -28,7 +28,7 @@ def make_app() -> App:
     url = os.environ[STORE]
     desk, cursor = AsyncCoatcheck(url), connect(url.removeprefix("sqlite:///")).cursor()
 
-    async def app(scope: MutableMapping[str, Any], receive: object, send: Send) -> None:
+    async def app(scope: MutableMapping[str, Any], _receive: object, send: Send) -> None:
         path = scope["path"]
         if path == "/bare":
             await _send(send, 200, BODY)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coatcheck import Coatcheck, Policy
-from coatcheck.colour import Blocking, HashingLane
 from coatcheck.core import sessions as decisions
 from coatcheck.core import tokens
 from coatcheck.core.records import AccountRecord
@@ -20,10 +19,10 @@ from coatcheck.crypto.entropy import system_entropy
 from coatcheck.crypto.hashing import PasswordHasher
 from coatcheck.http.hosts import Site
 from coatcheck.stores import sqlite_steps as steps
-from coatcheck.stores.opening import open_store
 
 PASSWORD = "a passphrase nobody else uses"
-USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+# A hundred browsers: one text for all would favour a store that keeps each text once.
+USER_AGENTS = tuple(f"Mozilla/5.0 (X11; Linux x86_64; rv:{n}.0) Gecko/20100101 Firefox/{n}.0" for n in range(100, 200))
 COOKIE_NAME = Site.configure(public_url="https://login.example.org").session_cookie.name
 # No touch falls due while we measure: it comes once a minute for a session and has a line of its own.
 AHEAD = 600
@@ -96,10 +95,6 @@ def user_name(number: int) -> str:
     return f"user{number:05}"
 
 
-def blocking_colour() -> Blocking:
-    return Blocking(HashingLane(queue=16, nice=0))
-
-
 def make_stock(path: Path, *, count: int) -> Stock:
     """Make a file with `count` accounts, each with one live session."""
     with Coatcheck(f"sqlite:///{path}") as desk:
@@ -136,7 +131,7 @@ def _add(cursor: sqlite3.Cursor, number: int, token: str, phc: str) -> None:
         methods=("pwd",),
         remember=False,
         ip="192.0.2.7",
-        user_agent=USER_AGENT,
+        user_agent=USER_AGENTS[number % len(USER_AGENTS)],
         policy=Policy(),
         now=now + AHEAD,
     )

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from coatcheck.errors import BadRequest
 from coatcheck.http.csrf import SAFE_METHODS
-from coatcheck.http.messages import Read, Reply, Request
+from coatcheck.http.messages import ClientGone, Read, Reply, Request
 from coatcheck.web.app import Web
 
 Scope = MutableMapping[str, Any]
@@ -22,10 +22,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _log = logging.getLogger("coatcheck")
-
-
-class ClientGone(Exception):  # noqa: N818 - no error of ours, only a visitor who hung up
-    """The visitor hung up before the body was complete; there is nobody to answer."""
 
 
 class CoatcheckASGI:
@@ -40,6 +36,7 @@ class CoatcheckASGI:
         self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request; a WebSocket is refused, for there is none of ours."""
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})

@@ -7,7 +7,7 @@ one line over a flow: rules live in `core`, order in `flows`.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
@@ -133,7 +133,9 @@ class Coatcheck(_Desk):
             UsernameTaken, EmailTaken: somebody was there first.
             Busy: too many passwords are being hashed.
         """
-        return run_blocking(self.flows.accounts.sign_up(username=username, email=email, password=password, client=client))
+        return run_blocking(
+            self.flows.accounts.sign_up(username=username, email=email, password=password, client=client)
+        )
 
     def log_in(
         self,
@@ -149,7 +151,8 @@ class Coatcheck(_Desk):
         Args:
             client: where the request comes from; kept for the device list, and what limits are counted by.
             remember: ask for the longer timeouts of a remembered session.
-            replaces: the token or session that came with the request, if any: it ends; data of an anonymous one moves on.
+            replaces: the token or session that came with the request, if any. It ends; data of an anonymous one
+                moves on.
 
         Raises:
             InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
@@ -197,7 +200,7 @@ class Coatcheck(_Desk):
         run_blocking(self.flows.sessions.renew(session))
 
     @contextmanager
-    def edit(self, session: Session, *, namespace: str = DEFAULT_NAMESPACE) -> Iterator[dict[str, object]]:
+    def edit(self, session: Session, *, namespace: str = DEFAULT_NAMESPACE) -> Generator[dict[str, object], None, None]:
         """Change session data: `with desk.edit(session) as data: data["theme"] = "dark"`.
 
         What changed is saved at the end of the block as one patch: keys you did not change are not touched, whoever
@@ -209,7 +212,9 @@ class Coatcheck(_Desk):
         """
         change = Edit(session, namespace)
         yield change.values
-        run_blocking(self.flows.sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes()))
+        run_blocking(
+            self.flows.sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes())
+        )
 
     def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
         """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.
@@ -245,7 +250,9 @@ class Coatcheck(_Desk):
         Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
         """
         return run_blocking(
-            self.flows.passwords.change(session, current_password=current_password, new_password=new_password, client=client)
+            self.flows.passwords.change(
+                session, current_password=current_password, new_password=new_password, client=client
+            )
         )
 
     def sessions(self, *, of: str) -> tuple[Session, ...]:
@@ -379,7 +386,8 @@ class AsyncCoatcheck(_Desk):
         Args:
             client: where the request comes from; kept for the device list, and what limits are counted by.
             remember: ask for the longer timeouts of a remembered session.
-            replaces: the token or session that came with the request, if any: it ends; data of an anonymous one moves on.
+            replaces: the token or session that came with the request, if any. It ends; data of an anonymous one
+                moves on.
 
         Raises:
             InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
@@ -388,7 +396,9 @@ class AsyncCoatcheck(_Desk):
 
         Costs one password hash and at most four steps.
         """
-        return await self.flows.log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
+        return await self.flows.log_ins.log_in(
+            identifier, password, client=client, remember=remember, replaces=replaces
+        )
 
     async def start_session(
         self,
@@ -408,7 +418,9 @@ class AsyncCoatcheck(_Desk):
         Raises:
             InvalidCredentials: the subject is disabled.
         """
-        return await self.flows.sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
+        return await self.flows.sessions.start(
+            subject, methods=methods, client=client, remember=remember, replaces=replaces
+        )
 
     async def authenticate(self, token: str | Token | None, *, touch: bool = True) -> Visit | Absent:
         """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
@@ -423,7 +435,9 @@ class AsyncCoatcheck(_Desk):
         await self.flows.sessions.renew(session)
 
     @asynccontextmanager
-    async def edit(self, session: Session, *, namespace: str = DEFAULT_NAMESPACE) -> AsyncIterator[dict[str, object]]:
+    async def edit(
+        self, session: Session, *, namespace: str = DEFAULT_NAMESPACE
+    ) -> AsyncGenerator[dict[str, object], None]:
         """Change session data: `async with desk.edit(session) as data: data["theme"] = "dark"`.
 
         What changed is saved at the end of the block as one patch: keys you did not change are not touched, whoever

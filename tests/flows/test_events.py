@@ -10,7 +10,7 @@ from coatcheck.core.audit import Event, LoggedIn, LoggedOut
 
 
 async def test_log_07_listener_that_raises_changes_nothing_and_is_logged(world, caplog):
-    def failing(event: LoggedIn) -> None:
+    def failing(_: LoggedIn) -> None:
         raise LookupError("a listener's own error")
 
     later: list[Event] = []

@@ -71,7 +71,7 @@ class Life(RuleBasedStateMachine):
         if visit:
             assert visit.subject == login.subject
             assert visit.subject not in self.disabled
-            assert self.clock() < login.session.record.created_at + 30 * DAY or login.session.record.created_at > 0
+            assert self.clock() < login.session.record.expires_at
         else:
             assert visit.reason in REASONS
             self.dead.append(login.token)

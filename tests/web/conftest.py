@@ -42,12 +42,12 @@ Headers = Sequence[tuple[str | bytes, str | bytes]]
 
 
 class Fragile:
-    """A store that breaks at the methods named in `broken`, before they do anything; or has a `bug` everywhere."""
+    """A store that breaks at the methods named in `broken`, before they do anything, or has a bug at one."""
 
     def __init__(self, inner: Store) -> None:
         self._inner = inner
         self.broken: set[str] = set()
-        self.bug: Exception | None = None
+        self.bug_at: str | None = None
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._inner, name)
@@ -55,8 +55,8 @@ class Fragile:
             return attribute
 
         async def step(*args: Any, **kwargs: Any) -> Any:
-            if self.bug is not None:
-                raise self.bug
+            if self.bug_at in (name, "everywhere"):
+                raise RuntimeError("a bug in a secret place, File secret.py line 7")
             if name in self.broken:
                 raise StoreUnavailable(f"{name} is broken on purpose")
             return await attribute(*args, **kwargs)
@@ -460,7 +460,7 @@ def build(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
     yield make
     for world in worlds:
-        world.fragile.broken, world.fragile.bug = set(), None
+        world.fragile.broken, world.fragile.bug_at = set(), None
         world.do(world.desk.close())
         if world.runner is not None:
             world.runner.close()

@@ -285,13 +285,13 @@ def test_rev_07_a_wrong_password_evicts_nobody(build: Callable[..., Any]) -> Non
         '"><script>alert(1)</script>', "{{ 7*7 }}", "%s{0.__class__}", "\udcff".encode("utf-8", "surrogatepass").decode("latin-1"),
     ],
 )  # fmt: skip
-def test_rev_08_a_hostile_user_agent_is_inert_in_list_and_page(world: Any, agent: str) -> None:
-    world.account()
-    browser = world.browser(user_agent="x")
-    answer = world.send(
+def test_rev_08_a_hostile_user_agent_is_inert_in_list_and_page(one: Any, agent: str) -> None:
+    one.account()
+    browser = one.browser(user_agent="x")
+    answer = one.send(
         "POST",
         "/api/login",
-        [("user-agent", agent.encode()), ("origin", world.origin), ("content-type", "application/json")],
+        [("user-agent", agent.encode()), ("origin", one.origin), ("content-type", "application/json")],
         b'{"identifier": "ada", "password": "a long enough passphrase"}',
     )
     browser.keep(answer)
@@ -304,7 +304,7 @@ def test_rev_08_a_hostile_user_agent_is_inert_in_list_and_page(world: Any, agent
     assert len(listed["device"]) <= 60
     assert "<img src=x" not in page
     assert "<script" not in page
-    assert "49" not in re.sub(r"\d{3,}", "", page) or "7*7" in page
+    assert ("{{ 7*7 }}" in page) == ("{{" in agent)
 
 
 # Step-up

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from coatcheck.cli.options import TAKES_IDS, json_option, open_desk, page_options, store_options
-from coatcheck.cli.output import print_fields, print_json, print_table
+from coatcheck.cli.output import print_fields, print_json, print_table, short_time
 from coatcheck.errors import NotFound
 
 if TYPE_CHECKING:
@@ -36,8 +36,11 @@ def list_accounts(store: str | None, file: str | None, as_json: bool, limit: int
     if as_json:
         print_json({"accounts": found, "next": following})
         return
-    columns = ("username", "email", "created_at", "disabled", "subject")
-    print_table(columns, [[one[name] for name in columns] for one in found], empty="There are no accounts.")
+    rows = [
+        (one["subject"], one["username"], one["email"], short_time(one["created_at"]), one["disabled"]) for one in found
+    ]
+    columns = ("subject", "username", "email", "created (UTC)", "disabled")
+    print_table(columns, rows, empty="There are no accounts.")
     if following is not None:
         click.echo(f"There are more: --after {following}")
 
@@ -66,8 +69,8 @@ def show(name: str, store: str | None, file: str | None, as_json: bool) -> None:
         return
     print_fields([*found.items(), ("live_sessions", live)])
     click.echo()
-    columns = ("at", "name", "session_id", "ip")
-    print_table(columns, [[one[key] for key in columns] for one in recent], empty="No events.")
+    rows = [(short_time(one["at"]), one["name"], one["session_id"], one["ip"]) for one in recent]
+    print_table(("at (UTC)", "event", "session", "ip"), rows, empty="No events.")
 
 
 @accounts.command()

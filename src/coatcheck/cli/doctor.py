@@ -7,9 +7,10 @@ import time
 import click
 
 from coatcheck.cli.options import configuration, json_option, store_options
-from coatcheck.cli.output import print_json, print_table
+from coatcheck.cli.output import cell, print_json
 
-LEVELS = ("ok", "info", "warning", "error")
+COLOURS = {"ok": "green", "info": "blue", "warning": "yellow", "error": "red"}
+LEVELS = list(COLOURS)
 
 
 @click.command()
@@ -30,6 +31,9 @@ def doctor(store: str | None, file: str | None, as_json: bool) -> int:
     if as_json:
         print_json({"worst": worst, "findings": [msgspec.structs.asdict(one) for one in found]})
     else:
-        rows = [[one.level, one.check, one.message, one.mend] for one in found]
-        print_table(("level", "check", "what", "mend"), rows, empty="")
+        for one in found:
+            click.secho(f"{one.level:7}  ", fg=COLOURS[one.level], bold=one.level != "ok", nl=False)
+            click.echo(f"{one.check}: {cell(one.message)}")
+            if one.mend:
+                click.echo(f"         {cell(one.mend)}")
     return 1 if worst in ("warning", "error") else 0

@@ -86,7 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
-        _abandon_output()
         status = _told_of(error)
     sys.exit(status)
 
@@ -117,8 +116,7 @@ def run(arguments: Sequence[str]) -> int:
     except Refused as error:
         _tell(*words_of(error))
         return REFUSED
-    except BrokenPipeError as error:
-        _abandon_output()
+    except OSError as error:
         return _told_of(error)
     except Exception as error:  # the last word is ours: a traceback helps nobody who cannot read it
         if "--debug" in arguments:
@@ -144,15 +142,18 @@ def _tell(*problems: str) -> None:
 
 
 def _told_of(error: OSError) -> int:
+    if error.filename is None:
+        _abandon_output()  # the output is what failed: whoever read it has gone, or the disk is full
     if isinstance(error, BrokenPipeError):
-        return REFUSED  # whoever read us has had enough
-    _tell(f"the output cannot be written: {error.strerror}")
+        return REFUSED
+    _tell(f"{error.filename or 'the output cannot be written'}: {error.strerror}")
     return TROUBLE
 
 
 def _abandon_output() -> None:
     # What is left in the buffer would be flushed at exit, and complained about.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_text(argument: str) -> bool:

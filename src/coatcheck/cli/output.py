@@ -47,6 +47,11 @@ def cell(value: object) -> str:
     return escaped(str(value))
 
 
+def short_time(value: object) -> str:
+    """Give an RFC 3339 time as a table shows it: to the minute, UTC."""
+    return str(value)[:16].replace("T", " ")
+
+
 def is_terminal() -> bool:
     """Say whether somebody watches the standard output."""
     return sys.stdout is not None and sys.stdout.isatty()
@@ -58,9 +63,9 @@ def _print_drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")  # an id that is cut off cannot be copied
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, overflow="fold", no_wrap=number == 0)  # an id that is cut off cannot be copied
     for row in rows:
         table.add_row(*(Text(text) for text in row))  # Text: brackets in a user agent are no markup
     Console().print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from coatcheck.cli.options import TAKES_IDS, json_option, open_desk, store_options
-from coatcheck.cli.output import is_terminal, print_fields, print_json, print_table
+from coatcheck.cli.output import is_terminal, print_fields, print_json, print_table, short_time
 from coatcheck.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -47,9 +47,13 @@ def list_sessions(
     if as_json:
         print_json({"sessions": found, "has_more": has_more})
         return
-    columns = ("id", "username", "subject", "device", "ip", "last_seen_at", "expires_at", "ended")
-    shown = [name for name in columns if name != "ended" or not live]
-    print_table(shown, [[one[name] for name in shown] for one in found], empty="There are no such sessions.")
+    rows = [
+        (one["id"], one["username"] or one["subject"], one["device"], one["ip"], short_time(one["last_seen_at"]))
+        + (() if live else (one["ended"],))
+        for one in found
+    ]
+    columns = ("id", "who", "device", "ip", "last seen (UTC)") + (() if live else ("ended",))
+    print_table(columns, rows, empty="There are no such sessions.")
     if has_more:
         click.echo(f"There are more: --limit {limit * 10}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from typing import cast
 
 import msgspec
 
@@ -103,10 +104,10 @@ def _check(value: object, depth: int) -> None:
         if not math.isfinite(value):
             raise InvalidData("data_not_json")
     elif isinstance(value, list) and kind is list:
-        for item in value:
+        for item in cast("list[object]", value):
             _check(item, depth - 1)
     elif isinstance(value, dict) and kind is dict:
-        for name, item in value.items():
+        for name, item in cast("dict[object, object]", value).items():
             if type(name) is not str:
                 raise InvalidData("data_not_json")
             _check(item, depth - 1)

@@ -1,8 +1,8 @@
 """The life of a session, as decisions: issue, authenticate, renew, rotate.
 
     anonymous --log in--> live --idle/absolute timeout--> dead
-                           |  \\--renew (same secret), rotate (new secret)--> live
-                           \\--log out, revoke, epoch raised, subject disabled--> dead
+                           |--renew (same secret), rotate (new secret)--> live
+                           `--log out, revoke, epoch raised, subject disabled--> dead
 
 There is no way back from dead. A session is dead when *any* of the checks in `death_of` says so; stores are never
 asked for their opinion, their TTLs and purges are housekeeping (TMO-08).
@@ -81,8 +81,10 @@ def issue(
 
 
 def touch_step(idle_timeout: int) -> int:
-    """Seconds for which "last seen" may stay unwritten (TMO-04): at most a minute, at most a twentieth of the idle
-    timeout."""
+    """Give the seconds for which "last seen" may stay unwritten.
+
+    At most a minute and at most a twentieth of the idle timeout (TMO-04).
+    """
     step = idle_timeout // 20
     return step if step < TOUCH_STEP else TOUCH_STEP
 

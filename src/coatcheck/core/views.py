@@ -24,7 +24,7 @@ def instant(seconds: int) -> datetime:
 
 
 class Client(msgspec.Struct, frozen=True):
-    """Where a request comes from, as far as it says: address and User-Agent. Kept for the device list, never trusted."""
+    """Where a request comes from, as far as it says. Kept for the device list, never trusted."""
 
     ip: str | None = None
     user_agent: str | None = None

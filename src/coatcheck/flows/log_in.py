@@ -185,8 +185,10 @@ class LogInFlows:
             return
 
 
-def presented_password(password: str, pointer: str, parts: Parts) -> bytes:
+def presented_password(password: object, pointer: str, parts: Parts) -> bytes:
     """Give the bytes to verify. What can be nobody's password is refused before any hashing, for every name alike."""
+    if not isinstance(password, str):
+        raise InvalidInput(errors=[FieldError(pointer, "not_text")])
     secret = passwords.normalised(password, parts.policy)
     if secret is None:
         reason = passwords.refusal_of_new(password, parts.policy) or "password_not_text"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -91,7 +90,7 @@ class Parts:
     async def _call(self, handler: Handler[Event], event: Event) -> None:
         try:
             answer = handler(event)
-            if inspect.isawaitable(answer):
+            if isinstance(answer, Awaitable):
                 await self.colour.finish(answer)
         except Exception:  # noqa: BLE001 - LOG-07: the outcome stands whatever a listener does
             _trouble.exception("a listener for %s failed", event.name)

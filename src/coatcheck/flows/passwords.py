@@ -8,7 +8,7 @@ from coatcheck.core.audit import PasswordChanged
 from coatcheck.core.records import PasswordCredential
 from coatcheck.core.sessions import PASSWORD_CHANGED
 from coatcheck.core.views import Client, Login, Session
-from coatcheck.errors import FieldError, InvalidInput, NotAuthenticated, SessionEnded
+from coatcheck.errors import InvalidInput, NotAuthenticated, SessionEnded
 from coatcheck.flows.accounts import problems_of_new_password
 from coatcheck.flows.log_in import PASSWORD_METHOD, LogInFlows, presented_password
 from coatcheck.flows.parts import Parts, origin_of, records
@@ -35,8 +35,6 @@ class PasswordFlows:
         parts, origin = self._parts, origin_of(client)
         if session.subject is None:
             raise NotAuthenticated
-        if not isinstance(current_password, str):
-            raise InvalidInput(errors=[FieldError("/current_password", "not_text")])
         problems = problems_of_new_password(new_password, "/new_password", parts)
         if problems:
             raise InvalidInput(errors=problems)

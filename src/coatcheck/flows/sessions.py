@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import cast
 
 import msgspec
 
@@ -376,7 +377,7 @@ def _check_methods(methods: object) -> None:
     # They are kept separated by spaces; a bare "oidc" would become four methods of one letter.
     if not isinstance(methods, (tuple, list)) or not all(
         isinstance(method, str) and method.isascii() and method.isprintable() and method and " " not in method
-        for method in methods
+        for method in cast("tuple[object, ...]", methods)
     ):
         raise InvalidInput("methods_invalid")
 

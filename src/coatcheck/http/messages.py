@@ -21,6 +21,10 @@ Read = Callable[[int], Awaitable[bytes]]
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
+class ClientGone(Exception):
+    """The visitor hung up before the body was complete; there is nobody to answer."""
+
+
 class Request(Struct, frozen=True, eq=False, kw_only=True):
     """One request as it arrived, nothing decoded.
 
@@ -29,7 +33,7 @@ class Request(Struct, frozen=True, eq=False, kw_only=True):
     the connection reached us, which is not how the visitor reached the site: ask `hosts.locate` for that.
 
     `read(limit)` gives the whole body. It raises `BadRequest` 413 `body_too_large` for a body longer than `limit`
-    bytes, without having kept more than that. It is called at most once.
+    bytes, without having kept more than that, and `ClientGone` where the visitor hangs up. It is called at most once.
     """
 
     method: str

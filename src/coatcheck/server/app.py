@@ -58,6 +58,7 @@ class ServerApp:
         self._housekeeping: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the life of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"] in self._own_paths:

@@ -38,7 +38,7 @@ def document() -> dict[str, Any]:
     calls = [route for route in ROUTES if isinstance(route, Call)]
     answers = {call.answer for call in calls if call.answer is not None}
     bodies = {call.fields for call in calls if call.method != "GET" and _own_fields(call.fields)}
-    shapes = sorted({*answers, *bodies, Problem}, key=lambda shape: shape.__name__)
+    shapes: list[type[Struct]] = sorted([*answers, *bodies, Problem], key=lambda shape: shape.__name__)
     _, schemas = msgspec.json.schema_components(shapes, ref_template=COMPONENTS)
     for body in bodies:
         _without_hidden(schemas[body.__name__])
@@ -76,7 +76,7 @@ def document() -> dict[str, Any]:
 
 def _operation(call: Call) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": call.action.__name__,  # type: ignore[attr-defined]  # actions are functions
+        "operationId": call.action.__name__,
         "summary": call.summary,
         "tags": [call.tag],
         "parameters": [*_path_parameters(call), *_query_parameters(call)],

@@ -1,4 +1,4 @@
-"""From a URL to a store. The engine's driver is imported when its scheme is asked for, the engine opened at first use."""
+"""From a URL to a store. A driver is imported when its scheme is asked for, an engine opened at first use."""
 
 from __future__ import annotations
 

@@ -279,8 +279,9 @@ class AccountStore(Protocol):
     async def create_account(
         self, account: AccountRecord, credential: PasswordCredential, *, events: Sequence[EventRecord]
     ) -> Answer | None:
-        """Open an account. `USERNAME_TAKEN` or `EMAIL_TAKEN` if a key is used by another; of several at once one wins
-        (a constraint, never a read before; ACC-05).
+        """Open an account. `USERNAME_TAKEN` or `EMAIL_TAKEN` if a key is used by another.
+
+        Of several at once one wins: by a constraint, never by a read before (ACC-05).
         """
         ...
 

@@ -23,8 +23,10 @@ import pytest
 pytest.register_assert_rewrite("coatcheck.testing.samples", "coatcheck.testing.suites")
 
 from coatcheck.testing.suites.accounts import AccountContract  # noqa: E402
-from coatcheck.testing.suites.counting import AttemptContract, EngineContract, EventContract  # noqa: E402
+from coatcheck.testing.suites.attempts import AttemptContract  # noqa: E402
 from coatcheck.testing.suites.ending import EndContract, EpochContract  # noqa: E402
+from coatcheck.testing.suites.engine import EngineContract  # noqa: E402
+from coatcheck.testing.suites.events import EventContract  # noqa: E402
 from coatcheck.testing.suites.purging import PurgeContract  # noqa: E402
 from coatcheck.testing.suites.racing import RaceContract  # noqa: E402
 from coatcheck.testing.suites.reading import FindContract  # noqa: E402

@@ -5,6 +5,7 @@ A step is one awaited store method: one round trip or one transaction (promise G
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from coatcheck.stores.protocols import Store
@@ -46,12 +47,12 @@ class _Counting:
         self._steps = steps
 
     def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._inner, name)
+        attribute: Any = getattr(self._inner, name)
         if name in NO_STEPS or not callable(attribute):
             return attribute
 
         async def step(*args: Any, **kwargs: Any) -> Any:
             self._steps.append(name)
-            return await attribute(*args, **kwargs)
+            return await cast("Callable[..., Awaitable[Any]]", attribute)(*args, **kwargs)
 
         return step

@@ -29,7 +29,7 @@ from coatcheck.http.bodies import form_fields, json_fields, query_fields
 from coatcheck.http.client_address import Network
 from coatcheck.http.headers import json_headers, transport_headers
 from coatcheck.http.hosts import HostRefused, Place, Site, locate
-from coatcheck.http.messages import MAX_BODY, Reply, Request
+from coatcheck.http.messages import MAX_BODY, ClientGone, Reply, Request
 from coatcheck.http.problems import Problem, problem, problem_of, to_reply
 from coatcheck.web.exchange import Exchange, FormTrouble
 from coatcheck.web.pages import Pages
@@ -88,6 +88,7 @@ class Web:
     async def answer(self, request: Request) -> tuple[Reply, Exchange | None]:
         """Answer a request; never raises for what a visitor did, nor for a store in trouble.
 
+        Only `ClientGone` comes out, from a request whose body breaks off: there is nobody to answer.
         With the reply comes the exchange, if it came that far: give it to `finish` when the reply has been sent.
         """
         place = locate(self.site, request)
@@ -118,7 +119,9 @@ class Web:
         exchange = Exchange(self, request, place, params)
         try:
             reply = await self._answer(exchange, route)
-        except Exception as error:  # the last resort: a bug must not show itself, nor let anybody through (ERR-02)
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug must let nobody through, nor show itself (ERR-02)
             reply = self._refused(exchange, route, error)
         return exchange, reply
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from coatcheck.http.cookies import Duplicate
 from coatcheck.http.messages import Reply
 from coatcheck.web.answers import LogInAnswer, account_answer, session_answer
 from coatcheck.web.exchange import Exchange, FormTrouble, Next, Outcome
@@ -24,13 +25,15 @@ class LogInFields(Struct):
 
 async def log_in(exchange: Exchange, fields: LogInFields) -> Outcome:
     """Start a session; the one that was shown ends."""
-    visit = await exchange.visit()
+    if isinstance(exchange.token, Duplicate):
+        await exchange.visit()  # costs no step, and tells of it (CKY-10)
     login = await exchange.flows.log_ins.log_in(
         fields.identifier,
         fields.password,
         client=exchange.client,
         remember=fields.remember,
-        replaces=visit.session if visit else None,
+        # Not by way of `visit`: an expired session that is noted as such would cost a fifth step.
+        replaces=exchange.token if isinstance(exchange.token, str) else None,
     )
     account = login.account
     return Outcome(

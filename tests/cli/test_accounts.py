@@ -1,0 +1,114 @@
+"""`coatcheck accounts`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from coatcheck import Coatcheck
+
+from .conftest import PASSWORD, Run
+
+
+def test_a_fresh_store_has_no_accounts(coatcheck: Run, tmp_path: Path) -> None:
+    """test_acc_10: nothing is seeded."""
+    Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db").ready()
+
+    ran = coatcheck("accounts", "list", "--json")
+
+    assert (ran.status, ran.json) == (0, {"accounts": [], "next": None})
+
+
+def test_create_reads_the_password_from_stdin(coatcheck: Run, tmp_path: Path) -> None:
+    ran = coatcheck("accounts", "create", "--username", "ada", "--password-stdin", "--json", given=PASSWORD + "\n")
+
+    assert ran.status == 0
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+        assert desk.log_in("ada", PASSWORD).subject == ran.json["subject"]
+
+
+def test_create_asks_twice_at_a_terminal_and_shows_nothing_typed(at_terminal: Run, tmp_path: Path) -> None:
+    ran = at_terminal("accounts", "create", "--username", "ada", typed=f"{PASSWORD}\n{PASSWORD}\n")
+
+    assert ran.status == 0, ran.out
+    assert PASSWORD not in ran.out
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+        assert desk.log_in("ada", PASSWORD)
+
+
+def test_create_without_a_terminal_says_how_to_give_the_password(coatcheck: Run) -> None:
+    ran = coatcheck("accounts", "create", "--username", "ada")
+
+    assert ran.status == 2
+    assert "--password-stdin" in ran.err
+
+
+def test_create_never_takes_a_password_as_an_option(coatcheck: Run) -> None:
+    ran = coatcheck("accounts", "create", "--username", "ada", "--password", PASSWORD)
+
+    assert ran.status == 2
+    assert PASSWORD not in ran.err
+
+
+def test_create_names_every_field_at_fault(coatcheck: Run) -> None:
+    ran = coatcheck("accounts", "create", "--username", "a", "--email", "b", "--password-stdin", given="short")
+
+    assert ran.status == 1
+    assert [line.split(":")[1].strip() for line in ran.err.splitlines()] == ["username", "email", "password"]
+
+
+def test_create_refuses_a_taken_name(coatcheck: Run, desk: Coatcheck) -> None:
+    ran = coatcheck("accounts", "create", "--username", "ADA", "--password-stdin", given=PASSWORD)
+
+    assert ran.status == 1
+    assert "username_taken" in ran.err
+
+
+def test_create_refuses_a_password_that_is_not_utf_8(coatcheck: Run) -> None:
+    ran = coatcheck("accounts", "create", "--username", "ada", "--password-stdin", given=b"\xff" * 20)
+
+    assert ran.status == 2
+    assert "UTF-8" in ran.err
+
+
+def test_list_shows_a_table(coatcheck: Run, desk: Coatcheck) -> None:
+    ran = coatcheck("accounts", "list")
+
+    assert ran.status == 0
+    assert "ada@example.org" in ran.out
+
+
+def test_list_goes_on_where_a_page_ended(coatcheck: Run, desk: Coatcheck) -> None:
+    desk.sign_up(username="bob", password=PASSWORD)
+
+    first = coatcheck("accounts", "list", "--limit", "1", "--json").json
+    second = coatcheck("accounts", "list", "--limit", "1", "--after", first["next"], "--json").json
+
+    assert {one["username"] for page in (first, second) for one in page["accounts"]} == {"ada", "bob"}
+
+
+def test_show_finds_by_name_address_and_subject(coatcheck: Run, desk: Coatcheck) -> None:
+    by_name = coatcheck("accounts", "show", "ada", "--json").json
+    by_address = coatcheck("accounts", "show", "ADA@example.org", "--json").json
+    by_subject = coatcheck("accounts", "show", by_name["subject"], "--json").json
+
+    assert by_name == by_address == by_subject
+    assert by_name["live_sessions"] == 1
+    assert [event["name"] for event in by_name["events"]] == ["logged_in", "signed_up"]
+
+
+def test_show_of_nobody_is_status_1(coatcheck: Run, desk: Coatcheck) -> None:
+    ran = coatcheck("accounts", "show", "nobody")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert "account_not_found" in ran.err
+
+
+def test_disable_ends_sessions_and_enable_lets_in_again(coatcheck: Run, desk: Coatcheck) -> None:
+    disabled = coatcheck("accounts", "disable", "ada", "--json")
+    sessions = coatcheck("sessions", "list", "--json")
+    enabled = coatcheck("accounts", "enable", "ada", "--json")
+
+    assert disabled.json["disabled"] is True
+    assert sessions.json["sessions"] == []
+    assert enabled.json["disabled"] is False
+    assert desk.log_in("ada", PASSWORD)

@@ -1,0 +1,318 @@
+"""When something breaks: the store at each of its methods, a bug, a visitor who hangs up. Refused, never let through."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+PASSWORD = "a long enough passphrase"
+OTHER = "another long passphrase"
+
+# What is asked of the store on the way of each call, beginning with who is there.
+PATHS = {
+    ("GET", "/api/me"): ("find",),
+    ("GET", "/api/csrf"): ("find",),
+    ("GET", "/api/sessions"): ("find", "sessions_of"),
+    ("GET", "/api/events"): ("find", "events_of"),
+    ("DELETE", "/api/sessions/nosuchsession"): ("find", "end_by_id"),
+    ("DELETE", "/api/sessions"): ("find", "sessions_of", "raise_epoch"),
+    ("POST", "/api/sessions/revoke-others"): ("find", "sessions_of", "raise_epoch"),
+    ("POST", "/api/logout"): ("find", "end"),
+    ("POST", "/api/login"): ("find", "identify", "admit", "start"),
+    ("POST", "/api/signup"): ("create_account",),
+    ("POST", "/api/reauthenticate"): ("find", "account", "credential", "admit", "rotate"),
+    ("POST", "/api/password/change"): ("find", "account", "credential", "admit", "replace_password", "raise_epoch"),
+}
+FIELDS: dict[str, dict[str, str]] = {
+    "/api/login": {"identifier": "ada", "password": PASSWORD},
+    "/api/signup": {"username": "eve", "password": PASSWORD},
+    "/api/reauthenticate": {"password": PASSWORD},
+    "/api/password/change": {"current_password": PASSWORD, "new_password": OTHER},
+}
+CASES = [(method, path, step) for (method, path), steps in PATHS.items() for step in steps]
+
+
+@pytest.mark.parametrize(("method", "path", "step"), CASES)
+def test_err_01_a_broken_store_is_503_and_nobody_is_let_through(one: Any, method: str, path: str, step: str) -> None:
+    one.account()
+    browser = one.logged_in()
+    before = one.records()
+    one.fragile.broken = {step}
+
+    answer = browser.call(method, path, FIELDS.get(path))
+
+    assert (answer.status, answer.reason) == (503, "store_unavailable")
+    assert (answer.one("retry-after"), answer.cookies) == ("1", {})
+    one.fragile.broken = set()
+    if step != "raise_epoch" or path != "/api/password/change":  # two steps: see the test of that below
+        assert one.records() == before
+    assert browser.me().status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/signup", "/logout", "/account", "/reauthenticate"])
+def test_err_01_pages_that_ask_who_is_there_answer_503_too(world: Any, path: str) -> None:
+    world.account()
+    browser = world.logged_in()
+    world.fragile.broken = {"find"}
+
+    answer = browser.get(path)
+
+    assert answer.status == 503
+    assert answer.one("content-type") == "text/html; charset=utf-8"
+    assert "Back in a moment" in answer.text
+
+
+def test_err_01_strangers_without_a_cookie_are_served_meanwhile(world: Any) -> None:
+    world.fragile.broken = {"find"}
+
+    assert world.browser().get("/login").status == 200
+
+
+def test_err_01_with_the_store_back_the_same_cookie_works(world: Any) -> None:
+    world.account()
+    browser = world.logged_in()
+    world.fragile.broken = {"find"}
+    browser.get("/account")
+    world.fragile.broken = set()
+
+    assert browser.get("/account").status == 200
+
+
+@pytest.mark.parametrize("step", sorted({step for _, _, step in CASES}))
+def test_err_02_a_bug_at_any_step_never_lets_anybody_through(build: Callable[..., Any], step: str) -> None:
+    world = build("blocking")
+    world.account()
+    browser = world.logged_in()
+    before = world.records()
+    world.fragile.bug_at = step
+
+    answers = {
+        (method, path): browser.call(method, path, FIELDS.get(path))
+        for (method, path), steps in PATHS.items()
+        if step in steps
+    }
+
+    assert {answer.status for answer in answers.values()} == {500}
+    assert {answer.reason for answer in answers.values()} == {"internal_error"}
+    assert not [answer.cookies for answer in answers.values() if answer.cookies]
+    world.fragile.bug_at = None
+    if step != "raise_epoch":
+        assert world.records() == before
+
+
+def test_rat_08_a_limiter_that_cannot_count_admits_nobody(world: Any) -> None:
+    world.account()
+    world.fragile.broken = {"admit"}
+
+    assert world.browser().call("POST", "/api/login", FIELDS["/api/login"]).status == 503
+    assert world.lane.hashed == 0
+
+
+def test_a_password_change_that_dies_between_its_steps_is_completed_by_the_next_log_in(world: Any) -> None:
+    world.account()
+    browser, other = world.logged_in(), world.logged_in()
+    world.browser().log_in()  # from here on the state knows the password's version
+    world.fragile.broken = {"raise_epoch"}
+    assert browser.call("POST", "/api/password/change", FIELDS["/api/password/change"]).status == 503
+    world.fragile.broken = set()
+
+    assert world.browser().call("POST", "/api/login", FIELDS["/api/login"]).status == 401
+    assert world.browser().call("POST", "/api/login", {"identifier": "ada", "password": OTHER}).status == 200
+
+    assert (browser.me().status, other.me().status) == (401, 401)
+
+
+def test_pwd_11_a_rehash_that_fails_does_not_fail_the_log_in(build: Callable[..., Any]) -> None:
+    world = build("blocking", argon2_time=3)
+    world.account()
+    world.desk.flows.parts.hasher = type(world.desk.flows.parts.hasher)(world.desk.policy)
+    world.fragile.broken = {"rehash"}
+
+    assert world.browser().call("POST", "/api/login", FIELDS["/api/login"]).status == 200
+
+
+# A visitor who hangs up (ERR-07)
+
+
+class Slow:
+    """A store that lets go of the loop before and after each step, so that a task can be cancelled there."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._inner, name)
+        if name == "shelf_bits":
+            return attribute
+
+        async def step(*args: Any, **kwargs: Any) -> Any:
+            await asyncio.sleep(0)
+            answer = await attribute(*args, **kwargs)
+            await asyncio.sleep(0)
+            return answer
+
+        return step
+
+
+async def hang_up_after(world: Any, turns: int, method: str, path: str, headers: Any, body: bytes) -> None:
+    """Cancel the ASGI task after so many turns of the loop, as a server does with a visitor who is gone."""
+    task = asyncio.ensure_future(world.visit(method, path, headers, [body], "192.0.2.7"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    while world.door._running:
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 8, 11, 15, 25])
+@pytest.mark.parametrize("path", ["/api/password/change", "/api/login", "/api/sessions/revoke-others", "/api/reauthenticate"])
+def test_err_07_hanging_up_leaves_before_or_after_and_never_half(one: Any, path: str, turns: int) -> None:
+    one.account()
+    here, there = one.logged_in(), one.logged_in()
+    one.fragile._inner = Slow(one.inner)
+    before = one.records()
+    body = str(FIELDS.get(path, {})).replace("'", '"').encode()
+    headers = [
+        (name.encode(), value.encode())
+        for name, value in [
+            ("host", one.host), ("origin", one.origin), ("content-type", "application/json"), *here.own_headers()
+        ]
+    ]  # fmt: skip
+
+    one.runner.run(hang_up_after(one, turns, "POST", path, headers, body))
+
+    after = one.records()
+    changed = after != before
+    one.fragile._inner = one.inner
+    if path == "/api/password/change":
+        states = after["states"].values()
+        assert changed == (after["hashes"] != before["hashes"]) == ([state.epoch for state in states] == [1])
+        assert there.me().status == (401 if changed else 200)
+    elif path == "/api/sessions/revoke-others":
+        assert (here.me().status, there.me().status) == (200, 401 if changed else 200)
+    else:  # log-in replaces this session, re-authentication gives it another secret
+        assert here.me().status == (401 if changed else 200)
+        assert there.me().status == 200
+
+
+def test_err_07_a_body_that_never_comes_changes_nothing(one: Any) -> None:
+    one.account()
+    before = one.records()
+
+    async def visit() -> list[Any]:
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [("host", one.host), ("origin", one.origin), ("content-type", "application/json")]
+        scope = {
+            "type": "http", "method": "POST", "scheme": "http", "path": "/api/login", "raw_path": b"/api/login",
+            "query_string": b"", "client": None, "headers": [(a.encode(), b.encode()) for a, b in headers],
+        }  # fmt: skip
+        await one.door(scope, receive, send)
+        return sent
+
+    assert one.runner.run(visit()) == []
+    assert one.records() == before
+
+
+# The same twice at once
+
+
+def at_once(world: Any, browsers: list[Any], method: str, path: str, fields: Any) -> list[int]:
+    if world.runner is None:
+        return [answer.status for answer in world.at_once(*[lambda b=b: b.call(method, path, fields) for b in browsers])]
+
+    async def both() -> list[Any]:
+        import json
+
+        requests = []
+        for browser in browsers:
+            headers = [*browser.own_headers(), *browser.evidence(), ("host", world.host)]
+            body = b""
+            if fields is not None:
+                headers.append(("content-type", "application/json"))
+                body = json.dumps(fields).encode()
+            octets = [(name.encode(), value.encode()) for name, value in headers]
+            requests.append(world.visit(method, path, octets, [body], browser.ip))
+        return await asyncio.gather(*requests)
+
+    return [answer.status for answer in world.runner.run(both())]
+
+
+def test_the_same_sign_up_twice_at_once_opens_one_account(world: Any) -> None:
+    browsers = [world.browser() for _ in range(4)]
+
+    statuses = at_once(world, browsers, "POST", "/api/signup", FIELDS["/api/signup"])
+
+    assert sorted(statuses) == [201, 409, 409, 409]
+    assert len(world.records()["accounts"]) == 1
+
+
+def test_the_same_password_change_twice_at_once_happens_once(world: Any) -> None:
+    world.account()
+    browser = world.logged_in()
+    twins = [browser.copy(), browser.copy()]
+
+    statuses = at_once(world, twins, "POST", "/api/password/change", FIELDS["/api/password/change"])
+
+    assert sorted(statuses) == [204, 401]
+    assert [state.epoch for state in world.records()["states"].values()] == [1]
+    assert world.browser().log_in(password=OTHER).status == 303
+
+
+def test_the_same_revocation_twice_at_once_ends_it_once(world: Any) -> None:
+    world.account()
+    browser, other = world.logged_in(), world.logged_in()
+    id_ = other.me().json["session"]["id"]
+
+    statuses = at_once(world, [browser.copy(), browser.copy()], "DELETE", f"/api/sessions/{id_}", None)
+
+    assert sorted(statuses) == [204, 404]
+    assert len(world.events("session_revoked")) == 1
+
+
+def test_the_same_log_out_twice_at_once_is_told_once(world: Any) -> None:
+    world.account()
+    browser = world.logged_in()
+
+    statuses = at_once(world, [browser.copy() for _ in range(3)], "POST", "/api/logout", None)
+
+    assert statuses == [204] * 3
+    assert len(world.events("logged_out")) == 1
+
+
+def test_two_re_authentications_at_once_give_one_secret(world: Any) -> None:
+    world.account()
+    browser = world.logged_in()
+
+    statuses = at_once(
+        world, [browser.copy(), browser.copy()], "POST", "/api/reauthenticate", FIELDS["/api/reauthenticate"]
+    )
+
+    assert sorted(statuses) == [204, 401]
+
+
+def test_guesses_at_once_are_counted_before_any_is_looked_at(build: Callable[..., Any]) -> None:
+    """RAT-06: of twenty at once no more than the free ones are verified."""
+    world = build("blocking")
+    world.account()
+    browsers = [world.browser(ip=f"198.51.100.{number}") for number in range(20)]
+
+    statuses = at_once(world, browsers, "POST", "/api/login", {"identifier": "ada", "password": "wrong"})
+
+    assert statuses.count(401) == world.lane.hashed == 5
+    assert statuses.count(429) == 15
+    assert threading.active_count() < 50
