@@ -256,6 +256,16 @@ def test_err_04_deep_json_is_400_and_no_recursion_error(opening, depth):
     assert refusal(b'{"identifier":"a","password":"p","z":' + opening * depth).reason == "too_deep"
 
 
+def test_err_04_brackets_closed_before_do_not_buy_depth():
+    siblings = b"[]," * 40
+
+    assert refusal(b'{"text":"a","z":[' + siblings + b"[" * 100, record=Search).reason == "too_deep"
+
+
+def test_err_04_the_greatest_depth_is_16():
+    assert MAX_DEPTH == 16
+
+
 def test_json_of_the_greatest_depth_is_read():
     body = b'{"identifier":"a","password":"[[{{","z":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}"
 
@@ -419,6 +429,20 @@ def test_err_04_any_form_octets_are_a_record_or_a_400(body):
 
 def test_csr_10_a_method_override_field_is_ignored():
     assert form("_method=DELETE&text=a", Search) == Search(text="a")
+
+
+class Unusual(Struct, rename={"path": "a/b~c"}):
+    path: str
+    tags: list[str] = []
+
+
+def test_a_field_with_a_default_factory_may_be_absent_and_a_list_takes_all_values():
+    assert json_fields(b'{"a/b~c":"x"}', JSON, Unusual).tags == []
+    assert form("a/b~c=x&tags=1&tags=2", Unusual).tags == ["1", "2"]
+
+
+def test_a_pointer_is_escaped():
+    assert refusal(b"{}", record=Unusual).errors == (FieldError("/a~1b~0c", "missing"),)
 
 
 def test_a_query_is_read_by_the_same_rules():

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from coatcheck.errors import BadRequest
-from coatcheck.http.messages import Reply, body_reader
+from coatcheck.http.messages import MAX_BODY, Reply, body_reader
 
 
 def test_a_header_that_stands_once_is_given(make_request):
@@ -61,6 +61,10 @@ def test_a_request_and_a_reply_cannot_be_changed(make_request):
 @pytest.mark.parametrize("length", [0, 1, 8])
 def test_a_body_up_to_the_limit_is_read_whole(length):
     assert asyncio.run(body_reader(b"x" * length)(8)) == b"x" * length
+
+
+def test_an_authentication_endpoint_reads_64_kib():
+    assert MAX_BODY == 65_536
 
 
 def test_a_body_above_the_limit_is_413():

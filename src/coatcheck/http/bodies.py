@@ -99,7 +99,7 @@ def _fields(record: type[Struct]) -> tuple[_Field, ...]:
             type=field.type,
             required=field.default is NODEFAULT and field.default_factory is NODEFAULT,
             may_be_none=_accepts(None, field.type),
-            is_checkbox=_accepts(True, field.type) and not _accepts("on", field.type),
+            is_checkbox=_accepts(True, field.type),
         )
         for field in msgspec.structs.fields(record)
     )

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from coatcheck.asgi import CoatcheckASGI, Message, Receive, Scope, Send, send_reply
+from coatcheck.asgi import CoatcheckASGI, Message, Receive, Scope, Send, request_of, send_reply
 from coatcheck.errors import CoatcheckError
 from coatcheck.facade import AsyncCoatcheck
-from coatcheck.http.headers import json_headers, page_headers
-from coatcheck.http.hosts import Site
+from coatcheck.http.headers import json_headers, page_headers, transport_headers
+from coatcheck.http.hosts import HostRefused, Site, locate
 from coatcheck.http.messages import Reply
-from coatcheck.http.problems import problem_of, to_reply
+from coatcheck.http.problems import problem, problem_of, to_reply
 from coatcheck.server.housekeeping import housekeeping
 from coatcheck.server.openapi import document
 from coatcheck.web.app import Web
@@ -49,30 +49,45 @@ class ServerApp:
         openapi = document()
         docs = self.web.pages.render("docs.html", document=openapi, csrf_token="", development=config.development)
         as_json = ("content-type", "application/json")
-        self._fixed = {
+        self._documents = {
             "/openapi.json": Reply(status=200, headers=(as_json, *json_headers()), body=msgspec.json.encode(openapi)),
             "/docs": Reply(status=200, headers=(HTML, *page_headers()), body=docs),
-            "/healthz": _health(200, "alive"),
         }
-        self._own_paths = frozenset({*self._fixed, "/readyz"})
         self._housekeeping: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"] in self._own_paths:
-            reply = self._fixed.get(scope["path"]) or await self._readiness()
-            await send_reply(reply, send, with_body=scope["method"] == "GET")
-        else:
+            return
+        reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        reply = await self._own_reply(scope, receive) if reads else None
+        if reply is None:
             await self._door(scope, receive, send)
+        else:
+            await send_reply(reply, send, with_body=scope["method"] == "GET")
+
+    async def _own_reply(self, scope: Scope, receive: Receive) -> Reply | None:
+        path = scope["path"]
+        # Health is asked by load balancers under any host name: it tells nothing and looks at nothing of the request.
+        if path == "/healthz":
+            return _health("alive")
+        if path == "/readyz":
+            return await self._readiness()
+        document = self._documents.get(path)
+        if document is None:
+            return None
+        place = locate(self.web.site, request_of(scope, receive))
+        if isinstance(place, HostRefused):
+            return to_reply(problem(place.status, place.reason))
+        return document.with_headers(*transport_headers(secure=place.secure))
 
     async def _readiness(self) -> Reply:
         try:
             await self.desk.ready()
         except CoatcheckError as error:
             return to_reply(problem_of(error))
-        return _health(200, "ready")
+        return _health("ready")
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -102,7 +117,6 @@ def create_app(config: Config) -> ServerApp:
     return ServerApp(config)
 
 
-def _health(status: int, state: str) -> Reply:
-    # Asked by load balancers under any host name: it tells nothing and looks at nothing of the request.
+def _health(state: str) -> Reply:
     headers = (("content-type", "application/json"), *json_headers())
-    return Reply(status=status, headers=headers, body=msgspec.json.encode({"status": state}))
+    return Reply(status=200, headers=headers, body=msgspec.json.encode({"status": state}))
