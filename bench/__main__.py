@@ -29,7 +29,7 @@ class Effort:
 
 
 QUICK = Effort(sessions=500, rounds=60, http_rounds=4, http_seconds=0.4, log_in_rounds=20, processes=5)
-FULL = Effort(sessions=1000, rounds=500, http_rounds=20, http_seconds=1.0, log_in_rounds=150, processes=40)
+FULL = Effort(sessions=1000, rounds=500, http_rounds=30, http_seconds=0.6, log_in_rounds=150, processes=40)
 
 
 def rows_of(effort: Effort, directory: Path) -> dict[str, Callable[[], Row]]:

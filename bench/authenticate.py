@@ -48,7 +48,7 @@ def measure(directory: Path, *, count: int, rounds: int) -> Row:
     else:
         contestants.update(_django(django))
     say(f"authenticate: {len(contestants)} contestants, {rounds} rounds by turns")
-    lines = lines_of(by_turns(contestants, rounds=rounds), NOTES)
+    lines = lines_of(by_turns(contestants, rounds=rounds, warm=True), NOTES)
     lines.insert(-2 if DJANGO in contestants else len(lines), _touching(directory, count=count, rounds=rounds // 4))
     return Row(
         key="authenticate",
@@ -185,7 +185,7 @@ def _pieces(stock: Stock, *, rounds: int) -> list[Line]:
 
         return run
 
-    return lines_of(by_turns({name: counted(piece) for name, piece in pieces.items()}, rounds=rounds))
+    return lines_of(by_turns({name: counted(piece) for name, piece in pieces.items()}, rounds=rounds, warm=True))
 
 
 def _is_whole(visit: object) -> bool:

@@ -63,12 +63,17 @@ def say(text: str) -> None:
 
 
 def by_turns(
-    contestants: Mapping[str, Contestant], *, rounds: int, before: Callable[[], None] | None = None
+    contestants: Mapping[str, Contestant],
+    *,
+    rounds: int,
+    before: Callable[[], None] | None = None,
+    warm: bool = False,
 ) -> dict[str, list[float]]:
     """Run every contestant once a round, each round beginning with another; give seconds per operation.
 
     Keep a turn to a millisecond or two: then many turns pass without the scheduler giving the core to somebody else,
-    and the least of them is what the code costs. The first round warms up and does not count.
+    and the least of them is what the code costs. With `warm` every turn is done twice and counted once, so that nobody
+    pays for finding the processor's caches full of the one before. The first round does not count.
     """
     names = list(contestants)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -78,6 +83,8 @@ def by_turns(
         for name in names[shift:] + names[:shift]:
             if before is not None:
                 before()
+            if warm:
+                contestants[name](turn)
             began = perf_counter()
             count = contestants[name](turn)
             spent = perf_counter() - began

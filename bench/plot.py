@@ -43,12 +43,11 @@ def svg(row: Row) -> str:
 def _bar(row: Row, line: Line, y: int, scale: float) -> str:
     kind = "judged" if line.name == row.judged else "first" if line is row.lines[0] else "bar"
     long, middle = line.best * scale, LEFT + line.middle * scale
-    end = max(LEFT + long, middle) + 8
     return (
         f'<text x="{LEFT - 10}" y="{y + 18}" text-anchor="end">{_plain(line.name)}</text>'
         f'<rect class="{kind}" x="{LEFT}" y="{y + 4}" width="{max(long, 1):.1f}" height="20"/>'
         f'<line class="middle" x1="{middle:.1f}" y1="{y + 2}" x2="{middle:.1f}" y2="{y + 26}"/>'
-        f'<text x="{end:.1f}" y="{y + 18}">{ratio(row, line)} <tspan class="quiet">{figure(row, line)}</tspan></text>\n'
+        f'<text x="{WIDTH - RIGHT + 14}" y="{y + 18}">{ratio(row, line)} <tspan class="quiet">{figure(row, line)}</tspan></text>\n'
     )
 
 

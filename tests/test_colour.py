@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 import threading
 import weakref
@@ -149,6 +150,7 @@ def test_lane_survives_a_fork_with_work_in_flight():
 
     child = os.fork()
     if child == 0:
+        signal.alarm(WAIT)  # a child that hangs must not outlive the test
         try:
             os._exit(0 if lane.submit(lambda: 5).wait() == 5 else 1)
         finally:

@@ -17,6 +17,7 @@ from coatcheck import AsyncCoatcheck, Coatcheck, ConfigurationError, facade
 from coatcheck.testing.entropy import PredictableEntropy
 
 COLOURLESS = {
+    "AsyncGenerator": "Generator",
     "AsyncIterator": "Iterator",
     "asynccontextmanager": "contextmanager",
     "AsyncCoatcheck": "Coatcheck",
@@ -44,6 +45,13 @@ class Strip(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "run_blocking":
             return self.visit(node.args[0])
+        self.generic_visit(node)
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        # Only the blocking kind of generator has a return type.
+        if isinstance(node.value, ast.Name) and node.value.id == "Generator" and isinstance(node.slice, ast.Tuple):
+            del node.slice.elts[2:]
         self.generic_visit(node)
         return node
 

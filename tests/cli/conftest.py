@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 def coatcheck(tmp_path: Path) -> Run:
     """Run `coatcheck` in an empty directory; a traceback on the standard error is never right."""
 
-    def run(*arguments: str | bytes, given: str | bytes = "", env: Mapping[str, str] = {}) -> Ran:  # noqa: B006
+    def run(*arguments: str | bytes, given: str | bytes = "", env: Mapping[str, str] = {}) -> Ran:
         ran = subprocess.run(
             [sys.executable, "-m", "coatcheck", *arguments],
             input=given if isinstance(given, bytes) else given.encode(),
@@ -88,10 +89,20 @@ def at_terminal(tmp_path: Path) -> Run:
     return run
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Coatcheck:
-    """A desk over the database that the commands take by default, with one account in it."""
-    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with one account that is logged in once; made once, for passwords are slow to hash."""
+    folder = tmp_path_factory.mktemp("filled")
+    with Coatcheck(f"sqlite:///{folder}/coatcheck.db") as desk:
         desk.sign_up(username="ada", email="ada@example.org", password=PASSWORD)
         desk.log_in("ada", PASSWORD, client=Client(ip="192.0.2.7", user_agent="curl/8.14"))
-    return desk
+    return folder
+
+
+@pytest.fixture
+def desk(filled: Path, tmp_path: Path) -> Iterator[Coatcheck]:
+    """A desk over the database that the commands take by default, a copy of the filled one."""
+    for file in filled.iterdir():
+        shutil.copy(file, tmp_path)
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+        yield desk

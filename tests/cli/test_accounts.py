@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coatcheck import Coatcheck
+import pytest
 
-from .conftest import PASSWORD, Run
+from coatcheck import Coatcheck
+from tests.cli.conftest import PASSWORD, Run
 
 
 def test_a_fresh_store_has_no_accounts(coatcheck: Run, tmp_path: Path) -> None:
@@ -56,7 +57,8 @@ def test_create_names_every_field_at_fault(coatcheck: Run) -> None:
     assert [line.split(":")[1].strip() for line in ran.err.splitlines()] == ["username", "email", "password"]
 
 
-def test_create_refuses_a_taken_name(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_create_refuses_a_taken_name(coatcheck: Run) -> None:
     ran = coatcheck("accounts", "create", "--username", "ADA", "--password-stdin", given=PASSWORD)
 
     assert ran.status == 1
@@ -70,7 +72,8 @@ def test_create_refuses_a_password_that_is_not_utf_8(coatcheck: Run) -> None:
     assert "UTF-8" in ran.err
 
 
-def test_list_shows_a_table(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_list_shows_a_table(coatcheck: Run) -> None:
     ran = coatcheck("accounts", "list")
 
     assert ran.status == 0
@@ -86,7 +89,8 @@ def test_list_goes_on_where_a_page_ended(coatcheck: Run, desk: Coatcheck) -> Non
     assert {one["username"] for page in (first, second) for one in page["accounts"]} == {"ada", "bob"}
 
 
-def test_show_finds_by_name_address_and_subject(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_show_finds_by_name_address_and_subject(coatcheck: Run) -> None:
     by_name = coatcheck("accounts", "show", "ada", "--json").json
     by_address = coatcheck("accounts", "show", "ADA@example.org", "--json").json
     by_subject = coatcheck("accounts", "show", by_name["subject"], "--json").json
@@ -96,7 +100,8 @@ def test_show_finds_by_name_address_and_subject(coatcheck: Run, desk: Coatcheck)
     assert [event["name"] for event in by_name["events"]] == ["logged_in", "signed_up"]
 
 
-def test_show_of_nobody_is_status_1(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_show_of_nobody_is_status_1(coatcheck: Run) -> None:
     ran = coatcheck("accounts", "show", "nobody")
 
     assert (ran.status, ran.out) == (1, "")

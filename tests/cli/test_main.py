@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck import Coatcheck
-
-from .conftest import Run, environment
+from tests.cli.conftest import Run, environment
 
 
 def test_without_a_command_the_help_is_shown(coatcheck: Run) -> None:
@@ -77,7 +75,8 @@ def test_err_03_three_mistakes_are_told_together(coatcheck: Run, tmp_path: Path)
         assert any(part in line for line in told), part
 
 
-def test_a_reader_that_leaves_early_sees_no_traceback(desk: Coatcheck, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_reader_that_leaves_early_sees_no_traceback(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
 
@@ -97,7 +96,8 @@ def test_a_reader_that_leaves_early_sees_no_traceback(desk: Coatcheck, tmp_path:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_told(desk: Coatcheck, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         ran = subprocess.run(
             [sys.executable, "-m", "coatcheck", "accounts", "list"],
@@ -113,7 +113,8 @@ def test_a_full_disk_is_told(desk: Coatcheck, tmp_path: Path) -> None:
     assert b"No space left" in ran.stderr
 
 
-def test_a_closed_output_is_no_crash(desk: Coatcheck, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_closed_output_is_no_crash(tmp_path: Path) -> None:
     ran = subprocess.run(
         ["/bin/sh", "-c", 'exec "$0" -m coatcheck accounts list >&-', sys.executable],
         capture_output=True,
@@ -126,7 +127,8 @@ def test_a_closed_output_is_no_crash(desk: Coatcheck, tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, b"")
 
 
-def test_a_narrow_encoding_changes_characters_and_nothing_else(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_narrow_encoding_changes_characters_and_nothing_else(coatcheck: Run) -> None:
     ran = coatcheck("accounts", "list", env={"PYTHONIOENCODING": "ascii"})
 
     assert ran.status == 0

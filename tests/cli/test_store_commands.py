@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from coatcheck import Coatcheck
-
-from .conftest import Run
+from tests.cli.conftest import Run
 
 SECRET = "Zq3v9-KfT1mXc7Rw5Lb2Yd8Hn4Js6Pg0Ue_AoIxBtC"
 PRODUCTION = {
@@ -22,7 +21,8 @@ PRODUCTION = {
 }
 
 
-def test_schema_status_of_a_current_store(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_schema_status_of_a_current_store(coatcheck: Run) -> None:
     ran = coatcheck("schema", "status", "--json")
 
     assert ran.status == 0
@@ -30,7 +30,8 @@ def test_schema_status_of_a_current_store(coatcheck: Run, desk: Coatcheck) -> No
     assert ran.json["version"] == ran.json["latest"]
 
 
-def test_dat_08_a_newer_schema_is_refused_and_left_alone(coatcheck: Run, desk: Coatcheck, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("desk")
+def test_dat_08_a_newer_schema_is_refused_and_left_alone(coatcheck: Run, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "coatcheck.db") as connection:
         connection.execute("PRAGMA user_version = 999")
 
@@ -43,7 +44,8 @@ def test_dat_08_a_newer_schema_is_refused_and_left_alone(coatcheck: Run, desk: C
     assert "newer" in listing.err
 
 
-def test_schema_upgrade_of_a_current_store_changes_nothing(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_schema_upgrade_of_a_current_store_changes_nothing(coatcheck: Run) -> None:
     ran = coatcheck("schema", "upgrade", "--json")
 
     assert ran.status == 0
@@ -147,21 +149,24 @@ def test_every_line_of_the_sample_is_a_setting_that_is_accepted(coatcheck: Run, 
     assert ran.status == 0
 
 
-def test_doctor_warns_of_development_mode(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_doctor_warns_of_development_mode(coatcheck: Run) -> None:
     ran = coatcheck("doctor")
 
     assert ran.status == 1
     assert "development mode" in ran.out
 
 
-def test_doctor_is_content_with_a_sound_installation(coatcheck: Run, desk: Coatcheck) -> None:
+@pytest.mark.usefixtures("desk")
+def test_doctor_is_content_with_a_sound_installation(coatcheck: Run) -> None:
     ran = coatcheck("doctor", "--json", env=PRODUCTION)
 
     assert (ran.status, ran.json["worst"]) == (0, "info")
     assert SECRET not in ran.out
 
 
-def test_doctor_names_what_is_weaker(coatcheck: Run, desk: Coatcheck, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("desk")
+def test_doctor_names_what_is_weaker(coatcheck: Run, tmp_path: Path) -> None:
     (tmp_path / "coatcheck.db").chmod(0o644)
     env = {**PRODUCTION, "COATCHECK_TRUSTED_PROXIES": "", "COATCHECK_TRUSTED_HOPS": ""}
 

@@ -25,6 +25,7 @@ from coatcheck.asgi import CoatcheckASGI
 from coatcheck.colour import Async, Blocking, HashingLane, Job, run_blocking
 from coatcheck.core.identifiers import email_key, username_key
 from coatcheck.core.records import AccountRecord, PasswordCredential
+from coatcheck.crypto.entropy import system_entropy
 from coatcheck.crypto.hashing import PasswordHasher
 from coatcheck.http.hosts import Site
 from coatcheck.http.messages import Request
@@ -79,22 +80,28 @@ class CountingLane(HashingLane):
 class AsyncDesk(AsyncCoatcheck):
     """The async desk, with its hashing counted."""
 
-    def __init__(self, store: Store, lane: HashingLane, **settings: Any) -> None:
-        super(AsyncCoatcheck, self).__init__(store, lambda policy: Async(lane), **settings)
+    def __init__(self, store: Store, **settings: Any) -> None:
+        super(AsyncCoatcheck, self).__init__(store, lambda policy: the_colour(), **settings)
         self.flows.parts.hasher = the_hasher()
 
 
 class BlockingDesk(Coatcheck):
     """The blocking desk, with its hashing counted."""
 
-    def __init__(self, store: Store, lane: HashingLane, **settings: Any) -> None:
-        super(Coatcheck, self).__init__(store, lambda policy: Blocking(lane), **settings)
+    def __init__(self, store: Store, **settings: Any) -> None:
+        super(Coatcheck, self).__init__(store, lambda policy: Blocking(the_lane()), **settings)
         self.flows.parts.hasher = the_hasher()
 
 
 @cache
 def the_lane() -> CountingLane:
     return CountingLane()
+
+
+@cache
+def the_colour() -> Async:
+    """One async colour for all worlds: each has a thread of its own for writing."""
+    return Async(the_lane())
 
 
 @cache
@@ -418,7 +425,7 @@ def _octets(text: str | bytes) -> bytes:
 
 def make_world(colour: str, store: str, *, production: bool, folder: Path, **settings: Any) -> World:
     lane = the_lane()
-    painted = Async(lane) if colour == "async" else Blocking(lane)
+    painted = the_colour() if colour == "async" else Blocking(lane)
     inner: Store
     if store == "sqlite":
         from coatcheck.stores.sqlite import SqliteStore
@@ -431,7 +438,14 @@ def make_world(colour: str, store: str, *, production: bool, folder: Path, **set
     maker = AsyncDesk if colour == "async" else BlockingDesk
     site_settings = settings.pop("site", {})
     prefix = settings.pop("prefix", "")
-    desk = maker(steps.of(cast(Store, fragile)), lane, secret=SECRET, profile="standard", settings=settings or None, clock=clock, entropy=ENTROPY)
+    desk = maker(
+        steps.of(cast(Store, fragile)),
+        secret=SECRET,
+        profile="standard",
+        settings=settings or None,
+        clock=clock,
+        entropy=system_entropy,
+    )
     site = Site.configure(
         **({"public_url": "https://login.example.org"} if production else {"development": True}), **site_settings
     )
@@ -439,12 +453,6 @@ def make_world(colour: str, store: str, *, production: bool, folder: Path, **set
     world = World(colour, inner, fragile, steps, desk, site, clock, lane, prefix=prefix, runner=runner)
     lane.hashed = 0
     return world
-
-
-def ENTROPY(size: int) -> bytes:
-    import os
-
-    return os.urandom(size)
 
 
 @pytest.fixture

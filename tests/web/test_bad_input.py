@@ -17,11 +17,13 @@ JSON = ("content-type", "application/json")
 BAD_VALUES = [
     "null", "true", "0", "-1", "1.5", "1e400", "1" * 400, "[]", "{}", '["x"]', '{"a": "b"}', "[[[]]]",
     '{"$ne": 1}', '""', '" "', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udfff\\ud800"', '"\\u202e"', '"\\ufeff"',
-    '"\\u212a"', '"' + "x" * 5000 + '"', '"' + "\\u00e9" * 2000 + '"', "NaN", "Infinity", "'x'", '"unclosed', "undefined",
-    '"\x01"', '"*\\r\\nFLUSHALL"', "\"' OR 1=1--\"", '"%s{0}"', '"../../etc/passwd"', '"<script>"', "[" * 5000,
+    '"\\u212a"', '"' + "x" * 5000 + '"', '"' + "\\u00e9" * 2000 + '"', "NaN", "Infinity", "'x'", '"unclosed',
+    "undefined",
+    '"\x01"', '"*\\r\\nFLUSHALL"', "\"' OR 1=1--\"", '"%s{0}"', '"../etc/passwd"', '"<script>"', "[" * 5000,
 ]  # fmt: skip
 BAD_FORM_VALUES = [
-    b"", b"+", b"%00", b"a%00b", b"%", b"%zz", b"%ff%fe", b"\xff\xfe", b"%ed%a0%80", b"%e2%80%ae", b"x" * 5000, b"%0d%0a",
+    b"", b"+", b"%00", b"a%00b", b"%", b"%zz", b"%ff%fe", b"\xff\xfe", b"%ed%a0%80", b"%e2%80%ae", b"x" * 5000,
+    b"%0d%0a",
     b"%c3", b"\xc3\xa9" * 3000, b"[]", b"{}", b"null", b"%27%20OR%201=1--", b"%2500", b"%u0041", b"<script>", b"\x00",
     b"%F0%9F%98%80" * 400, b"on", b"-1", b"1e400", b"=", b";", b"%ef%bb%bf", b"a\r\nb",
 ]  # fmt: skip
@@ -128,7 +130,8 @@ def test_err_04_every_bad_body_is_a_4xx_on_every_call(member: Any, what: str) ->
     answers = {
         path: member.send(method, path, [*member.evidence(), JSON], BODIES[what])
         for method, path in (*CALLS, ("POST", "/api/sessions/revoke-others"), ("DELETE", "/api/sessions"))
-        if what not in ("empty", "many members", "repeated", "huge integer", "repeated unknown") or (method, path) in CALLS
+        if what not in ("empty", "many members", "repeated", "huge integer", "repeated unknown")
+        or (method, path) in CALLS
     }
 
     assert {path: answer.status for path, answer in answers.items() if not 400 <= answer.status < 500} == {}
@@ -245,7 +248,16 @@ def test_the_log_in_form_sent_twice_logs_in_once_and_refuses_once(world: Any) ->
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=x", "limit=1&limit=2", "limit=", "limit=1.5", "limit=%00", "limit=99999999999999999999999", "limit=%ff", "%zz=1"],
+    [
+        "limit=x",
+        "limit=1&limit=2",
+        "limit=",
+        "limit=1.5",
+        "limit=%00",
+        "limit=99999999999999999999999",
+        "limit=%ff",
+        "%zz=1",
+    ],
 )
 def test_err_04_a_bad_query_is_400(member: Any, query: str) -> None:
     answers = [member.get(f"/api/{path}?{query}") for path in ("sessions", "events")]
@@ -254,7 +266,8 @@ def test_err_04_a_bad_query_is_400(member: Any, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "-1", "9" * 30, "%00", "1%0a2", "'", "\u0663".encode().hex(), "%D9%A3", "9223372036854775808", "1e3"]
+    "cursor",
+    ["x", "-1", "9" * 30, "%00", "1%0a2", "'", "\u0663".encode().hex(), "%D9%A3", "9223372036854775808", "1e3"],
 )
 def test_err_04_a_bad_cursor_is_no_500(member: Any, cursor: str) -> None:
     assert member.get(f"/api/events?cursor={cursor}").status in (200, 400)

@@ -105,7 +105,9 @@ def test_cky_04_development_holds_for_loopback_hosts_only(build: Callable[..., A
     cookie = [("cookie", f"{world.cookie}={token}")]
     world.steps.clear()
 
-    refused = [world.send("GET", "/api/me", cookie, host=host) for host in ("example.org", "10.0.0.1", "localhost.evil")]
+    refused = [
+        world.send("GET", "/api/me", cookie, host=host) for host in ("example.org", "10.0.0.1", "localhost.evil")
+    ]
 
     assert [answer.status for answer in refused] == [421] * 3
     assert world.steps == []
@@ -139,9 +141,7 @@ def test_cky_07_clearing_uses_the_same_name_and_attributes_and_a_past_date(world
     cookie = world.logged_in().call("POST", "/api/logout").one("set-cookie")
 
     assert cookie.startswith(f"{world.cookie}=;")
-    assert attributes(cookie) == sorted(
-        [*expected(world), "Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
-    )
+    assert attributes(cookie) == sorted([*expected(world), "Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"])
 
 
 def test_cky_07_logging_in_over_a_stale_cookie_sets_each_name_once(world: Any) -> None:
@@ -268,7 +268,8 @@ def test_cky_14_a_pre_session_is_no_session(world: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "a", "A" * 42, "A" * 44, "A" * 10_000, "A" * 42 + "'", "A" * 42 + "*", "A" * 42 + "é", "A" * 42 + "\0"]
+    "value",
+    ["", "a", "A" * 42, "A" * 44, "A" * 10_000, "A" * 42 + "'", "A" * 42 + "*", "A" * 42 + "é", "A" * 42 + "\0"],
 )
 def test_tok_05_a_value_that_is_no_token_costs_no_query(world: Any, value: str) -> None:
     world.steps.clear()

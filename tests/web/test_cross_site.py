@@ -210,9 +210,7 @@ def test_csr_07_a_token_counts_in_the_header_and_the_field_only(world: Any) -> N
     token = browser.token_on("/account")
 
     in_query = browser.send("POST", f"/logout?csrf_token={token}", [*browser.evidence(), FORM], b"")
-    in_cookie = browser.send(
-        "POST", "/logout", [*browser.evidence(), FORM, ("cookie", f"csrf_token={token}")], b""
-    )
+    in_cookie = browser.send("POST", "/logout", [*browser.evidence(), FORM, ("cookie", f"csrf_token={token}")], b"")
     in_header = browser.send("POST", "/logout", [*browser.evidence(), FORM, ("x-csrf-token", token)], b"")
 
     assert (in_query.status, in_cookie.status, in_header.status) == (403, 403, 303)
@@ -296,9 +294,7 @@ def test_csr_11_there_is_no_cors(one: Any) -> None:
     one.account()
     browser = one.logged_in()
     for origin in ("https://evil.example", "null", one.origin, f"{one.origin}.evil.example"):
-        preflight = browser.send(
-            "OPTIONS", "/api/me", [("origin", origin), ("access-control-request-method", "POST")]
-        )
+        preflight = browser.send("OPTIONS", "/api/me", [("origin", origin), ("access-control-request-method", "POST")])
         read = browser.send("GET", "/api/me", [("origin", origin)])
 
         assert not [name for name, _ in (*preflight.headers, *read.headers) if name.startswith("access-control")]
@@ -335,7 +331,12 @@ def test_a_repeated_header_of_evidence_is_400(one: Any) -> None:
     browser = one.curl()
     browser.jar.update(one.logged_in().jar)
     token = ("x-csrf-token", browser.get("/api/csrf").json["csrf_token"])
-    headers = {"origin": one.origin, "sec-fetch-site": "same-origin", "referer": f"{one.origin}/", "content-type": JSON[1]}
+    headers = {
+        "origin": one.origin,
+        "sec-fetch-site": "same-origin",
+        "referer": f"{one.origin}/",
+        "content-type": JSON[1],
+    }
     repeated = [*[[(name, value), (name, value)] for name, value in headers.items()], [token, token]]
 
     answers = [browser.send("POST", "/api/logout", twice) for twice in repeated]

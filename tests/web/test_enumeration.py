@@ -173,7 +173,9 @@ def test_pwd_05_lone_surrogates_are_400(one: Any, call: str) -> None:
     fields = ", ".join(f'"{name}": "{"a" * 20 + chr(92) + "ud800"}"' for name in CALLS[call])
     browser = one.logged_in()
 
-    answer = browser.send("POST", call, [*browser.evidence(), ("content-type", "application/json")], b"{%b}" % fields.encode())
+    answer = browser.send(
+        "POST", call, [*browser.evidence(), ("content-type", "application/json")], b"{%b}" % fields.encode()
+    )
 
     assert (answer.status, one.lane.hashed) == (400, 0)
 

@@ -1,9 +1,10 @@
-"""When something breaks: the store at each of its methods, a bug, a visitor who hangs up. Refused, never let through."""
+"""When something breaks: the store at each of its methods, a bug, a visitor who hangs up. Refused, never let in."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import contextlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -138,11 +139,13 @@ def test_pwd_11_a_rehash_that_fails_does_not_fail_the_log_in(build: Callable[...
 # A visitor who hangs up (ERR-07)
 
 
-class Slow:
-    """A store that lets go of the loop before and after each step, so that a task can be cancelled there."""
+class HangingUp:
+    """A store during whose steps the visitor is lost: cancels `visit` at one moment, before or after a step."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, moment: int) -> None:
         self._inner = inner
+        self._moments = moment
+        self.visit: asyncio.Task[Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._inner, name)
@@ -150,51 +153,50 @@ class Slow:
             return attribute
 
         async def step(*args: Any, **kwargs: Any) -> Any:
-            await asyncio.sleep(0)
+            await self._pass()
             answer = await attribute(*args, **kwargs)
-            await asyncio.sleep(0)
+            await self._pass()
             return answer
 
         return step
 
-
-async def hang_up_after(world: Any, turns: int, method: str, path: str, headers: Any, body: bytes) -> None:
-    """Cancel the ASGI task after so many turns of the loop, as a server does with a visitor who is gone."""
-    task = asyncio.ensure_future(world.visit(method, path, headers, [body], "192.0.2.7"))
-    for _ in range(turns):
+    async def _pass(self) -> None:
+        self._moments -= 1
+        if self._moments < 0 and self.visit is not None:
+            self.visit.cancel()
         await asyncio.sleep(0)
-    task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        pass
-    while world.door._running:
-        await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 8, 11, 15, 25])
-@pytest.mark.parametrize("path", ["/api/password/change", "/api/login", "/api/sessions/revoke-others", "/api/reauthenticate"])
-def test_err_07_hanging_up_leaves_before_or_after_and_never_half(one: Any, path: str, turns: int) -> None:
+async def lose_the_visitor(world: Any, store: HangingUp, method: str, path: str, headers: Any, body: bytes) -> None:
+    """Send, be cancelled as a server cancels the task of a visitor who is gone, and let the rest come to its end."""
+    store.visit = asyncio.ensure_future(world.visit(method, path, headers, [body], "192.0.2.7"))
+    with contextlib.suppress(asyncio.CancelledError):
+        await store.visit
+    await asyncio.gather(*world.door._running)
+
+
+@pytest.mark.parametrize("moment", range(13))
+@pytest.mark.parametrize(
+    "path", ["/api/password/change", "/api/login", "/api/sessions/revoke-others", "/api/reauthenticate"]
+)
+def test_err_07_hanging_up_leaves_before_or_after_and_never_half(one: Any, path: str, moment: int) -> None:
+    """At every await around every step of the store."""
     one.account()
     here, there = one.logged_in(), one.logged_in()
-    one.fragile._inner = Slow(one.inner)
+    store = HangingUp(one.inner, moment)
+    one.fragile._inner = store
     before = one.records()
-    body = str(FIELDS.get(path, {})).replace("'", '"').encode()
-    headers = [
-        (name.encode(), value.encode())
-        for name, value in [
-            ("host", one.host), ("origin", one.origin), ("content-type", "application/json"), *here.own_headers()
-        ]
-    ]  # fmt: skip
+    own = [("host", one.host), ("origin", one.origin), ("content-type", "application/json"), *here.own_headers()]
+    headers = [(name.encode(), value.encode()) for name, value in own]
 
-    one.runner.run(hang_up_after(one, turns, "POST", path, headers, body))
+    one.runner.run(lose_the_visitor(one, store, "POST", path, headers, json.dumps(FIELDS.get(path, {})).encode()))
 
     after = one.records()
     changed = after != before
     one.fragile._inner = one.inner
     if path == "/api/password/change":
-        states = after["states"].values()
-        assert changed == (after["hashes"] != before["hashes"]) == ([state.epoch for state in states] == [1])
+        raised = [state.epoch for state in after["states"].values()] == [1]
+        assert changed == (after["hashes"] != before["hashes"]) == raised
         assert there.me().status == (401 if changed else 200)
     elif path == "/api/sessions/revoke-others":
         assert (here.me().status, there.me().status) == (200, 401 if changed else 200)
@@ -233,11 +235,11 @@ def test_err_07_a_body_that_never_comes_changes_nothing(one: Any) -> None:
 
 def at_once(world: Any, browsers: list[Any], method: str, path: str, fields: Any) -> list[int]:
     if world.runner is None:
-        return [answer.status for answer in world.at_once(*[lambda b=b: b.call(method, path, fields) for b in browsers])]
+        return [
+            answer.status for answer in world.at_once(*[lambda b=b: b.call(method, path, fields) for b in browsers])
+        ]
 
     async def both() -> list[Any]:
-        import json
-
         requests = []
         for browser in browsers:
             headers = [*browser.own_headers(), *browser.evidence(), ("host", world.host)]
@@ -315,4 +317,3 @@ def test_guesses_at_once_are_counted_before_any_is_looked_at(build: Callable[...
 
     assert statuses.count(401) == world.lane.hashed == 5
     assert statuses.count(429) == 15
-    assert threading.active_count() < 50

@@ -26,7 +26,7 @@ COMMON = {
 
 
 def every_reply(world: Any) -> Iterator[tuple[str, Any]]:
-    """Each route as a stranger, logged in, with a dead cookie, with a broken store, cross-site; and what is no route."""
+    """Each route as a stranger, logged in, with a dead cookie, a broken store, cross-site; and what is no route."""
     world.account()
     for route in ROUTES:
         method = route.method if isinstance(route, Call) else "POST" if isinstance(route, Form) else "GET"
@@ -173,7 +173,11 @@ def test_hst_01_only_our_own_host_is_answered_and_nothing_is_asked(one: Any, hos
     one.account()
     token = one.logged_in().token
     one.steps.clear()
-    headers = [*[("host", host.encode()) for host in hosts], ("cookie", f"{one.cookie}={token}"), ("origin", one.origin)]
+    headers = [
+        *[("host", host.encode()) for host in hosts],
+        ("cookie", f"{one.cookie}={token}"),
+        ("origin", one.origin),
+    ]
 
     answers = [one.send(method, path, headers, host=None) for method, path in (("GET", "/api/me"), ("POST", "/login"))]
 

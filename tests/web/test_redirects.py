@@ -11,9 +11,11 @@ import pytest
 PASSWORD = "a long enough passphrase"
 FORM = ("content-type", "application/x-www-form-urlencoded")
 HOSTILE = [
-    "//evil.example", "/\\evil.example", "\\\\evil.example", "/%09/evil.example", "/%5cevil.example", "https:evil.example",
+    "//evil.example", "/\\evil.example", "\\\\evil.example", "/%09/evil.example", "/%5cevil.example",
+    "https:evil.example",
     "https:/evil.example", "///evil.example", "javascript:alert(1)", " //evil.example", "/\t/evil.example",
-    "@evil.example", "/.//evil.example", "https://evil.example", "//login.example.org@evil.example", "/..//evil.example",
+    "@evil.example", "/.//evil.example", "https://evil.example", "//login.example.org@evil.example",
+    "/..//evil.example",
     "data:text/html,x", "/%0d%0aSet-Cookie:x=1", "/\r\nSet-Cookie: x=1", "/%2509/evil.example/%", "/a\u2028b",
     "/" + "a" * 2048, "http://login.example.org/account", "/\u200b/evil.example", "account", "?next=//evil", "#x",
 ]  # fmt: skip
@@ -91,7 +93,9 @@ def test_red_02_a_configured_host_is_followed_and_allowed_by_the_page(build: Cal
     answer = world.logged_in().get("/login?next=https://ok.example/x")
 
     assert answer.location == "https://ok.example/x"
-    assert world.browser().get("/login").one("content-security-policy").endswith("form-action 'self' https://ok.example")
+    assert (
+        world.browser().get("/login").one("content-security-policy").endswith("form-action 'self' https://ok.example")
+    )
 
 
 def test_red_04_a_split_header_cannot_be_made(one: Any) -> None:
@@ -115,7 +119,8 @@ def test_red_05_next_never_leads_to_log_out(world: Any, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["next=/a&next=//evil.example", "next=/a&next=/b", "next=&next=/a", "next[]=/a", "NEXT=/a", "next", "next="]
+    "query",
+    ["next=/a&next=//evil.example", "next=/a&next=/b", "next=&next=/a", "next[]=/a", "NEXT=/a", "next", "next="],
 )
 def test_red_06_a_repeated_or_array_next_is_the_default(one: Any, query: str) -> None:
     one.account()
@@ -134,7 +139,9 @@ def test_red_06_a_repeated_next_in_the_form_is_the_default(world: Any) -> None:
 def test_red_06_a_list_in_json_does_no_harm(one: Any) -> None:
     one.account()
 
-    answer = one.browser().call("POST", "/api/login", {"identifier": "ada", "password": PASSWORD, "next": ["/a", "//e"]})
+    answer = one.browser().call(
+        "POST", "/api/login", {"identifier": "ada", "password": PASSWORD, "next": ["/a", "//e"]}
+    )
 
     assert answer.status == 200
     assert answer.location is None

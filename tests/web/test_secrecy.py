@@ -88,13 +88,13 @@ def test_log_04_a_name_nobody_has_is_kept_as_a_keyed_hash(world: Any) -> None:
     assert heard[-1].name == "log_in_failed"
 
 
-def test_log_02_no_event_holds_a_secret(world: Any) -> None:
+def test_log_02_no_event_holds_a_secret(one: Any) -> None:
     heard: list[Event] = []
-    world.desk.on(Event, heard.append)
+    one.desk.on(Event, heard.append)
 
-    secrets, _ = visit_everything(world)
+    secrets, _ = visit_everything(one)
 
-    told = f"{heard} {world.events()}"
+    told = f"{heard} {one.events()}"
     assert [secret for secret in secrets if secret in told] == []
 
 

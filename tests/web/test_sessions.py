@@ -63,7 +63,9 @@ def test_ses_04_log_out_twice_or_without_a_session_answers_the_same(world: Any) 
 
     first = browser.post("/logout", {}, token=token)
     again = dead.post("/logout", {}, token=token)
-    stranger = nobody.send("POST", "/logout", [*nobody.evidence(), ("content-type", "application/x-www-form-urlencoded")])
+    stranger = nobody.send(
+        "POST", "/logout", [*nobody.evidence(), ("content-type", "application/x-www-form-urlencoded")]
+    )
 
     assert first.comparable == again.comparable == stranger.comparable
     assert first.cookies == {world.cookie: ""}
@@ -197,7 +199,10 @@ def test_fix_07_a_store_that_fails_at_start_sets_no_cookie(world: Any) -> None:
 def test_fix_07_what_sets_a_token_is_never_stored(world: Any) -> None:
     world.account()
 
-    answers = [world.browser().log_in(), world.browser().call("POST", "/api/login", {"identifier": "ada", "password": PASSWORD})]
+    answers = [
+        world.browser().log_in(),
+        world.browser().call("POST", "/api/login", {"identifier": "ada", "password": PASSWORD}),
+    ]
 
     assert [answer.one("cache-control") for answer in answers] == ["no-store"] * 2
 
@@ -282,7 +287,7 @@ def test_rev_07_a_wrong_password_evicts_nobody(build: Callable[..., Any]) -> Non
     "agent",
     [
         "<img src=x onerror=alert(1)>", "\x1b[2J\x1b]0;pwned\x07", "x\u202eevil\u2066", "a\u2028b", "A" * 10_000,
-        '"><script>alert(1)</script>', "{{ 7*7 }}", "%s{0.__class__}", "\udcff".encode("utf-8", "surrogatepass").decode("latin-1"),
+        '"><script>alert(1)</script>', "{{ 7*7 }}", "%s{0.__class__}", "\xed\xb3\xbf",
     ],
 )  # fmt: skip
 def test_rev_08_a_hostile_user_agent_is_inert_in_list_and_page(one: Any, agent: str) -> None:

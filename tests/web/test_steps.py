@@ -9,7 +9,9 @@ import pytest
 PASSWORD = "a long enough passphrase"
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/signup", "/logout", "/account", "/api/me", "/api/csrf", "/api/sessions"])
+@pytest.mark.parametrize(
+    "path", ["/", "/login", "/signup", "/logout", "/account", "/api/me", "/api/csrf", "/api/sessions"]
+)
 def test_a_stranger_costs_no_step(world: Any, path: str) -> None:
     world.steps.clear()
 
@@ -88,10 +90,7 @@ def test_log_in_costs_at_most_four_steps_whatever_cookie_comes_along(world: Any,
     fields = {"identifier": "ada", "password": PASSWORD}
     world.steps.clear()
 
-    if by_page:
-        answer = browser.post("/login", fields, token=token)
-    else:
-        answer = browser.call("POST", "/api/login", fields)
+    answer = browser.post("/login", fields, token=token) if by_page else browser.call("POST", "/api/login", fields)
 
     assert answer.status == (303 if by_page else 200)
     assert len(world.steps) <= 4

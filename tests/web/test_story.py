@@ -270,7 +270,9 @@ def test_cky_05_a_log_in_that_is_not_remembered_ends_with_the_browser(world: Any
 
     answer = world.browser().log_in()
 
-    assert not [cookie for cookie in answer.all("set-cookie") if cookie.startswith(f"{world.cookie}=") and "ax-" in cookie]
+    assert not [
+        cookie for cookie in answer.all("set-cookie") if cookie.startswith(f"{world.cookie}=") and "ax-" in cookie
+    ]
 
 
 # What surrounds a log-in

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
 
 
 @click.command()
@@ -15,6 +14,8 @@ def completion(context: click.Context, shell: str) -> None:
     bash: eval "$(coatcheck completion bash)" in ~/.bashrc; zsh: likewise in ~/.zshrc; fish: coatcheck completion fish
     > ~/.config/fish/completions/coatcheck.fish
     """
+    from click.shell_completion import get_completion_class
+
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"this version of click knows no completion for {shell}")

@@ -6,7 +6,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import NoReturn
 
 try:
@@ -38,6 +37,8 @@ WORDS = {
 
 def version() -> str:
     """Give the installed version."""
+    from importlib import metadata
+
     try:
         return metadata.version("coatcheck")
     except metadata.PackageNotFoundError:

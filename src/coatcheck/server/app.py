@@ -13,7 +13,7 @@ from coatcheck.facade import AsyncCoatcheck
 from coatcheck.http.headers import json_headers, page_headers, transport_headers
 from coatcheck.http.hosts import HostRefused, Site, locate
 from coatcheck.http.messages import Reply
-from coatcheck.http.problems import problem, problem_of, to_reply
+from coatcheck.http.problems import problem, to_reply
 from coatcheck.server.housekeeping import housekeeping
 from coatcheck.server.openapi import document
 from coatcheck.web.app import Web
@@ -85,8 +85,9 @@ class ServerApp:
     async def _readiness(self) -> Reply:
         try:
             await self.desk.ready()
-        except CoatcheckError as error:
-            return to_reply(problem_of(error))
+        except CoatcheckError:
+            # Whatever keeps it from serving, also a file that is gone or has become another: traffic belongs elsewhere.
+            return to_reply(problem(503, "store_unavailable", retry_after=1))
         return _health("ready")
 
     async def _live(self, receive: Receive, send: Send) -> None:

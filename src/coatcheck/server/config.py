@@ -172,6 +172,8 @@ def _with_source(problem: str, given: Mapping[str, Given]) -> str:
 def _secret(
     given: Mapping[str, Given], text: str | None, file: Path | None, config_file: Path, problems: list[str]
 ) -> bytes | None:
+    if text is not None and given["secret"].source == "--secret":
+        problems.append("secret: other users can read a command line; use COATCHECK_SECRET, secret_file or the file")
     if text is not None and file is not None:
         # What stands nearer to the command line wins; within one place they contradict each other.
         ranks = [0 if given[name].source.startswith(PREFIX) else 1 for name in ("secret", "secret_file")]

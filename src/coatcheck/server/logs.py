@@ -12,8 +12,6 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from coatcheck.core.audit import (
     CrossSiteRefused,
     DuplicateCookie,
@@ -95,10 +93,10 @@ def event_of(record: logging.LogRecord) -> Event | None:
 
 def fields_of(event: Event) -> dict[str, object]:
     """Give what is known of an event under stable names (LOG-02), without what is absent."""
-    fields = msgspec.structs.asdict(event)
-    fields.pop("at")
     outcome = "refused" if isinstance(event, _REFUSALS) else "done"
-    known = {name: _capped(value) for name, value in fields.items() if value is not None}
+    common = ("subject", "session_id", "ip", "user_agent")
+    names = (*common, *(name for name in event.__struct_fields__ if name != "at" and name not in common))
+    known = {name: _capped(value) for name in names if (value := getattr(event, name)) is not None}
     return {"event": event.name, "outcome": outcome, **known}
 
 

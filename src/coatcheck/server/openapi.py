@@ -81,7 +81,8 @@ def _operation(call: Call) -> dict[str, Any]:
         "tags": [call.tag],
         "parameters": [*_path_parameters(call), *_query_parameters(call)],
         "responses": _responses(call),
-        "security": [{"session": []}] if call.needs_session else [],
+        # The empty choice: a session may come along (and is replaced, ended, or gets its own token), but need not.
+        "security": [{"session": []}] if call.needs_session else [{}, {"session": []}],
     }
     if call.method != "GET" and _own_fields(call.fields):
         schema = {"$ref": COMPONENTS.format(name=call.fields.__name__)}

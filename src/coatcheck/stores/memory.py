@@ -73,8 +73,7 @@ class MemoryStore:
         events: Sequence[EventRecord],
     ) -> Started | Answer:
         with self._lock:
-            if session.digest in self._sessions or self._by_id(session.id) is not None:
-                raise StoreConflict("a session with this digest or id exists already")
+            state = None
             if session.subject is not None:
                 state = self._states.get(session.subject, SubjectState(session.subject))
                 if state.disabled_at is not None:
@@ -83,7 +82,10 @@ class MemoryStore:
                     if credential_version < state.credential_version:
                         return Answer.REFUSED
                     state = _completed(state, credential_version, at=session.created_at)
-                self._states[session.subject] = state
+            if session.digest in self._sessions or self._by_id(session.id) is not None:
+                raise StoreConflict("a session with this digest or id exists already")
+            if state is not None:
+                self._states[state.subject] = state
                 session = replace(session, epoch=state.epoch)
             old = None if replaces is None else self._standing(replaces)
             if old is not None:

@@ -196,10 +196,10 @@ class Web:
         await self.flows.parts.announce(event)
 
     def _refused(self, exchange: Exchange, route: Route, error: Exception) -> Reply:
-        if not isinstance(error, CoatcheckError):
-            _log.exception("an action failed")
-        elif isinstance(error, StoreError):
+        if isinstance(error, StoreError):
             _log.error("the store failed: %s", error)
+        elif not isinstance(error, Refused):
+            _log.exception("an action failed")
         told = problem_of(error)
         if isinstance(route, Call):
             reply = to_reply(told)

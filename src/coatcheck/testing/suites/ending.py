@@ -195,6 +195,15 @@ class EpochContract(Suite):
         assert await start(store, a_session(2)) is Answer.REFUSED
         assert (await store.states_of(["ada"]))["ada"].disabled_at == NOW + 5
 
+    async def test_ses_07_a_session_kept_by_the_disabling_is_not_standing_either(self, store: Store) -> None:
+        session = await started(store, 1)
+
+        await raise_epoch(store, keep=a_rotation(session, 2), disabled_at=NOW)
+
+        assert await store.touch(a_digest(2), seen_at=NOW + 60) is False
+        assert await store.rotate(a_rotation(a_session(2), 3), settlements=(), events=()) is False
+        assert await store.sessions_of("ada") == ()
+
     async def test_raising_the_epoch_again_leaves_a_subject_disabled(self, store: Store) -> None:
         await raise_epoch(store, disabled_at=NOW)
 

@@ -1,0 +1,53 @@
+"""A server with a small application of its own: what is tested here are the processes around it.
+
+`python small_app.py key=value ...` serves; `/wait/NAME` answers when a file of that name is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from coatcheck.server.config import Config, load
+from coatcheck.server.run import Application, serve
+
+
+def make_app(config: Config) -> Application:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await live(receive, send)
+            return
+        if scope["path"].startswith("/wait/"):
+            await asyncio.to_thread(wait_for, Path(scope["path"].removeprefix("/wait/")))
+        cookies = [len(value) for name, value in scope["headers"] if name == b"cookie"]
+        body = json.dumps({"cookies": cookies, "pid": os.getpid(), "port": config.port}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+async def live(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            await asyncio.to_thread(Path(f"closed.{os.getpid()}").touch)
+            return
+
+
+def wait_for(file: Path) -> None:
+    file.with_suffix(".begun").touch()
+    while not file.exists():
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    options = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    sys.exit(serve(load(options, {}), say=lambda text: print(text, flush=True), make_app=make_app))

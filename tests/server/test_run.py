@@ -1,0 +1,260 @@
+"""The processes of the server: start, drain, death, and what goes over the wire before an application sees it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+SMALL_APP = Path(__file__).with_name("small_app.py")
+SOURCES = Path(__file__).resolve().parents[2] / "src"
+PATIENCE = 30  # seconds until a wait counts as failed; nothing here is timed
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment without settings of ours."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(SOURCES), *filter(None, [kept.get("PYTHONPATH")])])}
+
+
+class Server:
+    """A running server in its own process group."""
+
+    def __init__(self, command: Sequence[str], port: int, cwd: Path) -> None:
+        self.port = port
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=environment(),
+            text=True,
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        self.said = ""
+        for line in self.process.stdout:
+            self.said += line
+            if line.startswith("Stop with"):
+                break
+
+    def get(self, path: str = "/", **headers: str) -> tuple[int, Any, dict[str, str]]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            return answer.status, json.loads(body) if answer.status == 200 else body, dict(answer.headers)
+        finally:
+            connection.close()
+
+    def end(self, number: int = signal.SIGTERM, *, group: bool = False) -> tuple[int, str]:
+        """Send a signal, wait, and give the exit status and what stood on the standard error."""
+        if group:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+        _, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, err
+
+
+Start = Callable[..., Server]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Nobody may be there to collect an orphan that has ended.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    servers: list[Server] = []
+
+    def begin(*settings: str) -> Server:
+        port = free_port()
+        servers.append(Server([str(SMALL_APP), f"port={port}", *settings], port, tmp_path))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.process.terminate()
+        with server.process:  # waits and closes the pipes
+            pass
+
+
+def test_the_first_start_says_where_to_click(start: Start, tmp_path: Path) -> None:
+    server = start()
+
+    assert f"http://127.0.0.1:{server.port}/" in server.said
+    assert str(tmp_path / "coatcheck.db") in server.said
+    assert "development mode" in server.said
+    assert server.get()[0] == 200
+
+
+def test_sigterm_answers_what_is_under_way_and_ends_well(start: Start, tmp_path: Path) -> None:
+    server = start("workers=2")
+    answers: list[int] = []
+    visitor = Thread(target=lambda: answers.append(server.get("/wait/go")[0]))
+    visitor.start()
+    eventually((tmp_path / "go.begun").exists)
+
+    server.process.terminate()
+    (tmp_path / "go").touch()
+    visitor.join(PATIENCE)
+
+    assert answers == [200]
+    assert server.process.wait(PATIENCE) == 0
+    assert len(list(tmp_path.glob("closed.*"))) == 2
+
+
+def test_ctrl_c_is_no_failure_and_says_nothing(start: Start) -> None:
+    server = start()
+
+    status, err = server.end(signal.SIGINT, group=True)
+
+    assert (status, err) == (0, "")
+
+
+def test_workers_end_with_a_parent_that_was_killed(start: Start) -> None:
+    server = start("workers=2")
+    worker = server.get()[1]["pid"]
+
+    server.process.kill()
+    server.process.communicate(timeout=PATIENCE)
+
+    eventually(lambda: not is_running(worker))
+
+
+def test_a_worker_that_died_is_replaced(start: Start) -> None:
+    server = start()
+    first = server.get()[1]["pid"]
+
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: not is_running(first))
+
+    def answers_anew() -> bool:
+        try:
+            return bool(server.get()[1]["pid"] != first)
+        except OSError:
+            return False
+
+    eventually(answers_anew)
+
+
+def test_cky_12_a_cookie_header_of_16_kib_reaches_the_application(start: Start) -> None:
+    server = start()
+
+    status, body, _ = server.get(Cookie="a=" + "x" * (16 * 1024 - 2))
+
+    assert (status, body["cookies"]) == (200, [16 * 1024])
+
+
+def test_cky_12_a_huge_head_is_answered_431(start: Start) -> None:
+    server = start()
+
+    status, _, _ = server.get(Cookie="a=" + "x" * 300_000)
+
+    assert status == 431
+
+
+def test_hdr_11_the_server_tells_no_version(start: Start) -> None:
+    server = start()
+
+    _, _, headers = server.get()
+
+    assert not any(character.isdigit() for character in headers.get("server", ""))
+
+
+def test_the_secret_stands_in_no_command_line(start: Start, tmp_path: Path) -> None:
+    server = start("workers=2")
+    secret = (tmp_path / "coatcheck.db.secret").read_bytes().strip()
+    worker = server.get()[1]["pid"]
+
+    for pid in (server.process.pid, worker):
+        assert secret not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert secret not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_self_signed_tls_answers_and_tells_the_fingerprint(start: Start, tmp_path: Path) -> None:
+    server = start("tls_self_signed=true")
+    context = ssl.create_default_context(cafile=str(tmp_path / "coatcheck.db.tls.pem"))
+
+    with (
+        socket.create_connection(("127.0.0.1", server.port)) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as secured,
+    ):
+        version = secured.version()
+
+    assert version in ("TLSv1.2", "TLSv1.3")
+    assert "fingerprint" in server.said
+
+
+def test_a_taken_port_is_told_with_the_mend(start: Start, tmp_path: Path) -> None:
+    server = start()
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "coatcheck", "serve", "--port", str(server.port)],
+        capture_output=True,
+        cwd=tmp_path,
+        env=environment(),
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"error: port: {server.port} on 127.0.0.1 is taken")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--port", "0"], "error: port (--port): 0 is out of bounds"),
+        (["--host", "no such host", "--store", "memory://"], "public_url"),
+        (["--store", "sqlite:///nowhere/app.db"], "the directory nowhere does not exist"),
+    ],
+)
+def test_what_cannot_be_served_is_told(tmp_path: Path, arguments: list[str], told: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "coatcheck", "serve", *arguments],
+        capture_output=True,
+        cwd=tmp_path,
+        env=environment(),
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert ran.returncode == 2
+    assert told in ran.stderr
+    assert "Traceback" not in ran.stderr

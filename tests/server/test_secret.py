@@ -1,0 +1,66 @@
+"""Secrets in files: private, complete, made once."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from coatcheck import ConfigurationError
+from coatcheck.crypto.keys import problem_of_secret
+from coatcheck.server.secret import create_private, development_secret, new_secret, read_secret_file
+
+
+def test_a_fresh_secret_is_a_sound_one() -> None:
+    assert problem_of_secret(new_secret().encode()) is None
+
+
+def test_the_development_secret_is_made_once_and_kept(tmp_path: Path) -> None:
+    first = development_secret(tmp_path / "app.db.secret")
+    second = development_secret(tmp_path / "app.db.secret")
+
+    assert first == second
+
+
+def test_key_07_the_development_secret_is_private(tmp_path: Path) -> None:
+    development_secret(tmp_path / "app.db.secret")
+
+    assert stat.S_IMODE((tmp_path / "app.db.secret").stat().st_mode) == 0o600
+
+
+def test_of_many_makers_at_once_one_wins(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        secrets = set(pool.map(development_secret, [tmp_path / "app.db.secret"] * 64))
+
+    assert len(secrets) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["app.db.secret"]
+
+
+def test_key_07_a_development_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    development_secret(tmp_path / "app.db.secret")
+    (tmp_path / "app.db.secret").chmod(0o644)
+
+    with pytest.raises(ConfigurationError, match=r"secret: .*chmod 600"):
+        development_secret(tmp_path / "app.db.secret")
+
+
+def test_where_nothing_can_be_written_the_mend_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="COATCHECK_SECRET"):
+        development_secret(tmp_path / "nowhere" / "app.db.secret")
+
+
+def test_a_private_file_is_never_overwritten_unasked(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("old")
+
+    with pytest.raises(FileExistsError):
+        create_private(tmp_path / "kept", b"new")
+
+    assert (tmp_path / "kept").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        read_secret_file(tmp_path / "nowhere")
