@@ -47,7 +47,8 @@ def _bar(row: Row, line: Line, y: int, scale: float) -> str:
         f'<text x="{LEFT - 10}" y="{y + 18}" text-anchor="end">{_plain(line.name)}</text>'
         f'<rect class="{kind}" x="{LEFT}" y="{y + 4}" width="{max(long, 1):.1f}" height="20"/>'
         f'<line class="middle" x1="{middle:.1f}" y1="{y + 2}" x2="{middle:.1f}" y2="{y + 26}"/>'
-        f'<text x="{WIDTH - RIGHT + 14}" y="{y + 18}">{ratio(row, line)} <tspan class="quiet">{figure(row, line)}</tspan></text>\n'
+        f'<text x="{WIDTH - RIGHT + 14}" y="{y + 18}">{ratio(row, line)} '
+        f'<tspan class="quiet">{figure(row, line)}</tspan></text>\n'
     )
 
 

@@ -25,7 +25,7 @@ def missing(what: str) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser that Debian's package `chromium` installs."""
-    path = os.environ.get("COATCHECK_CHROMIUM", "/usr/bin/chromium")
+    path = os.environ.get("CHROMIUM_PATH", "/usr/bin/chromium")
     if not Path(path).exists():
-        missing(f"no browser at {path}: install Debian's chromium, or set COATCHECK_CHROMIUM")
+        missing(f"no browser at {path}: install Debian's chromium, or set CHROMIUM_PATH")
     return path

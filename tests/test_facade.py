@@ -141,7 +141,7 @@ def test_acc_10_fresh_store_has_no_account_and_no_session():
 
     assert desk.all_accounts() == ([], None)
     assert desk.all_sessions() == ([], None)
-    assert desk.events() == ((), None)
+    assert desk.all_events() == ((), None)
 
 
 def imported_by(statement: str) -> set[str]:

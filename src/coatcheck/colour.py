@@ -29,6 +29,10 @@ class Colour(Protocol):
         """Do password hashing in this process's lane. Raises `Busy` when too many wait."""
         ...
 
+    def close(self) -> None:
+        """Let go of threads that belong to nobody else; later work starts them anew."""
+        ...
+
     async def finish(self, work: Awaitable[object]) -> None:
         """Wait for what an application's handler began. Blocking: raises `RuntimeError` if it needs an event loop."""
         ...
@@ -60,6 +64,9 @@ class Blocking:
     async def hash(self, work: Callable[[], T]) -> T:
         return self._lane.submit(work).wait()
 
+    def close(self) -> None:
+        return None
+
     async def finish(self, work: Awaitable[object]) -> None:
         run_blocking(_wait_for(work))
 
@@ -76,6 +83,9 @@ class Async:
 
     async def hash(self, work: Callable[[], T]) -> T:
         return await _awaited(self._lane.submit(work))
+
+    def close(self) -> None:
+        self._writer.stop()
 
     async def finish(self, work: Awaitable[object]) -> None:
         await work
@@ -128,27 +138,38 @@ class Job(Generic[T]):
 
 
 class Worker:
-    """One daemon thread that does jobs in order. It starts with the first job, and anew in a forked child."""
+    """One daemon thread that does jobs in order. It starts with the first job, anew after `stop` and in a child."""
 
     def __init__(self, name: str, *, nice: int, queue: int | None = None) -> None:
         self._name = name
         self._nice = nice
         self._queue = queue
         self._pid = 0
-        self._jobs: deque[Job[Any]] = deque()
+        self._jobs: deque[Job[Any] | None] = deque()
         self._wake = threading.Condition()
 
     def submit(self, work: Callable[[], T]) -> Job[T]:
         """Queue work. Raises `Busy` when `queue` jobs wait already."""
-        if self._pid != os.getpid():
-            self._start()
         job = Job(work)
+        while True:
+            if self._pid != os.getpid():
+                self._start()
+            with self._wake:
+                if self._pid != os.getpid():
+                    continue  # stopped between the two looks
+                if self._queue is not None and len(self._jobs) >= self._queue:
+                    raise Busy(retry_after=1)
+                self._jobs.append(job)
+                self._wake.notify()
+                return job
+
+    def stop(self) -> None:
+        """Let the thread end when it has done what is queued; the next job starts another."""
         with self._wake:
-            if self._queue is not None and len(self._jobs) >= self._queue:
-                raise Busy(retry_after=1)
-            self._jobs.append(job)
-            self._wake.notify()
-        return job
+            if self._pid == os.getpid():
+                self._pid = 0
+                self._jobs.append(None)
+                self._wake.notify()
 
     def _start(self) -> None:
         with _starting:
@@ -157,16 +178,19 @@ class Worker:
             # A forked child inherits the queue but not the thread, and perhaps a lock somebody held.
             self._jobs = deque()
             self._wake = threading.Condition()
-            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            # The thread keeps to its own queue: after `stop` another thread may have taken over with a new one.
+            threading.Thread(target=self._work, args=(self._jobs, self._wake), name=self._name, daemon=True).start()
             self._pid = os.getpid()
 
-    def _work(self) -> None:
+    def _work(self, jobs: deque[Job[Any] | None], wake: threading.Condition) -> None:
         _lower_priority(self._nice)
         while True:
-            with self._wake:
-                while not self._jobs:
-                    self._wake.wait()
-                job = self._jobs.popleft()
+            with wake:
+                while not jobs:
+                    wake.wait()
+                job = jobs.popleft()
+            if job is None:
+                return
             job.run()
             del job  # the work may hold a password: keep no reference while waiting for the next
 

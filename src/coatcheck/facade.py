@@ -299,18 +299,22 @@ class Coatcheck(_Desk):
         return run_blocking(self.flows.accounts.is_disabled(subject))
 
     def disable(self, subject: str) -> None:
-        """End all sessions of an account and let it start no more. Raises `NotFound`."""
+        """End all sessions of a subject, account of ours or not, and let it start no more."""
         run_blocking(self.flows.accounts.disable(subject))
 
     def enable(self, subject: str) -> bool:
-        """Let a disabled account log in again; its old sessions stay dead. False if it was not disabled."""
+        """Let a disabled subject log in again; its old sessions stay dead. False if it was not disabled."""
         return run_blocking(self.flows.accounts.enable(subject))
 
     def events(
-        self, *, of: str | None = None, after: str | None = None, limit: int = PAGE
+        self, *, of: str, after: str | None = None, limit: int = PAGE
     ) -> tuple[tuple[EventRecord, ...], str | None]:
-        """Read security events, newest first, of one subject or of all, and where the next page starts."""
+        """Read security events of a subject, newest first, and where the next page starts."""
         return run_blocking(self.flows.accounts.events(of, after=after, limit=limit))
+
+    def all_events(self, *, after: str | None = None, limit: int = PAGE) -> tuple[tuple[EventRecord, ...], str | None]:
+        """Read everybody's security events, newest first, and where the next page starts. For operators."""
+        return run_blocking(self.flows.accounts.all_events(after=after, limit=limit))
 
     def purge(self, *, batch: int = 1000, progress: Callable[[Purged], None] | None = None) -> Purged:
         """Delete what has been dead for longer than the policy keeps it. Others wait for one batch at most.
@@ -326,8 +330,9 @@ class Coatcheck(_Desk):
         run_blocking(self.flows.parts.store.ready())
 
     def close(self) -> None:
-        """Let go of files and connections. A later call opens them again."""
+        """Let go of files, connections and threads. A later call opens them again."""
         run_blocking(self.flows.parts.store.close())
+        self.flows.parts.colour.close()
 
 
 class AsyncCoatcheck(_Desk):
@@ -534,18 +539,24 @@ class AsyncCoatcheck(_Desk):
         return await self.flows.accounts.is_disabled(subject)
 
     async def disable(self, subject: str) -> None:
-        """End all sessions of an account and let it start no more. Raises `NotFound`."""
+        """End all sessions of a subject, account of ours or not, and let it start no more."""
         await self.flows.accounts.disable(subject)
 
     async def enable(self, subject: str) -> bool:
-        """Let a disabled account log in again; its old sessions stay dead. False if it was not disabled."""
+        """Let a disabled subject log in again; its old sessions stay dead. False if it was not disabled."""
         return await self.flows.accounts.enable(subject)
 
     async def events(
-        self, *, of: str | None = None, after: str | None = None, limit: int = PAGE
+        self, *, of: str, after: str | None = None, limit: int = PAGE
     ) -> tuple[tuple[EventRecord, ...], str | None]:
-        """Read security events, newest first, of one subject or of all, and where the next page starts."""
+        """Read security events of a subject, newest first, and where the next page starts."""
         return await self.flows.accounts.events(of, after=after, limit=limit)
+
+    async def all_events(
+        self, *, after: str | None = None, limit: int = PAGE
+    ) -> tuple[tuple[EventRecord, ...], str | None]:
+        """Read everybody's security events, newest first, and where the next page starts. For operators."""
+        return await self.flows.accounts.all_events(after=after, limit=limit)
 
     async def purge(self, *, batch: int = 1000, progress: Callable[[Purged], None] | None = None) -> Purged:
         """Delete what has been dead for longer than the policy keeps it. Others wait for one batch at most.
@@ -561,8 +572,9 @@ class AsyncCoatcheck(_Desk):
         await self.flows.parts.store.ready()
 
     async def close(self) -> None:
-        """Let go of files and connections. A later call opens them again."""
+        """Let go of files, connections and threads. A later call opens them again."""
         await self.flows.parts.store.close()
+        self.flows.parts.colour.close()
 
 
 def _system_clock() -> int:

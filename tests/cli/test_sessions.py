@@ -66,7 +66,7 @@ def test_revoke_ends_one_session_at_once(coatcheck: Run, desk: Coatcheck) -> Non
 
     assert (ran.status, ran.json) == (0, {"revoked": 1})
     assert not desk.authenticate(login.token)
-    assert desk.events(limit=1)[0][0].details["note"] == "lost phone"
+    assert desk.all_events(limit=1)[0][0].details["note"] == "lost phone"
 
 
 def test_revoke_twice_is_status_1(coatcheck: Run, desk: Coatcheck) -> None:

@@ -68,7 +68,9 @@ class Client(threading.Thread):
         self._acknowledged.release()
 
     def _act(self, turn: int) -> None:
-        if turn % 9 == 8:
+        if not self.live:
+            self._log_in()
+        elif turn % 7 == 6:
             self._change_password(f"passphrase of {self.username}, turn {turn}")
         elif turn % 3 == 2 and len(self.live) > 1:
             self._throw_out()

@@ -142,10 +142,17 @@ async def test_ses_07_disabled_account_loses_its_sessions_at_once_and_for_good(w
     assert told == [LoggedIn, AccountDisabled, AccountEnabled, LoggedIn]
 
 
-async def test_unknown_account_cannot_be_disabled(world):
-    with pytest.raises(NotFound):
-        await world.desk.disable("nobody")
+async def test_ses_07_subject_without_an_account_of_ours_can_be_disabled_too(world):
+    login = await world.desk.start_session("subject-42")
 
+    await world.desk.disable("subject-42")
+
+    assert (await world.desk.authenticate(login.token)).reason == "account_disabled"
+    with pytest.raises(InvalidCredentials):
+        await world.desk.start_session("subject-42")
+
+
+async def test_subject_that_was_not_disabled_is_not_enabled(world):
     assert not await world.desk.enable("nobody")
 
 
@@ -163,7 +170,7 @@ async def test_pages_of_accounts_and_events_show_each_once(world):
             break
     events, after = [], None
     while True:
-        page, after = await world.desk.events(after=after, limit=2)
+        page, after = await world.desk.all_events(after=after, limit=2)
         events += [(event.name, event.subject) for event in page]
         if after is None:
             break

@@ -429,7 +429,7 @@ async def test_log_03_log_04_events_and_logs_hold_neither_password_nor_name_nor_
     rotated = await world.desk.rotate(login.session)
     await world.desk.log_out(rotated.token)
 
-    kept, _ = await world.desk.events()
+    kept, _ = await world.desk.all_events()
     told = caplog.text + repr([record.__dict__ for record in caplog.records]) + repr(kept) + repr(world.events)
     for secret in ("canary", PASSWORD, login.token.reveal(), rotated.token.reveal()):
         assert secret not in told

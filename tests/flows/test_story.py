@@ -58,5 +58,5 @@ async def test_what_acknowledged_calls_left_is_there_for_the_next_desk(world):
     await world.desk.close()
 
     assert await world.is_live(login.token)  # opens anew
-    kept, _ = await world.desk.events()
+    kept, _ = await world.desk.all_events()
     assert [event.name for event in kept] == ["logged_in"]

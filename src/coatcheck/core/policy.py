@@ -105,9 +105,9 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "hashing_nice": (0, 19),
     "account_free_failures": (1, 100),
     "account_delay": (1, 3600),
-    "account_delay_max": (1, DAY),
+    "account_delay_max": (1, DAY // 2),
     "network_free_failures": (1, 1000),
-    "network_delay": (1, DAY),
+    "network_delay": (1, DAY // 2),
 }
 # Argon2id is strong enough at any one of these (memory in KiB, passes): OWASP Password Storage Cheat Sheet.
 ARGON2_FLOORS = ((47_104, 1), (19_456, 2), (12_288, 3))

@@ -22,7 +22,8 @@ class Gate(msgspec.Struct, frozen=True):
     """One counter an attempt has to pass. From the `free`-th failure on, `delay` doubles up to `delay_max` seconds.
 
     `on_success` says what a success means here: `clear` forgets all failures, `uncount` takes back only the attempt
-    just counted.
+    just counted. With `starts_over` a wait that was served wipes the slate: a network is many people, and their
+    slips of a whole day are not one straight row of failures.
     """
 
     key: bytes
@@ -30,6 +31,7 @@ class Gate(msgspec.Struct, frozen=True):
     delay: int
     delay_max: int
     on_success: Literal["clear", "uncount"]
+    starts_over: bool
 
 
 class Counter(msgspec.Struct, frozen=True, gc=False):
@@ -61,13 +63,18 @@ def gates_of(name_keys: Sequence[str], network: str | None, policy: Policy) -> t
             delay=policy.account_delay,
             delay_max=policy.account_delay_max,
             on_success="clear",
+            starts_over=False,
         )
         for name in name_keys
     ]
     if network is not None:
-        delay = policy.network_delay
         by_network = Gate(
-            _key("network", network), policy.network_free_failures, delay=delay, delay_max=delay, on_success="uncount"
+            _key("network", network),
+            free=policy.network_free_failures,
+            delay=policy.network_delay,
+            delay_max=policy.network_delay,
+            on_success="uncount",
+            starts_over=True,
         )
         gates.append(by_network)
     return tuple(gates)
@@ -95,8 +102,9 @@ def wait_of(counter: Counter, *, now: int) -> int:
 
 
 def counted(counter: Counter, gate: Gate, *, now: int) -> Counter:
-    """The counter after one more attempt."""
-    failures = (0 if now - counter.counted_at >= COUNTER_KEPT else counter.failures) + 1
+    """The counter after one more attempt, which the gate has admitted."""
+    is_over = now - counter.counted_at >= COUNTER_KEPT or (gate.starts_over and counter.blocked_until > 0)
+    failures = (0 if is_over else counter.failures) + 1
     if failures < gate.free:
         return Counter(failures, now, 0)
     doublings = min(failures - gate.free, 30)

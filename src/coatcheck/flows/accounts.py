@@ -8,8 +8,9 @@ from coatcheck.core.identifiers import email_key, identifier_key, username_key
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential
 from coatcheck.core.sessions import ACCOUNT_DISABLED
 from coatcheck.core.views import Account, Client
-from coatcheck.errors import EmailTaken, FieldError, InvalidInput, NotFound, UsernameTaken
+from coatcheck.errors import EmailTaken, FieldError, InvalidInput, UsernameTaken
 from coatcheck.flows.parts import Parts, origin_of, records
+from coatcheck.flows.sessions import check_subject
 from coatcheck.stores.protocols import AccountPage, Answer, EventPage
 
 
@@ -81,9 +82,8 @@ class AccountFlows:
         return state is not None and state.disabled_at is not None
 
     async def disable(self, subject: str) -> None:
-        """End all sessions of a subject and let it start no more."""
-        if await self._store.account(subject) is None:
-            raise NotFound("account_not_found")
+        """End all sessions of a subject, which need not have an account of ours, and let it start no more."""
+        check_subject(subject)
         now = self._parts.clock()
         event = AccountDisabled(at=now, subject=subject)
         await self._store.raise_epoch(
@@ -107,10 +107,17 @@ class AccountFlows:
         return True
 
     async def events(
-        self, subject: str | None, *, after: str | None, limit: int
+        self, subject: str, *, after: str | None, limit: int
     ) -> tuple[tuple[EventRecord, ...], str | None]:
-        """Read security events, newest first."""
+        """Read a subject's security events, newest first."""
+        # None would mean everybody's: an anonymous visit has none of its own (LOG-08).
+        check_subject(subject)
         page: EventPage = await self._store.events_of(subject, after=after, limit=limit)
+        return page.events, page.next
+
+    async def all_events(self, *, after: str | None, limit: int) -> tuple[tuple[EventRecord, ...], str | None]:
+        """Read everybody's security events, newest first."""
+        page: EventPage = await self._store.events_of(None, after=after, limit=limit)
         return page.events, page.next
 
 

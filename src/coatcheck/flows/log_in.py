@@ -14,7 +14,7 @@ from coatcheck.core import sessions as decisions
 from coatcheck.core.audit import LogInFailed, Reauthenticated, ReauthenticationFailed, Throttled
 from coatcheck.core.identifiers import identifier_key
 from coatcheck.core.networks import network_of
-from coatcheck.core.records import PasswordCredential
+from coatcheck.core.records import AccountRecord, PasswordCredential
 from coatcheck.core.throttle import Gate
 from coatcheck.core.tokens import Token
 from coatcheck.core.views import Account, Client, Login, Session
@@ -94,7 +94,7 @@ class LogInFlows:
         _check_typed("", password)
         secret = presented_password(password, "/password", parts)
         await self._sessions.check_time(session)
-        _, gates = await self.prove(session, secret, "/password", origin)
+        account, _, gates = await self.prove(session, secret, "/password", origin)
         now = parts.clock()
         token, digest = parts.new_session_token(session.subject)
         rotation = decisions.reauthenticate(
@@ -107,11 +107,11 @@ class LogInFlows:
         if not await self._store.rotate(rotation, settlements=settlements, events=records(event)):
             raise SessionEnded
         await parts.announce(event)
-        return Login(token, rotated(session, rotation), None)
+        return Login(token, rotated(session, rotation), Account(account))
 
     async def prove(
         self, session: Session, secret: bytes, pointer: str, origin: Client
-    ) -> tuple[PasswordCredential, tuple[Gate, ...]]:
+    ) -> tuple[AccountRecord, PasswordCredential, tuple[Gate, ...]]:
         """Check the password of the session's own account, counted and slowed down like a log-in (PWD-15)."""
         parts, subject = self._parts, session.subject or ""
         account = await self._store.account(subject)
@@ -119,14 +119,14 @@ class LogInFlows:
         # The same counters as at the log-in page (STP-05): a stolen session is no second budget of guesses.
         names = [] if account is None else [key for key in (account.username_key, account.email_key) if key]
         gates = await self.admit(names, origin)
-        if not await self.matches(credential, secret, gates) or credential is None:
+        if not await self.matches(credential, secret, gates) or credential is None or account is None:
             event = ReauthenticationFailed(
                 at=parts.clock(), subject=subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
             )
             await self._store.record(records(event))
             await parts.announce(event)
             raise InvalidCredentials(errors=[FieldError(pointer, "invalid_password")])
-        return credential, gates
+        return account, credential, gates
 
     async def admit(self, name_keys: list[str], origin: Client) -> tuple[Gate, ...]:
         """Count an attempt at an account known by these names, or raise while it has to wait."""

@@ -7,7 +7,7 @@ from coatcheck.core import sessions as decisions
 from coatcheck.core.audit import PasswordChanged
 from coatcheck.core.records import PasswordCredential
 from coatcheck.core.sessions import PASSWORD_CHANGED
-from coatcheck.core.views import Client, Login, Session
+from coatcheck.core.views import Account, Client, Login, Session
 from coatcheck.errors import InvalidInput, NotAuthenticated, SessionEnded
 from coatcheck.flows.accounts import problems_of_new_password
 from coatcheck.flows.log_in import PASSWORD_METHOD, LogInFlows, presented_password
@@ -40,7 +40,7 @@ class PasswordFlows:
             raise InvalidInput(errors=problems)
         current = presented_password(current_password, "/current_password", parts)
         await self._sessions.check_time(session)
-        credential, gates = await self._log_ins.prove(session, current, "/current_password", origin)
+        account, credential, gates = await self._log_ins.prove(session, current, "/current_password", origin)
 
         secret = passwords.normalised(new_password, parts.policy) or b""
         hashed = await self._log_ins.hash_admitted(lambda: parts.hasher.hash(secret), gates)
@@ -62,7 +62,7 @@ class PasswordFlows:
         await parts.announce(event)
         if not kept:
             raise SessionEnded
-        return Login(token, rotated(session, rotation), None)
+        return Login(token, rotated(session, rotation), Account(account))
 
     async def _raise_epoch(
         self,

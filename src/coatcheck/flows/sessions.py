@@ -64,7 +64,7 @@ class SessionFlows:
     ) -> Login:
         """Start a session; what `replaces` held (a token shown with the request) ends with it (FIX-01, SES-10)."""
         if subject is not None:
-            _check_subject(subject)
+            check_subject(subject)
         _check_methods(methods)
         parts, now, origin = self._parts, self._clock(), origin_of(client)
         old = await self._presented(replaces, now=now)
@@ -106,8 +106,10 @@ class SessionFlows:
         )
         if isinstance(answer, Answer):
             raise InvalidCredentials
-        events.extend(SessionEvicted(at=now, subject=subject, session_id=name) for name in answer.evicted)
-        await parts.announce(*events)
+        evictions = [SessionEvicted(at=now, subject=subject, session_id=name) for name in answer.evicted]
+        if evictions:  # only the store could say whose turn it was
+            await self._store.record(records(*evictions))
+        await parts.announce(*events, *evictions)
         return Login(token, Session(answer.session), account)
 
     async def authenticate(self, token: object, *, touch: bool) -> Visit | Absent:
@@ -228,7 +230,7 @@ class SessionFlows:
 
     async def revoke(self, session_id: str, *, subject: str, note: str, client: Client | None) -> None:
         """End one session of a subject by its public id."""
-        _check_subject(subject)
+        check_subject(subject)
         now, origin = self._clock(), origin_of(client)
         event = SessionRevoked(
             at=now,
@@ -244,7 +246,7 @@ class SessionFlows:
 
     async def revoke_all(self, subject: str, *, keep: str | None, note: str, client: Client | None) -> int:
         """End all sessions of a subject, but for `keep`; say how many live ones ended."""
-        _check_subject(subject)
+        check_subject(subject)
         now, origin = self._clock(), origin_of(client)
         live = await self.live_sessions(subject)
         kept = next((session for session in live if session.id == keep), None)
@@ -276,7 +278,7 @@ class SessionFlows:
 
     async def live_sessions(self, subject: str) -> tuple[Session, ...]:
         """Read the live sessions of a subject, newest first."""
-        _check_subject(subject)
+        check_subject(subject)
         now = self._clock()
         return tuple(
             Session(found.session)
@@ -367,7 +369,8 @@ def rotated(session: Session, rotation: Rotation) -> Session:
     )
 
 
-def _check_subject(subject: object) -> None:
+def check_subject(subject: object) -> None:
+    """Raise `InvalidInput` for what can be nobody's id."""
     # None would mean every anonymous session there is: never a subject.
     if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_MAX or not subject.isprintable():
         raise InvalidInput("subject_invalid")

@@ -419,7 +419,7 @@ def _event_position(after: str) -> int:
 
 
 def _completed(state: SubjectState, credential_version: int, *, at: int) -> SubjectState:
-    raised = state.credential_version > 0
+    raised = credential_version > max(state.credential_version, 1)  # version 1 is an account's first password
     return replace(
         state,
         credential_version=credential_version,

@@ -20,8 +20,11 @@ def open_store(url: str, colour: Colour) -> Store:
     Raises:
         ConfigurationError: the URL names no store we have, or not enough of one.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "memory" and url == "memory://":
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError(f"store: that is not a URL; write {FORMS}") from None
+    if url == "memory://":
         from coatcheck.stores.memory import MemoryStore
 
         return MemoryStore()
@@ -30,6 +33,7 @@ def open_store(url: str, colour: Colour) -> Store:
 
         path = unquote(parts.path)[1:]
         if parts.netloc or not path or parts.query or parts.fragment:
-            raise ConfigurationError(f"store: {url!r} does not name a file; write {FORMS}")
+            raise ConfigurationError(f"store: this sqlite URL does not name a file; write {FORMS}")
         return SqliteStore(path, colour)
-    raise ConfigurationError(f"store: {url!r} is not a store's URL; write {FORMS}")
+    # Not the URL itself: it may bear a password.
+    raise ConfigurationError(f"store: no store has the scheme {parts.scheme!r}; write {FORMS}")

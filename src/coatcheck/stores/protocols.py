@@ -146,7 +146,8 @@ class SessionStore(Protocol):
         1. Never overwrites: a digest or id that is there already raises `StoreConflict`.
         2. The subject's state is created if it is missing, and its epoch stamped into the session.
         3. `REFUSED` if the subject is disabled, or `credential_version` is older than the state's; if it is newer,
-           the state takes it and the epoch is raised first (a password change that died half way is completed).
+           the state takes it, and unless it is an account's first (1) the epoch is raised before: a password change
+           that died half way is completed.
         4. `replaces` is marked ended with reason `replaced` if it is standing; with `carry` its data moves to the new
            session in the same step, and no save that comes later is lost without being told `GONE`.
         5. If the subject has more than `most` standing sessions then, those seen longest ago are marked ended

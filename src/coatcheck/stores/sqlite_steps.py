@@ -44,7 +44,7 @@ def admit_subject(cursor: sqlite3.Cursor, subject: str, *, credential_version: i
         cursor.execute("UPDATE subjects SET epoch = 0 WHERE id = ?", (key,))
     if version > known_version:
         cursor.execute("UPDATE subjects SET credential_version = ? WHERE id = ?", (version, key))
-    if version > known_version > 0:
+    if version > max(known_version, 1):  # version 1 is an account's first password
         epoch += 1
         cursor.execute(
             "UPDATE subjects SET epoch = ?, epoch_at = ?, epoch_reason = ? WHERE id = ?",

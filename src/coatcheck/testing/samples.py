@@ -92,9 +92,10 @@ def a_rotation(session: SessionRecord, number: int) -> Rotation:
     )
 
 
-def a_gate(name: str = "gate", *, free: int = 3) -> Gate:
+def a_gate(name: str = "gate", *, free: int = 3, starts_over: bool = False) -> Gate:
     """Make a gate that closes for 30 seconds after `free` failures."""
-    return Gate(key=sha256(name.encode()).digest(), free=free, delay=30, delay_max=HOUR, on_success="clear")
+    key = sha256(name.encode()).digest()
+    return Gate(key=key, free=free, delay=30, delay_max=HOUR, on_success="clear", starts_over=starts_over)
 
 
 async def start(

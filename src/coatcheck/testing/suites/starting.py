@@ -104,12 +104,19 @@ class StartContract(Suite):
         assert await store.states_of(["ada"]) == {"ada": state}
         assert [found.session.id for found in await store.sessions_of("ada")] == [a_handle(2)]
 
-    async def test_the_first_version_that_is_told_ends_nothing(self, store: Store) -> None:
+    async def test_an_accounts_first_version_ends_nothing(self, store: Store) -> None:
         await start(store, a_session(1))
 
-        await start(store, a_session(2), credential_version=7)
+        await start(store, a_session(2), credential_version=1)
 
         assert len(await store.sessions_of("ada")) == 2
+
+    async def test_a_later_version_raises_the_epoch_even_if_none_was_told_before(self, store: Store) -> None:
+        await start(store, a_session(1))
+
+        await start(store, a_session(2), credential_version=2)
+
+        assert [found.session.id for found in await store.sessions_of("ada")] == [a_session(2).id]
 
     async def test_a_replaced_session_is_marked_ended_and_its_data_dropped(self, store: Store) -> None:
         old = await started(store, 1, subject=None)
