@@ -13,6 +13,7 @@ from coatcheck import AsyncCoatcheck, Client
 from coatcheck.asgi import CoatcheckASGI
 from coatcheck.http.hosts import Site
 from coatcheck.web.app import Web
+from coatcheck.web.mount import Mount
 
 LOG_IN = b'{"identifier": "nobody", "password": "a long enough passphrase"}'
 JSON = (b"content-type", b"application/json")
@@ -25,7 +26,7 @@ class Server:
     def __init__(self, runner: asyncio.Runner) -> None:
         self.runner = runner
         self.desk = AsyncCoatcheck("memory://")
-        self.door = CoatcheckASGI(Web(self.desk, Site.configure(development=True)))
+        self.door = CoatcheckASGI(Web(Mount(self.desk, Site.configure(development=True))))
 
     def logged_in(self) -> tuple[bytes, bytes]:
         login = self.runner.run(self.desk.start_session("ada", methods=("pwd",), client=Client("192.0.2.7")))
@@ -271,7 +272,7 @@ def test_headers_of_any_octets_are_no_500(server: Server) -> None:
 def test_a_real_client_walks_through_it() -> None:
     async def walk() -> list[int]:
         async with AsyncCoatcheck("memory://") as desk:
-            door = CoatcheckASGI(Web(desk, Site.configure(development=True)))
+            door = CoatcheckASGI(Web(Mount(desk, Site.configure(development=True))))
             transport = httpx.ASGITransport(app=door)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
                 account = {"username": "ada", "password": "a long enough passphrase"}

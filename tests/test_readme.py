@@ -36,7 +36,7 @@ def test_the_curl_example_runs(tmp_path: Path) -> None:
     server = Server(tmp_path / "server")
     server.start()
     example = tmp_path / "example.sh"
-    example.write_text("curl() { command curl --disable -sS --fail-with-body \"$@\"; echo; }\n" + the_block("sh"))
+    example.write_text('curl() { command curl --disable -sS --fail-with-body "$@"; echo; }\n' + the_block("sh"))
     with_port = example.read_text().replace("http://localhost:8000/", f"http://localhost:{server.port}/")
     assert f"localhost:{server.port}" in with_port
     example.write_text(with_port)

@@ -30,13 +30,14 @@ ANDROID = (
     "Mobile Safari/537.36"
 )
 SAFARI = (
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15"
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/26.0 Safari/605.1.15"
 )
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 820}, "color_scheme": "light"}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 900}, "color_scheme": "light"}
 NARROW: dict[str, Any] = {"viewport": {"width": 640, "height": 760}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "is_mobile": True}
 
-# A page like ours has few colours: the 256 most used ones, and for each other one its nearest, make a third of the bytes.
+# A page like ours has few colours: the 256 most used, and for each other its nearest, make a third of the bytes.
 PAINT_BY_NUMBERS = """async picture => {
   const bitmap = await createImageBitmap(await (await fetch('data:image/png;base64,' + picture)).blob());
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
@@ -136,7 +137,8 @@ def spread_out(server: Server) -> None:
         for agent, (ip, ago) in DEVICES.items():
             which = "user_agent = (SELECT id FROM user_agents WHERE text = ?)"
             connection.execute(
-                f"UPDATE sessions SET ip = ?, created_at = created_at - ?, last_seen_at = last_seen_at - ? WHERE {which}",
+                "UPDATE sessions SET ip = ?, created_at = created_at - ?, last_seen_at = last_seen_at - ? "
+                f"WHERE {which}",
                 (ip, ago, ago // 3, agent),
             )
             connection.execute(f"UPDATE events SET ip = ?, at = at - ? WHERE {which}", (ip, ago, agent))

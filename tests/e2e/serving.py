@@ -32,7 +32,7 @@ class Server:
     It can be stopped, killed and started again; the folder and the port stay.
     """
 
-    def __init__(self, folder: Path, *options: str, env: Mapping[str, str] = {}, host: str = "127.0.0.1") -> None:  # noqa: B006
+    def __init__(self, folder: Path, *options: str, env: Mapping[str, str] = {}, host: str = "127.0.0.1") -> None:
         self.folder = folder
         self.store = folder / "store" / "coatcheck.db"
         self.output = folder / "output"
@@ -168,7 +168,7 @@ class Answer(NamedTuple):
 class Visitor:
     """A cookie jar and `http.client`: no header that is not asked for, a new connection for each request."""
 
-    def __init__(self, server: Server, *, host: str | None = None, headers: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def __init__(self, server: Server, *, host: str | None = None, headers: Mapping[str, str] = {}) -> None:
         self.server = server
         self.jar: dict[str, str] = {}
         self._headers = {"Host": host or server.authority, **headers}
@@ -246,7 +246,7 @@ def free_port() -> int:
         return port
 
 
-def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:  # noqa: B006
+def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
     """The caller's environment without settings of ours."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
     path = os.pathsep.join([str(SOURCES), *filter(None, [kept.get("PYTHONPATH")])])

@@ -27,8 +27,8 @@ from tests.e2e.serving import FOR_CROWDS, PASSWORD, Server, Visitor
 
 SPAWN = multiprocessing.get_context("spawn")
 CLIENTS = 3
-# When to kill: so many acknowledgements after the start, and so many milliseconds later. Fixed, so that a failure can be
-# looked for again; the processes' own timing makes each round another one.
+# When to kill: so many acknowledgements after the start, and so many milliseconds later. Fixed, so that a failure can
+# be looked for again; the processes' own timing makes each round another one.
 MOMENTS = [(7, 3), (19, 0), (31, 11)]
 MORE_MOMENTS = [(5 + 7 * turn % 61, 5 * turn % 17) for turn in range(25)]
 
@@ -37,7 +37,7 @@ MORE_MOMENTS = [(5 + 7 * turn % 61, 5 * turn % 17) for turn in range(25)]
 
 
 class Client(threading.Thread):
-    """Somebody who signs up, logs in, throws devices out, logs out and changes the password, until the server is gone."""
+    """Somebody who signs up, logs in, throws devices out, logs out and changes the password while there is a server."""
 
     def __init__(self, server: Server, name: str, acknowledged: threading.Semaphore) -> None:
         super().__init__(daemon=True)
@@ -180,7 +180,7 @@ def test_nothing_acknowledged_by_the_library_is_lost(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_nothing_acknowledged_by_the_library_is_lost_in_many_rounds(tmp_path: Path) -> None:
-    _write_and_kill(tmp_path, [(40 + 37 * turn % 211, turn % 5) for turn in range(60)])
+    _write_and_kill(tmp_path, [(40 + 37 * turn % 211, turn % 5) for turn in range(30)])
 
 
 def _write_and_kill(folder: Path, moments: list[tuple[int, int]]) -> None:
@@ -188,7 +188,10 @@ def _write_and_kill(folder: Path, moments: list[tuple[int, int]]) -> None:
     with Coatcheck(f"sqlite:///{store}") as desk:
         desk.ready()
     for turn, (acknowledgements, milliseconds) in enumerate(moments):
-        with _writer(store, f"bystander-{turn}") as (bystander, _), _writer(store, f"victim-{turn}") as (victim, killed):
+        with (
+            _writer(store, f"bystander-{turn}") as (bystander, _),
+            _writer(store, f"victim-{turn}") as (victim, killed),
+        ):
             ledger = Ledger()
             for _ in range(2 * acknowledgements):
                 ledger.enter(victim.recv())
@@ -345,7 +348,8 @@ HALF_DONE = {
         SELECT id FROM sessions WHERE (ended_at IS NULL) <> (end_reason IS NULL)""",
     "a user agent counted wrongly": """
         SELECT g.id FROM user_agents g WHERE g.uses <>
-            (SELECT count(*) FROM sessions WHERE user_agent = g.id) + (SELECT count(*) FROM events WHERE user_agent = g.id)""",
+            (SELECT count(*) FROM sessions WHERE user_agent = g.id) +
+            (SELECT count(*) FROM events WHERE user_agent = g.id)""",
     "a live session that nobody was seen to log in for": """
         SELECT s.id FROM sessions s
         WHERE s.subject IS NOT NULL AND NOT EXISTS

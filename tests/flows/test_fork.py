@@ -48,11 +48,12 @@ def test_desk_that_was_used_works_in_child_and_parent(make_world, engine):
 def test_rev_04_child_sees_at_once_what_its_parent_revoked(make_world):
     desk = make_world("sqlite").desk.desk
     login = desk.start_session("ada")
-    read, write = os.pipe()
+    child_has_read, parent_has_revoked = os.pipe(), os.pipe()
 
     def child() -> None:
         assert desk.authenticate(login.token)
-        os.read(read, 1)
+        os.write(child_has_read[1], b"x")
+        os.read(parent_has_revoked[0], 1)
         assert desk.authenticate(login.token).reason == "revoked"
 
     pid = os.fork()
@@ -64,10 +65,12 @@ def test_rev_04_child_sees_at_once_what_its_parent_revoked(make_world):
             status = 0
         finally:
             os._exit(status)
+    os.close(child_has_read[1])
+    os.read(child_has_read[0], 1)
     desk.revoke_all(of="ada")
-    os.write(write, b"x")
+    os.write(parent_has_revoked[1], b"x")
     _, status = os.waitpid(pid, 0)
-    os.close(read)
-    os.close(write)
+    for end in (child_has_read[0], *parent_has_revoked):
+        os.close(end)
 
     assert os.waitstatus_to_exitcode(status) == 0

@@ -68,7 +68,6 @@ CLASSES = [
     ("a%", PASSWORD, "unknown_identifier"),
     ("ada\0", PASSWORD, "unknown_identifier"),
     ("\ud800", WRONG, "unknown_identifier"),
-    ("", WRONG, "unknown_identifier"),
     ("ada", WRONG, "wrong_password"),
     ("ada", "", "wrong_password"),
     ("ada", PASSWORD + " ", "wrong_password"),
@@ -463,3 +462,12 @@ async def test_rev_08_label_of_a_hostile_client_is_harmless(world):
 
     assert login.session.ip == "192.0.2.1"
     assert login.session.user_agent == ("<img onerror> [2J x" + "y" * 999)[:256]
+
+
+@pytest.mark.parametrize("identifier", ["", " ", "\t "])
+async def test_blank_name_is_asked_for_again_and_counts_as_nobodys_attempt(world, identifier):
+    for _ in range(20):
+        with pytest.raises(InvalidInput) as refusal:
+            await world.desk.log_in(identifier, "not the passphrase at all")
+
+        assert [tuple(fault) for fault in refusal.value.errors] == [("/identifier", "missing")]

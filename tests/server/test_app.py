@@ -38,7 +38,7 @@ def visit(runner: asyncio.Runner) -> Visit:
     """Send one request to an application."""
 
     def send(app: ServerApp, method: str, path: str, **more: Any) -> httpx.Response:
-        secure = app.web.site.place is not None
+        secure = app.mount.site.place is not None
         base = "https://login.example.org" if secure else "http://localhost:8000"
 
         async def once() -> httpx.Response:

@@ -16,6 +16,7 @@ from coatcheck.asgi import CoatcheckASGI
 from coatcheck.http.hosts import Site
 from coatcheck.server.openapi import document
 from coatcheck.web.app import Web
+from coatcheck.web.mount import Mount
 from coatcheck.web.routes import ROUTES, Call
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -162,7 +163,7 @@ async def story() -> list[tuple[str, str, httpx.Response]]:  # noqa: C901 - a li
     seen: list[tuple[str, str, httpx.Response]] = []
     clock = [1_800_000_000]
     async with AsyncCoatcheck("memory://", clock=lambda: clock[0]) as desk:
-        transport = httpx.ASGITransport(app=CoatcheckASGI(Web(desk, Site.configure(development=True))))
+        transport = httpx.ASGITransport(app=CoatcheckASGI(Web(Mount(desk, Site.configure(development=True)))))
         evidence = {"origin": "http://localhost:8000"}
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", headers=evidence) as client:
 

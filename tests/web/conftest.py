@@ -34,6 +34,7 @@ from coatcheck.stores.protocols import Store
 from coatcheck.testing.clock import MovableClock
 from coatcheck.testing.counting import Steps
 from coatcheck.web.app import Web
+from coatcheck.web.mount import Mount
 
 PASSWORD = "a long enough passphrase"
 SECRET = bytes(range(7, 39))
@@ -182,7 +183,7 @@ class World:
     web: Web = field(init=False)
 
     def __post_init__(self) -> None:
-        self.web = Web(self.desk, self.site, prefix=self.prefix, clears_site_data=True)
+        self.web = Web(Mount(self.desk, self.site, prefix=self.prefix, is_whole_site=True))
         self.door = CoatcheckASGI(self.web)
 
     @property

@@ -91,7 +91,6 @@ class LogInFlows:
         parts, origin = self._parts, origin_of(client)
         if session.subject is None:
             raise NotAuthenticated
-        _check_typed("", password)
         secret = presented_password(password, "/password", parts)
         await self._sessions.check_time(session)
         account, _, gates = await self.prove(session, secret, "/password", origin)
@@ -202,7 +201,9 @@ def _check_typed(identifier: object, password: object) -> None:
         for pointer, value in (("/identifier", identifier), ("/password", password))
         if not isinstance(value, str)
     ]
-    if isinstance(identifier, str) and len(identifier) > IDENTIFIER_MAX:
+    if isinstance(identifier, str) and not identifier.strip():
+        problems.append(FieldError("/identifier", "missing"))
+    elif isinstance(identifier, str) and len(identifier) > IDENTIFIER_MAX:
         problems.append(FieldError("/identifier", "identifier_too_long"))
     if problems:
         raise InvalidInput(errors=problems)

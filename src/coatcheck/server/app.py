@@ -10,13 +10,14 @@ import msgspec
 from coatcheck.asgi import CoatcheckASGI, Message, Receive, Scope, Send, request_of, send_reply
 from coatcheck.errors import CoatcheckError
 from coatcheck.facade import AsyncCoatcheck
-from coatcheck.http.headers import json_headers, page_headers, transport_headers
+from coatcheck.http.headers import json_headers, page_headers
 from coatcheck.http.hosts import HostRefused, Site, locate
 from coatcheck.http.messages import Reply
 from coatcheck.http.problems import problem, to_reply
 from coatcheck.server.housekeeping import housekeeping
 from coatcheck.server.openapi import document
 from coatcheck.web.app import Web
+from coatcheck.web.mount import Mount
 from coatcheck.web.showing import HTML
 
 if TYPE_CHECKING:
@@ -35,19 +36,19 @@ class ServerApp:
             allowed_hosts=config.allowed_hosts,
             trusted_origins=config.trusted_origins,
             redirect_hosts=config.redirect_hosts,
-            strict=config.profile == "strict",
+            strict=self.desk.policy.same_site == "Strict",
         )
-        self.web = Web(
+        self.mount = Mount(
             self.desk,
             site,
             templates=config.templates,
             trusted_proxies=config.trusted_proxies,
             trusted_hops=config.trusted_hops,
-            clears_site_data=True,
+            is_whole_site=True,
         )
-        self._door = CoatcheckASGI(self.web)
+        self._door = CoatcheckASGI(Web(self.mount))
         openapi = document()
-        docs = self.web.pages.render("docs.html", document=openapi, csrf_token="", development=config.development)
+        docs = self.mount.pages.render("docs.html", document=openapi, csrf_token="", development=config.development)
         as_json = ("content-type", "application/json")
         self._documents = {
             "/openapi.json": Reply(status=200, headers=(as_json, *json_headers()), body=msgspec.json.encode(openapi)),
@@ -77,10 +78,10 @@ class ServerApp:
         document = self._documents.get(path)
         if document is None:
             return None
-        place = locate(self.web.site, request_of(scope, receive))
+        place = locate(self.mount.site, request_of(scope, receive))
         if isinstance(place, HostRefused):
             return to_reply(problem(place.status, place.reason))
-        return document.with_headers(*transport_headers(secure=place.secure))
+        return document.with_headers(*self.mount.headers_of_site(place))
 
     async def _readiness(self) -> Reply:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,16 +22,14 @@ from coatcheck.errors import (
     StepUpRequired,
     StoreError,
 )
-from coatcheck.facade import AsyncCoatcheck, Coatcheck
 from coatcheck.http import csrf
 from coatcheck.http.bodies import form_fields, json_fields, query_fields
-from coatcheck.http.client_address import Network
-from coatcheck.http.headers import json_headers, transport_headers
-from coatcheck.http.hosts import HostRefused, Place, Site, locate
+from coatcheck.http.headers import json_headers
+from coatcheck.http.hosts import HostRefused, Place, locate
 from coatcheck.http.messages import MAX_BODY, ClientGone, Reply, Request
 from coatcheck.http.problems import Problem, problem, problem_of, to_reply
 from coatcheck.web.exchange import Exchange, FormTrouble
-from coatcheck.web.pages import Pages
+from coatcheck.web.mount import Mount
 from coatcheck.web.routes import ROUTES, Call, Form, Page
 from coatcheck.web.showing import json_reply, page_reply, problem_page, redirect, trouble_of, with_session
 
@@ -49,40 +46,10 @@ class FormToken(msgspec.Struct):
 
 
 class Web:
-    """Pages and API over one desk, under one mount prefix.
+    """Answers requests at one mount."""
 
-    Args:
-        desk: either desk; its flows are awaited.
-        site: origin, hosts and cookies.
-        prefix: where we are mounted: "" for the server, "/auth" for a door.
-        templates: a folder whose templates win over ours.
-        trusted_proxies, trusted_hops: who may tell us a client's address, and how many proxies there are.
-        clears_site_data: whether logging out asks the browser to drop what it cached; not beside an application.
-
-    Raises:
-        ConfigurationError: jinja2 is missing, or a setting cannot be used.
-    """
-
-    def __init__(
-        self,
-        desk: Coatcheck | AsyncCoatcheck,
-        site: Site,
-        *,
-        prefix: str = "",
-        templates: Path | None = None,
-        trusted_proxies: Sequence[Network] = (),
-        trusted_hops: int = 0,
-        clears_site_data: bool = False,
-    ) -> None:
-        self.flows = desk.flows
-        self.keys = desk.keys
-        self.now = desk.clock
-        self.site = site
-        self.prefix = prefix
-        self.pages = Pages(prefix=prefix, templates=templates)
-        self.trusted_proxies = trusted_proxies
-        self.trusted_hops = trusted_hops
-        self.clears_site_data = clears_site_data
+    def __init__(self, mount: Mount) -> None:
+        self.mount = mount
         self._routes = _Table(ROUTES)
 
     async def answer(self, request: Request) -> tuple[Reply, Exchange | None]:
@@ -91,24 +58,24 @@ class Web:
         Only `ClientGone` comes out, from a request whose body breaks off: there is nobody to answer.
         With the reply comes the exchange, if it came that far: give it to `finish` when the reply has been sent.
         """
-        place = locate(self.site, request)
+        place = locate(self.mount.site, request)
         if isinstance(place, HostRefused):
             return to_reply(problem(place.status, place.reason)), None
         exchange, reply = await self._reply(request, place)
-        return reply.with_headers(*transport_headers(secure=place.secure)), exchange
+        return reply.with_headers(*self.mount.headers_of_site(place)), exchange
 
     async def finish(self, exchange: Exchange | None) -> None:
         """Do what may wait until the answer is out: note that the session was used."""
         visit = None if exchange is None else exchange.known_visit
         if visit and visit.is_touch_due:
             try:
-                await self.flows.sessions.renew(visit.session)
+                await self.mount.flows.sessions.renew(visit.session)
             except CoatcheckError:
                 return  # ended or store down: the next request will hear of it
 
     async def _reply(self, request: Request, place: Place) -> tuple[Exchange | None, Reply]:
-        path = request.path.removeprefix(self.prefix) or "/"
-        if not request.path.startswith(self.prefix):
+        path = request.path.removeprefix(self.mount.prefix) or "/"
+        if not request.path.startswith(self.mount.prefix):
             return None, self._problem(path, problem(404, "not_found"))
         if path.startswith("/assets/"):
             return None, self._asset(request, path)
@@ -116,7 +83,7 @@ class Web:
         if isinstance(found, list):
             return None, self._method_refused(request, path, found)
         route, params = found
-        exchange = Exchange(self, request, place, params)
+        exchange = Exchange(self.mount, request, place, params)
         try:
             reply = await self._answer(exchange, route)
         except ClientGone:
@@ -169,7 +136,7 @@ class Web:
         verdict = csrf.judge_request(
             exchange.request,
             own=exchange.place.origin,
-            trusted=self.site.trusted_origins,
+            trusted=self.mount.site.trusted_origins,
             has_cookie_of_ours=exchange.has_cookie_of_ours,
         )
         if verdict.passes or verdict is csrf.Verdict.NEEDS_TOKEN:
@@ -180,20 +147,20 @@ class Web:
     async def _require_token(self, exchange: Exchange, field: str | None) -> None:
         token = csrf.presented_token(exchange.request, field)
         binding = exchange.csrf_binding()
-        if binding is None or not csrf.verify_token(self.keys.csrf, binding, token):
+        if binding is None or not csrf.verify_token(self.mount.keys.csrf, binding, token):
             reason = "csrf_token_required" if token is None else "csrf_token_invalid"
             await self._note_cross_site(exchange, reason)
             raise CrossSite(reason)
 
     async def _note_cross_site(self, exchange: Exchange, cause: str) -> None:
         event = CrossSiteRefused(
-            at=self.now(),
+            at=self.mount.now(),
             ip=exchange.client.ip,
             user_agent=exchange.client.user_agent,
             cause=cause,
             path=safe_label(exchange.request.path) or "",
         )
-        await self.flows.parts.announce(event)
+        await self.mount.flows.parts.announce(event)
 
     def _refused(self, exchange: Exchange, route: Route, error: Exception) -> Reply:
         if isinstance(error, StoreError):
@@ -206,17 +173,17 @@ class Web:
         elif isinstance(error, NotAuthenticated | StepUpRequired) and _is_navigation(exchange.request):
             reply = self._to_proof(exchange, route, error)
         else:
-            reply = problem_page(self, told)
+            reply = problem_page(self.mount, told)
         if isinstance(error, StoreError):
             return reply
         return with_session(exchange, reply, None, ended=False)
 
     def _to_proof(self, exchange: Exchange, route: Page | Form, error: Exception) -> Reply:
         """Send a browser to where it can prove who it is, and back to a page that can be looked at."""
-        back = self.pages.path("account") if isinstance(route, Form) else self.prefix + route.path
+        back = self.mount.pages.path("account") if isinstance(route, Form) else self.mount.prefix + route.path
         if isinstance(error, StepUpRequired):
-            return redirect(self.pages.path("reauthenticate", next=back))
-        return redirect(self.pages.path("log_in", next=back, ended=exchange.ending))
+            return redirect(self.mount.pages.path("reauthenticate", next=back))
+        return redirect(self.mount.pages.path("log_in", next=back, ended=exchange.ending))
 
     def _method_refused(self, request: Request, path: str, allowed: list[str]) -> Reply:
         if not allowed:
@@ -227,10 +194,10 @@ class Web:
         return self._problem(path, problem(405, "method_not_allowed")).with_headers(("allow", methods))
 
     def _problem(self, path: str, told: Problem) -> Reply:
-        return to_reply(told) if path.startswith("/api/") else problem_page(self, told)
+        return to_reply(told) if path.startswith("/api/") else problem_page(self.mount, told)
 
     def _asset(self, request: Request, path: str) -> Reply:
-        asset = self.pages.asset(path.removeprefix("/assets/"))
+        asset = self.mount.pages.asset(path.removeprefix("/assets/"))
         if asset is None or request.method not in ("GET", "HEAD"):
             return self._problem(path, problem(404, "not_found"))
         headers = (

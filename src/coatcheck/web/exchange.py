@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import parse_qs
 
 from msgspec import Struct
@@ -18,15 +18,20 @@ from coatcheck.http.cookies import Duplicate
 from coatcheck.http.hosts import Place
 from coatcheck.http.messages import Request
 from coatcheck.http.redirects import redirect_target
-
-if TYPE_CHECKING:
-    from coatcheck.web.app import Web
+from coatcheck.web.mount import Mount
 
 # Where to go afterwards. Anything but one text means the default page, never an error (RED-06).
 Next = str | list[str] | None
 
 SESSION_BINDING = b"session:"
 PRESESSION_BINDING = b"pre-session:"
+
+
+class Fields(Struct):
+    """What a visitor sent for one action. It may hold a password, so it never shows itself (ERR-08)."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(****)"
 
 
 class Outcome(Struct, frozen=True):
@@ -49,10 +54,10 @@ class Outcome(Struct, frozen=True):
 class Exchange:
     """A request with everything that follows from it, each looked at once and when first asked for."""
 
-    __slots__ = ("_client", "_nonce", "_token", "_visit", "params", "place", "request", "sets_presession", "web")
+    __slots__ = ("_client", "_nonce", "_token", "_visit", "mount", "params", "place", "request", "sets_presession")
 
-    def __init__(self, web: Web, request: Request, place: Place, params: Mapping[str, str]) -> None:
-        self.web = web
+    def __init__(self, mount: Mount, request: Request, place: Place, params: Mapping[str, str]) -> None:
+        self.mount = mount
         self.request = request
         self.place = place
         self.params = params
@@ -65,7 +70,7 @@ class Exchange:
     @property
     def flows(self) -> Flows:
         """The flows of the desk we stand behind."""
-        return self.web.flows
+        return self.mount.flows
 
     @property
     def client(self) -> Client:
@@ -76,8 +81,8 @@ class Exchange:
                 ip=client_address(
                     self.request.peer,
                     self.request.headers,
-                    trusted_proxies=self.web.trusted_proxies,
-                    trusted_hops=self.web.trusted_hops,
+                    trusted_proxies=self.mount.trusted_proxies,
+                    trusted_hops=self.mount.trusted_hops,
                 ),
                 # Made harmless at once: from here it goes into events, logs and lists (LOG-05, REV-08).
                 user_agent=safe_label(agent[0].decode("utf-8", "replace")) if agent else None,
@@ -106,7 +111,7 @@ class Exchange:
         if self._visit is None:
             if isinstance(self.token, Duplicate):
                 await self.flows.parts.announce(
-                    DuplicateCookie(at=self.web.now(), ip=self.client.ip, user_agent=self.client.user_agent)
+                    DuplicateCookie(at=self.mount.now(), ip=self.client.ip, user_agent=self.client.user_agent)
                 )
                 self._visit = Absent("duplicate_cookie")
             else:
@@ -154,9 +159,9 @@ class Exchange:
         else:
             nonce = self._nonce or self._presented_nonce() or self.flows.parts.entropy(presession.NONCE_BYTES)
             self._nonce = nonce
-            self.sets_presession = presession.issue(self.web.keys.presession, nonce=nonce, now=self.web.now())
+            self.sets_presession = presession.issue(self.mount.keys.presession, nonce=nonce, now=self.mount.now())
             binding = PRESESSION_BINDING + nonce
-        return csrf.issue_token(self.web.keys.csrf, binding, self.flows.parts.entropy(csrf.MASK_BYTES))
+        return csrf.issue_token(self.mount.keys.csrf, binding, self.flows.parts.entropy(csrf.MASK_BYTES))
 
     def query(self, name: str) -> str | None:
         """Give a member of the address's query that stands there once; None otherwise (RED-06)."""
@@ -165,17 +170,19 @@ class Exchange:
 
     def target(self, value: object) -> str:
         """Where `next` may lead, or the account page (RED-01 to RED-06)."""
-        path = self.web.pages.path
+        path = self.mount.pages.path
         return redirect_target(
             value,
             default=path("account"),
             never=frozenset({path("log_out")}),
-            redirect_hosts=self.web.site.redirect_hosts,
+            redirect_hosts=self.mount.site.redirect_hosts,
         )
 
     def _presented_nonce(self) -> bytes | None:
         shown = self.presession
-        return presession.read(self.web.keys.presession, shown, now=self.web.now()) if isinstance(shown, str) else None
+        if not isinstance(shown, str):
+            return None
+        return presession.read(self.mount.keys.presession, shown, now=self.mount.now())
 
 
 class FormTrouble(Struct, frozen=True):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from coatcheck.core.views import Login
 from coatcheck.errors import FieldError, InvalidCredentials
 from coatcheck.http import cookies
-from coatcheck.http.headers import json_headers, logout_headers, page_headers
+from coatcheck.http.headers import json_headers, page_headers
 from coatcheck.http.messages import Reply
 from coatcheck.http.problems import Problem
 from coatcheck.web.exchange import Exchange, FormTrouble, Outcome
+from coatcheck.web.mount import Mount
 from coatcheck.web.pages import messages
-
-if TYPE_CHECKING:
-    from coatcheck.web.app import Web
 
 HTML = ("content-type", "text/html; charset=utf-8")
 NO_SECRETS = frozenset({"password", "current_password", "new_password", "csrf_token"})
@@ -30,18 +26,18 @@ def redirect(target: str) -> Reply:
 async def show(exchange: Exchange, template: str, trouble: FormTrouble, **context: object) -> Reply:
     """Render a page for this visitor."""
     account = await exchange.account_of_visitor()
-    web = exchange.web
-    body = web.pages.render(
+    mount = exchange.mount
+    body = mount.pages.render(
         template,
         csrf_token=exchange.csrf_token(),
         account=account,
         errors=trouble.errors,
         values=trouble.values,
         notice=None if trouble.errors else _notice(exchange),
-        development=web.site.development,
+        development=mount.site.development,
         **context,
     )
-    headers = (HTML, *page_headers(redirect_hosts=web.site.redirect_hosts), *trouble.headers)
+    headers = (HTML, *page_headers(redirect_hosts=mount.site.redirect_hosts), *trouble.headers)
     return Reply(status=trouble.status, headers=headers, body=body)
 
 
@@ -51,16 +47,16 @@ def _notice(exchange: Exchange) -> str | None:
     return (messages.for_notice(done) if done else None) or (messages.for_ending(ended) if ended else None)
 
 
-def problem_page(web: Web, told: Problem) -> Reply:
+def problem_page(mount: Mount, told: Problem) -> Reply:
     """Show a problem. It asks the store nothing, for the store may be the problem."""
-    body = web.pages.render(
+    body = mount.pages.render(
         "problem.html",
         csrf_token="",
         status=told.status,
         title=messages.for_status(told.status),
         message=messages.for_reason(told.reason),
         retry_after=next((int(value) for name, value in told.headers if name == "retry-after"), None),
-        development=web.site.development,
+        development=mount.site.development,
     )
     return Reply(status=told.status, headers=(HTML, *page_headers(), *told.headers), body=body)
 
@@ -75,7 +71,7 @@ def json_reply(outcome: Outcome) -> Reply:
 
 def page_reply(exchange: Exchange, outcome: Outcome) -> Reply:
     """Send a browser to the page that comes after what an action has done."""
-    path = exchange.web.pages.path
+    path = exchange.mount.pages.path
     target = outcome.target or path(outcome.to, notice=outcome.notice, **outcome.query)
     return redirect(target)
 
@@ -89,16 +85,14 @@ def with_session(exchange: Exchange, reply: Reply, login: Login | None, *, ended
     if login is not None:
         record = login.session.record
         # CKY-05: without "remember me" the cookie ends with the browser.
-        max_age = max(1, record.expires_at - exchange.web.now()) if record.is_persistent else None
+        max_age = max(1, record.expires_at - exchange.mount.now()) if record.is_persistent else None
         written.append(cookies.write(place.session_cookie, login.token.reveal(), max_age=max_age))
         if exchange.presession is not None:
             written.append(cookies.clear(place.presession_cookie))
     elif ended or (exchange.token is not None and exchange.known_visit is not None and not exchange.known_visit):
         written.append(cookies.clear(place.session_cookie))
     reply = reply.with_cookies(*written) if written else reply
-    if ended and exchange.web.clears_site_data:
-        reply = reply.with_headers(*logout_headers())
-    return reply
+    return reply.with_headers(*exchange.mount.headers_of_log_out()) if ended else reply
 
 
 def trouble_of(told: Problem, error: Exception, values: dict[str, str]) -> FormTrouble:

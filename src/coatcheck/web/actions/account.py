@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec import Struct
-
 from coatcheck.core.records import EventRecord
 from coatcheck.core.views import Session, instant
 from coatcheck.errors import BadRequest, FieldError, NotFound
@@ -21,7 +19,7 @@ from coatcheck.web.answers import (
     session_answer,
 )
 from coatcheck.web.devices import device_name
-from coatcheck.web.exchange import Exchange, FormTrouble, Outcome
+from coatcheck.web.exchange import Exchange, Fields, FormTrouble, Outcome
 from coatcheck.web.pages import messages
 from coatcheck.web.showing import redirect, show
 
@@ -29,7 +27,7 @@ RECENT = 20
 PAGE_MAX = 100
 
 
-class PageFields(Struct):
+class PageFields(Fields):
     """Which part of a list: at most `limit` items, from where `cursor` (an answer's `next`) says."""
 
     limit: int = 50
@@ -45,11 +43,11 @@ class PageFields(Struct):
 async def home(exchange: Exchange, trouble: FormTrouble) -> Reply:
     """Send the logged-in to their account and strangers to the log-in page."""
     visit = await exchange.visit()
-    path = exchange.web.pages.path
+    path = exchange.mount.pages.path
     return redirect(path("account") if visit and visit.subject is not None else path("log_in", ended=exchange.ending))
 
 
-async def me(exchange: Exchange, fields: Struct) -> Outcome:
+async def me(exchange: Exchange, fields: Fields) -> Outcome:
     """Who is logged in, and in which session."""
     session, _ = await exchange.require_session()
     account = await exchange.account_of_visitor()
@@ -57,7 +55,7 @@ async def me(exchange: Exchange, fields: Struct) -> Outcome:
     return Outcome(body=LogInAnswer(shown, session_answer(session, current=session.id)))
 
 
-async def csrf_token(exchange: Exchange, fields: Struct) -> Outcome:
+async def csrf_token(exchange: Exchange, fields: Fields) -> Outcome:
     """A token for cookie clients that send neither `Origin` nor `Sec-Fetch-Site`."""
     await exchange.visit()
     return Outcome(body=CsrfAnswer(exchange.csrf_token()))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
-
 from coatcheck.http.cookies import Duplicate
 from coatcheck.http.messages import Reply
 from coatcheck.web.answers import LogInAnswer, account_answer, session_answer
-from coatcheck.web.exchange import Exchange, FormTrouble, Next, Outcome
+from coatcheck.web.exchange import Exchange, Fields, FormTrouble, Next, Outcome
 from coatcheck.web.showing import redirect, show
 
 
-class LogInFields(Struct):
+class LogInFields(Fields):
     """A user name or e-mail address, and the password."""
 
     identifier: str

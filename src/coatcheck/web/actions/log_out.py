@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from coatcheck.http.messages import Reply
-from coatcheck.web.exchange import Exchange, FormTrouble, Outcome
+from coatcheck.web.exchange import Exchange, Fields, FormTrouble, Outcome
 from coatcheck.web.showing import show
 
 
-class NoFields(Struct):
+class NoFields(Fields):
     """Nothing but, from a page, the form's token."""
 
 

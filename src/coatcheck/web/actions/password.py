@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
-from coatcheck.web.exchange import Exchange, Outcome
+from coatcheck.web.exchange import Exchange, Fields, Outcome
 
 
-class ChangePasswordFields(Struct):
+class ChangePasswordFields(Fields):
     """The present password, which is the proof that it is you, and the new one."""
 
     current_password: str

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from coatcheck.http.messages import Reply
-from coatcheck.web.exchange import Exchange, FormTrouble, Next, Outcome
+from coatcheck.web.exchange import Exchange, Fields, FormTrouble, Next, Outcome
 from coatcheck.web.showing import show
 
 
-class ReauthenticateFields(Struct):
+class ReauthenticateFields(Fields):
     """The account's password."""
 
     password: str

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from coatcheck.web.actions.account import PageFields
 from coatcheck.web.actions.log_out import NoFields
 from coatcheck.web.answers import RevokedAnswer, SessionsAnswer, session_answer
-from coatcheck.web.exchange import Exchange, Outcome
+from coatcheck.web.exchange import Exchange, Fields, Outcome
 
 
-class RevokeFields(Struct):
+class RevokeFields(Fields):
     """The public id of a session, from the device list."""
 
     session_id: str

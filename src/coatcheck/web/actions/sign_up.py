@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from coatcheck.http.messages import Reply
 from coatcheck.web.answers import SignedUpAnswer, account_answer
-from coatcheck.web.exchange import Exchange, FormTrouble, Next, Outcome
+from coatcheck.web.exchange import Exchange, Fields, FormTrouble, Next, Outcome
 from coatcheck.web.showing import redirect, show
 
 
-class SignUpFields(Struct):
+class SignUpFields(Fields):
     """A user name, an e-mail address, or both; and a password."""
 
     password: str

@@ -158,7 +158,7 @@ CATALOGUE: Mapping[str, str] = {
     "reason.repeated_host": "The address of this request cannot be understood.",
     "reason.session_not_found": "There is no such ticket any more.",
     "reason.store_conflict": "Two requests met. Please try again.",
-    "reason.store_unavailable": "The counter cannot be reached at the moment. Nothing has been changed.",
+    "reason.store_unavailable": "The counter cannot be reached at the moment. Please try again shortly.",
     "reason.too_deep": "What was sent cannot be read.",
     "reason.too_many_attempts": "Too many tries have failed. Nothing was checked this time.",
     "reason.too_many_fields": "More was sent than is accepted here.",

@@ -1,0 +1,58 @@
+"""What all requests at one place share: the desk behind it, the site, the pages, and whom we believe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from coatcheck.facade import AsyncCoatcheck, Coatcheck
+from coatcheck.http.client_address import Network
+from coatcheck.http.headers import Headers, logout_headers, transport_headers
+from coatcheck.http.hosts import Place, Site
+from coatcheck.web.pages import Pages
+
+
+class Mount:
+    """Pages and API of one desk under one prefix.
+
+    Args:
+        desk: either desk; its flows are awaited.
+        site: origin, hosts and cookies.
+        prefix: where we are mounted: "" for the server, "/auth" for a door.
+        templates: a folder whose templates win over ours.
+        trusted_proxies, trusted_hops: who may tell us a client's address, and how many proxies there are.
+        is_whole_site: there is no other application on this host, so that what we tell the browser of the host
+            (https only, drop what you cached) speaks for nobody else.
+
+    Raises:
+        ConfigurationError: jinja2 is missing, or a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        desk: Coatcheck | AsyncCoatcheck,
+        site: Site,
+        *,
+        prefix: str = "",
+        templates: Path | None = None,
+        trusted_proxies: Sequence[Network] = (),
+        trusted_hops: int = 0,
+        is_whole_site: bool = False,
+    ) -> None:
+        self.flows = desk.flows
+        self.keys = desk.keys
+        self.now = desk.clock
+        self.site = site
+        self.prefix = prefix
+        self.pages = Pages(prefix=prefix, templates=templates)
+        self.trusted_proxies = trusted_proxies
+        self.trusted_hops = trusted_hops
+        self._is_whole_site = is_whole_site
+
+    def headers_of_site(self, place: Place) -> Headers:
+        """What every reply says of the whole host. Not in development: it would pin localhost to https for a year."""
+        return transport_headers(secure=place.secure and self._is_whole_site and not self.site.development)
+
+    def headers_of_log_out(self) -> Headers:
+        """What the end of a session asks the browser to drop (HDR-08)."""
+        return logout_headers() if self._is_whole_site else ()
