@@ -212,16 +212,14 @@ class Coatcheck(_Desk):
         """
         change = Edit(session, namespace)
         yield change.values
-        run_blocking(
-            self.flows.sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes())
-        )
+        run_blocking(self.flows.data.save(session, namespace=namespace, puts=change.puts(), removes=change.removes()))
 
     def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
         """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.
 
         Raises `SessionEnded`, and `InvalidData` if the value is no integer.
         """
-        return run_blocking(self.flows.sessions.increment(session, key, by=by, namespace=namespace))
+        return run_blocking(self.flows.data.increment(session, key, by=by, namespace=namespace))
 
     def rotate(self, session: Session) -> Login:
         """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
@@ -257,28 +255,28 @@ class Coatcheck(_Desk):
 
     def sessions(self, *, of: str) -> tuple[Session, ...]:
         """List the live sessions of a subject, newest first: the device list."""
-        return run_blocking(self.flows.sessions.live_sessions(of))
+        return run_blocking(self.flows.oversight.live_sessions(of))
 
     def session(self, session_id: str) -> tuple[Session, str | None] | None:
         """Read any session by its public id, with why it ended if it did. For operators: it asks for no owner."""
-        return run_blocking(self.flows.sessions.find(session_id))
+        return run_blocking(self.flows.oversight.find(session_id))
 
     def all_sessions(
         self, *, after: str | None = None, limit: int = PAGE
     ) -> tuple[list[tuple[Session, str | None]], str | None]:
         """Read one page of all sessions, each with why it ended if it did, and where the next page starts."""
-        return run_blocking(self.flows.sessions.scan(after=after, limit=limit))
+        return run_blocking(self.flows.oversight.scan(after=after, limit=limit))
 
     def revoke(self, session_id: str, *, of: str, note: str = "", client: Client | None = None) -> None:
         """End one session by its public id. Somebody else's is `NotFound`, like one that never was (REV-03)."""
-        run_blocking(self.flows.sessions.revoke(session_id, subject=of, note=note, client=client))
+        run_blocking(self.flows.oversight.revoke(session_id, subject=of, note=note, client=client))
 
     def revoke_all(self, *, of: str, keep: str | None = None, note: str = "", client: Client | None = None) -> int:
         """End all sessions of a subject at once, but for the one with the public id `keep`; say how many ended.
 
         Raises `NotFound` if `keep` is not a live session of the subject; nothing is ended then.
         """
-        return run_blocking(self.flows.sessions.revoke_all(of, keep=keep, note=note, client=client))
+        return run_blocking(self.flows.oversight.revoke_all(of, keep=keep, note=note, client=client))
 
     def account(self, subject: str) -> Account | None:
         """Read an account by its subject."""
@@ -323,7 +321,7 @@ class Coatcheck(_Desk):
             batch: about how many records are looked at in one transaction.
             progress: called with the totals so far after each batch.
         """
-        return run_blocking(self.flows.sessions.purge(batch=batch, progress=progress))
+        return run_blocking(self.flows.oversight.purge(batch=batch, progress=progress))
 
     def ready(self) -> None:
         """Return if the store can be read; raise `StoreUnavailable` or `SchemaMismatch` if not."""
@@ -454,14 +452,14 @@ class AsyncCoatcheck(_Desk):
         """
         change = Edit(session, namespace)
         yield change.values
-        await self.flows.sessions.save(session, namespace=namespace, puts=change.puts(), removes=change.removes())
+        await self.flows.data.save(session, namespace=namespace, puts=change.puts(), removes=change.removes())
 
     async def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
         """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.
 
         Raises `SessionEnded`, and `InvalidData` if the value is no integer.
         """
-        return await self.flows.sessions.increment(session, key, by=by, namespace=namespace)
+        return await self.flows.data.increment(session, key, by=by, namespace=namespace)
 
     async def rotate(self, session: Session) -> Login:
         """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
@@ -495,21 +493,21 @@ class AsyncCoatcheck(_Desk):
 
     async def sessions(self, *, of: str) -> tuple[Session, ...]:
         """List the live sessions of a subject, newest first: the device list."""
-        return await self.flows.sessions.live_sessions(of)
+        return await self.flows.oversight.live_sessions(of)
 
     async def session(self, session_id: str) -> tuple[Session, str | None] | None:
         """Read any session by its public id, with why it ended if it did. For operators: it asks for no owner."""
-        return await self.flows.sessions.find(session_id)
+        return await self.flows.oversight.find(session_id)
 
     async def all_sessions(
         self, *, after: str | None = None, limit: int = PAGE
     ) -> tuple[list[tuple[Session, str | None]], str | None]:
         """Read one page of all sessions, each with why it ended if it did, and where the next page starts."""
-        return await self.flows.sessions.scan(after=after, limit=limit)
+        return await self.flows.oversight.scan(after=after, limit=limit)
 
     async def revoke(self, session_id: str, *, of: str, note: str = "", client: Client | None = None) -> None:
         """End one session by its public id. Somebody else's is `NotFound`, like one that never was (REV-03)."""
-        await self.flows.sessions.revoke(session_id, subject=of, note=note, client=client)
+        await self.flows.oversight.revoke(session_id, subject=of, note=note, client=client)
 
     async def revoke_all(
         self, *, of: str, keep: str | None = None, note: str = "", client: Client | None = None
@@ -518,7 +516,7 @@ class AsyncCoatcheck(_Desk):
 
         Raises `NotFound` if `keep` is not a live session of the subject; nothing is ended then.
         """
-        return await self.flows.sessions.revoke_all(of, keep=keep, note=note, client=client)
+        return await self.flows.oversight.revoke_all(of, keep=keep, note=note, client=client)
 
     async def account(self, subject: str) -> Account | None:
         """Read an account by its subject."""
@@ -565,7 +563,7 @@ class AsyncCoatcheck(_Desk):
             batch: about how many records are looked at in one transaction.
             progress: called with the totals so far after each batch.
         """
-        return await self.flows.sessions.purge(batch=batch, progress=progress)
+        return await self.flows.oversight.purge(batch=batch, progress=progress)
 
     async def ready(self) -> None:
         """Return if the store can be read; raise `StoreUnavailable` or `SchemaMismatch` if not."""

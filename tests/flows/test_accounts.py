@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from coatcheck import EmailTaken, InvalidCredentials, InvalidInput, NotFound, UsernameTaken
+from coatcheck import EmailTaken, InvalidCredentials, InvalidInput, UsernameTaken
 from coatcheck.core.audit import AccountDisabled, AccountEnabled, LoggedIn, SignedUp
 from tests.flows.conftest import HERE, PASSWORD, World
 

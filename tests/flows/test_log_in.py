@@ -102,7 +102,7 @@ async def test_enu_01_enu_02_enu_08_dat_03_every_refusal_is_equal_and_costs_the_
     await check_refusal(quick, name, password, cause)
 
 
-@pytest.mark.parametrize(("name", "password", "cause"), [CLASSES[9], CLASSES[11], CLASSES[17], CLASSES[18]])
+@pytest.mark.parametrize(("name", "password", "cause"), [CLASSES[9], CLASSES[10], CLASSES[16], CLASSES[17]])
 async def test_enu_01_enu_08_refusals_are_equal_at_every_desk(world, name, password, cause):
     await crowd(world)
 

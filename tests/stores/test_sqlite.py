@@ -1,6 +1,5 @@
 """What only the SQLite store promises: its file, its schema, its errors."""
 
-import gc
 import os
 import sqlite3
 import stat
@@ -495,23 +494,74 @@ def test_a_forked_child_and_its_parent_go_on_side_by_side(store: SqliteStore) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
-def test_a_child_never_closes_what_it_inherited(store: SqliteStore, path: Path) -> None:
-    """SQLite: "Do not carry a connection across a fork, do not even close it"."""
+def test_a_child_inherits_no_open_file(store: SqliteStore, path: Path) -> None:
     run(started(store, 1))
     run(store.touch(a_digest(1), seen_at=NOW))
 
-    def descriptors() -> int:
-        return sum(str(path) in os.fsdecode(link.readlink()) for link in Path("/proc/self/fd").iterdir())
-
     def work() -> bool:
-        inherited = descriptors()
-        run(store.find(a_digest(1)))
-        run(store.close())
-        gc.collect()
-        return descriptors() >= inherited > 0
+        return not any(str(path) in os.path.realpath(link) for link in Path("/proc/self/fd").iterdir())
 
     assert _in_child(work)
     assert run(store.end(a_digest(1), at=NOW, reason="r", events=())) is True
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_a_child_wrote_stays_when_the_parent_closes_the_store_under_it(store: SqliteStore) -> None:
+    """With inherited connections the parent would believe itself alone and take the child's log away."""
+    run(started(store, 1))
+    to_parent, from_parent = os.pipe(), os.pipe()
+
+    def work() -> bool:
+        run(started(store, 2))
+        os.write(to_parent[1], b"x")
+        os.read(from_parent[0], 1)
+        run(started(store, 3))
+        return run(store.find(a_digest(2))) is not None
+
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    os.read(to_parent[0], 1)
+    run(store.close())
+    os.write(from_parent[1], b"x")
+    exit_code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    listed = run(store.sessions_of("ada"))
+    for end in (*to_parent, *from_parent):
+        os.close(end)
+    assert exit_code == 0
+    assert len(listed) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_amid_the_work_of_other_threads_disturbs_nobody(store: SqliteStore) -> None:
+    run(started(store, 0))
+    ended = threading.Event()
+    errors: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            while not ended.is_set():
+                run(store.find(a_digest(0)))
+                run(store.increment(a_digest(0), namespace="app", key=f"n{number}", by=1, limit=999))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    satisfied = [_in_child(lambda n=n: run(started(store, n)) is not None) for n in range(1, 6)]  # type: ignore[misc]
+    ended.set()
+    for thread in threads:
+        thread.join()
+
+    assert satisfied == [True] * 5
+    assert errors == []
+    assert len(run(store.sessions_of("ada"))) == 6
 
 
 # Keeping small

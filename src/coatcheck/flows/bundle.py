@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from coatcheck.flows.accounts import AccountFlows
+from coatcheck.flows.data import DataFlows
 from coatcheck.flows.log_in import LogInFlows
+from coatcheck.flows.oversight import OversightFlows
 from coatcheck.flows.parts import Parts
 from coatcheck.flows.passwords import PasswordFlows
 from coatcheck.flows.sessions import SessionFlows
@@ -12,11 +14,13 @@ from coatcheck.flows.sessions import SessionFlows
 class Flows:
     """What a desk can do, as coroutines. The desks drive them; `web` awaits them, whichever desk it stands behind."""
 
-    __slots__ = ("accounts", "log_ins", "parts", "passwords", "sessions")
+    __slots__ = ("accounts", "data", "log_ins", "oversight", "parts", "passwords", "sessions")
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.sessions = SessionFlows(parts)
+        self.data = DataFlows(parts, self.sessions)
+        self.oversight = OversightFlows(parts)
         self.accounts = AccountFlows(parts)
         self.log_ins = LogInFlows(parts, self.sessions)
         self.passwords = PasswordFlows(parts, self.sessions, self.log_ins)

@@ -1,9 +1,16 @@
-"""A change of session data under way: what was read, what it became, and the patch between the two."""
+"""Session data: what was read, what it became, and the patch between the two, saved in one step."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from coatcheck.core import session_data
+from coatcheck.core.session_data import encode_value
 from coatcheck.core.views import Session
+from coatcheck.errors import InvalidData, SessionEnded
+from coatcheck.flows.parts import Parts
+from coatcheck.flows.sessions import SessionFlows
+from coatcheck.stores.protocols import Answer
 
 
 class Edit:
@@ -29,3 +36,58 @@ class Edit:
         return before is not None and (
             before == text or session_data.encode_value(key, session_data.decode_value(before)) == text
         )
+
+
+class DataFlows:
+    """The flows of this module over one desk's parts."""
+
+    def __init__(self, parts: Parts, sessions: SessionFlows) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._sessions = sessions
+
+    async def save(
+        self, session: Session, *, namespace: str, puts: Mapping[str, bytes], removes: Collection[str]
+    ) -> None:
+        """Save a patch of session data in one step."""
+        if not puts and not removes:
+            return
+        _check_namespace(namespace)
+        await self._sessions.check_time(session)
+        answer = await self._store.patch(
+            session.record.digest,
+            namespace=namespace,
+            puts=puts,
+            removes=removes,
+            limit=self._parts.policy.session_data_bytes,
+        )
+        _raise_unless_saved(answer)
+
+    async def increment(self, session: Session, key: str, *, by: int, namespace: str) -> int:
+        """Add to a counter atomically."""
+        _check_namespace(namespace)
+        encode_value(key, by)
+        if type(by) is not int:
+            raise InvalidData("data_not_an_integer")
+        await self._sessions.check_time(session)
+        answer = await self._store.increment(
+            session.record.digest, namespace=namespace, key=key, by=by, limit=self._parts.policy.session_data_bytes
+        )
+        if isinstance(answer, Answer):
+            _raise_unless_saved(answer)
+            raise SessionEnded
+        return answer
+
+
+def _check_namespace(namespace: object) -> None:
+    if not isinstance(namespace, str) or not namespace.isidentifier() or len(namespace) > 64 or not namespace.isascii():
+        raise InvalidData("data_namespace_invalid")
+
+
+def _raise_unless_saved(answer: Answer | None) -> None:
+    if answer is Answer.GONE:
+        raise SessionEnded
+    if answer is Answer.TOO_LARGE:
+        raise InvalidData("data_too_large")
+    if answer is Answer.NOT_AN_INTEGER:
+        raise InvalidData("data_not_an_integer")

@@ -1,8 +1,8 @@
-"""Sessions: start, authenticate, save, renew, rotate, end, list. They know a subject and nothing else of a person."""
+"""The life of a session: start, authenticate, renew, rotate, log out. It knows a subject and nothing else of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -14,27 +14,21 @@ from coatcheck.core.audit import (
     LoggedOut,
     SessionEvicted,
     SessionExpired,
-    SessionRevoked,
     SessionRotated,
-    SessionsRevoked,
-    safe_label,
 )
 from coatcheck.core.records import SessionRecord
-from coatcheck.core.session_data import encode_value
-from coatcheck.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, LOGGED_OUT, REVOKED, Rotation
+from coatcheck.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, LOGGED_OUT, Rotation
 from coatcheck.core.throttle import Settlement
 from coatcheck.core.tokens import Token, session_digest
 from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
 from coatcheck.errors import (
     InvalidCredentials,
-    InvalidData,
     InvalidInput,
-    NotFound,
     SessionEnded,
     StepUpRequired,
 )
 from coatcheck.flows.parts import Parts, origin_of, records
-from coatcheck.stores.protocols import Answer, Cutoffs, Found, Purged, SessionPage
+from coatcheck.stores.protocols import Answer
 
 SUBJECT_MAX = 255
 NO_SESSION = Absent("no_session")
@@ -157,38 +151,6 @@ class SessionFlows:
         if not await self._store.touch(session.record.digest, seen_at=self._clock()):
             raise SessionEnded
 
-    async def save(
-        self, session: Session, *, namespace: str, puts: Mapping[str, bytes], removes: Collection[str]
-    ) -> None:
-        """Save a patch of session data in one step."""
-        if not puts and not removes:
-            return
-        _check_namespace(namespace)
-        await self.check_time(session)
-        answer = await self._store.patch(
-            session.record.digest,
-            namespace=namespace,
-            puts=puts,
-            removes=removes,
-            limit=self._parts.policy.session_data_bytes,
-        )
-        _raise_unless_saved(answer)
-
-    async def increment(self, session: Session, key: str, *, by: int, namespace: str) -> int:
-        """Add to a counter atomically."""
-        _check_namespace(namespace)
-        encode_value(key, by)
-        if type(by) is not int:
-            raise InvalidData("data_not_an_integer")
-        await self.check_time(session)
-        answer = await self._store.increment(
-            session.record.digest, namespace=namespace, key=key, by=by, limit=self._parts.policy.session_data_bytes
-        )
-        if isinstance(answer, Answer):
-            _raise_unless_saved(answer)
-            raise SessionEnded
-        return answer
-
     async def rotate(self, session: Session, account: Account | None = None) -> Login:
         """Give the session a new secret; the old one is dead when this returns."""
         await self.check_time(session)
@@ -228,105 +190,11 @@ class SessionFlows:
         await self._parts.announce(event)
         return True
 
-    async def revoke(self, session_id: str, *, subject: str, note: str, client: Client | None) -> None:
-        """End one session of a subject by its public id."""
-        check_subject(subject)
-        now, origin = self._clock(), origin_of(client)
-        event = SessionRevoked(
-            at=now,
-            subject=subject,
-            session_id=session_id,
-            ip=origin.ip,
-            user_agent=origin.user_agent,
-            note=safe_label(note) or "",
-        )
-        if not await self._store.end_by_id(session_id, subject=subject, at=now, reason=REVOKED, events=records(event)):
-            raise NotFound("session_not_found")
-        await self._parts.announce(event)
-
-    async def revoke_all(self, subject: str, *, keep: str | None, note: str, client: Client | None) -> int:
-        """End all sessions of a subject, but for `keep`; say how many live ones ended."""
-        check_subject(subject)
-        now, origin = self._clock(), origin_of(client)
-        live = await self.live_sessions(subject)
-        kept = next((session for session in live if session.id == keep), None)
-        if keep is not None and kept is None:
-            raise NotFound("session_not_found")
-        event = SessionsRevoked(
-            at=now,
-            subject=subject,
-            session_id=keep,
-            ip=origin.ip,
-            user_agent=origin.user_agent,
-            kept_current=kept is not None,
-            note=safe_label(note) or "",
-        )
-        done = await self._store.raise_epoch(
-            subject,
-            at=now,
-            reason=REVOKED,
-            keep=None if kept is None else unchanged(kept.record),
-            credential_version=None,
-            disabled_at=None,
-            settlements=(),
-            events=records(event),
-        )
-        if not done:
-            raise SessionEnded
-        await self._parts.announce(event)
-        return len(live) - (kept is not None)
-
-    async def live_sessions(self, subject: str) -> tuple[Session, ...]:
-        """Read the live sessions of a subject, newest first."""
-        check_subject(subject)
-        now = self._clock()
-        return tuple(
-            Session(found.session)
-            for found in await self._store.sessions_of(subject)
-            if decisions.death_of(found.session, found.state, now=now) is None
-        )
-
-    async def find(self, session_id: str) -> tuple[Session, str | None] | None:
-        """Read a session by public id, with the reason of its death if it is dead."""
-        found = await self._store.find_by_id(session_id)
-        return None if found is None else self._with_death(found)
-
-    async def scan(self, *, after: str | None, limit: int) -> tuple[list[tuple[Session, str | None]], str | None]:
-        """Read one page of all sessions, dead ones included, each with the reason of its death."""
-        page: SessionPage = await self._store.scan_sessions(after=after, limit=limit)
-        return [self._with_death(found) for found in page.sessions], page.next
-
     def require_fresh(self, session: Session) -> None:
         """Raise unless identity was proven in this session within the policy's step-up lifetime (STP-01)."""
         max_age = self._parts.policy.step_up_lifetime
         if not decisions.is_fresh(session.record, max_age=max_age, now=self._clock()):
             raise StepUpRequired(max_age=max_age)
-
-    async def purge(self, *, batch: int, progress: Callable[[Purged], None] | None) -> Purged:
-        """Delete what is dead for longer than the policy keeps it, batch by batch; give the totals."""
-        cutoffs = self._cutoffs()
-        total, after = Purged(0, 0, 0, None), None
-        while True:
-            step = await self._store.purge(cutoffs, after=after, limit=batch)
-            total = Purged(
-                total.sessions + step.sessions, total.counters + step.counters, total.events + step.events, None
-            )
-            if progress is not None:
-                progress(total)
-            after = step.next
-            if after is None:
-                return total
-
-    def _cutoffs(self) -> Cutoffs:
-        now, policy = self._clock(), self._parts.policy
-        return Cutoffs(
-            ended_before=now - policy.ended_kept,
-            counted_before=now - 23 * 3600,
-            events_before=now - policy.events_kept,
-        )
-
-    def _with_death(self, found: Found) -> tuple[Session, str | None]:
-        return Session(found.session), decisions.death_of(found.session, found.state, now=self._clock())
 
     async def _presented(self, shown: str | Token | Session | None, *, now: int) -> SessionRecord | None:
         # The store ends it only if it is still standing. An expired one is ended too: the clock may be set back.
@@ -348,11 +216,6 @@ class SessionFlows:
             event = SessionExpired(at=now, subject=session.subject, session_id=session.id, cause=death)
             if await self._store.end(session.digest, at=now, reason=death, events=records(event)):
                 await self._parts.announce(event)
-
-
-def unchanged(session: SessionRecord) -> Rotation:
-    """A rotation that keeps everything, secret included: how `raise_epoch` is told which session survives."""
-    return decisions.rotate(session, new_digest=session.digest, now=session.last_seen_at)
 
 
 def rotated(session: Session, rotation: Rotation) -> Session:
@@ -383,17 +246,3 @@ def _check_methods(methods: object) -> None:
         for method in cast("tuple[object, ...]", methods)
     ):
         raise InvalidInput("methods_invalid")
-
-
-def _check_namespace(namespace: object) -> None:
-    if not isinstance(namespace, str) or not namespace.isidentifier() or len(namespace) > 64 or not namespace.isascii():
-        raise InvalidData("data_namespace_invalid")
-
-
-def _raise_unless_saved(answer: Answer | None) -> None:
-    if answer is Answer.GONE:
-        raise SessionEnded
-    if answer is Answer.TOO_LARGE:
-        raise InvalidData("data_too_large")
-    if answer is Answer.NOT_AN_INTEGER:
-        raise InvalidData("data_not_an_integer")

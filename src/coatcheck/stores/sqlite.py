@@ -404,7 +404,7 @@ class SqliteStore:
         return await self._colour.offload(lambda: self._file.write(work, durable=durable, deadline=deadline))
 
     def _find_whole(self, link: Link, digest: bytes) -> Found | None:
-        found = self._rows(_FIND_WHOLE, digest)
+        found = _read(link, _FIND_WHOLE, digest)
         if not found:
             return None
         record = rows.found_with_user_agent(found[0])
@@ -413,16 +413,7 @@ class SqliteStore:
         return record
 
     def _rows(self, sql: str, *parameters: object) -> list[Row]:
-        link = self._file.reader()
-        link.connection.text_factory = rows.text_or_unreadable
-        try:
-            return link.cursor.execute(sql, parameters).fetchall()
-        except UnicodeEncodeError:
-            return []  # what is no text names nothing
-        except sqlite3.Error as error:
-            raise translated(error) from error
-        finally:
-            link.connection.text_factory = str
+        return _read(self._file.reader(), sql, *parameters)
 
     def _one(self, make: Callable[[Row], R], sql: str, name: object) -> R | None:
         found = self._rows(sql, name)
@@ -431,6 +422,18 @@ class SqliteStore:
     def _page(self, make: Callable[[Row], R], sql: str, after: str, *, limit: int) -> tuple[tuple[R, ...], bool]:
         found = self._rows(sql, after, limit + 1)
         return rows.readable(make, found[:limit]), len(found) > limit
+
+
+def _read(link: Link, sql: str, *parameters: object) -> list[Row]:
+    link.connection.text_factory = rows.text_or_unreadable
+    try:
+        return link.cursor.execute(sql, parameters).fetchall()
+    except UnicodeEncodeError:
+        return []  # what is no text names nothing
+    except sqlite3.Error as error:
+        raise translated(error) from error
+    finally:
+        link.connection.text_factory = str
 
 
 class _Decoding:

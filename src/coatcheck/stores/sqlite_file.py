@@ -1,8 +1,9 @@
 """One SQLite file as one process sees it: a reader for each thread, two writers behind a lock, errors translated.
 
-Nothing is opened before first use. A forked child opens its own connections and neither uses nor closes the
-inherited ones: "Do not open an SQLite database connection, then fork(2), then try to use that database connection in
-the child process. [...] do not even call sqlite3_close()" (https://sqlite.org/howtocorrupt.html, 2.6).
+Nothing is opened before first use, and nothing stays open across a fork: before it all connections are closed, and
+parent and child open anew when they need to. Opening anew in the child alone would not do. SQLite keeps its locks in a
+table per process; a child that inherits the table believes to hold locks that only its parent has, and a parent that
+closes the file then takes the log away under the child's next commits (https://sqlite.org/howtocorrupt.html, 2.6).
 
 Nothing else in this process may open and close the file: closing any descriptor of it drops the locks that SQLite
 holds (ibidem, 2.2).
@@ -75,7 +76,7 @@ class Link:
         self.user_agents[key] = text
 
     def __del__(self) -> None:
-        # In a forked child `_connections` keeps what was inherited, so that it is not finalised either.
+        # What a child inherited in spite of `_before_fork` it must not even close; `_connections` keeps it.
         if self._pid == os.getpid():
             _connections.discard(self.connection)
             self.connection.close()
@@ -173,10 +174,10 @@ class SqliteFile:
                 f"store: SQLite {'.'.join(map(str, FLOOR))} or newer is needed, this Python has "
                 f"{sqlite3.sqlite_version}; use a newer Python or system"
             )
-        with _translating():
+        with _translating(), _gate:
             # Threads take turns under our lock, so SQLite's connections may pass between them.
             connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-        return Link(connection, self._user_agents)
+            return Link(connection, self._user_agents)
 
     def _create_file(self) -> None:
         # SQLite would create it readable for others; -wal and -shm take their mode from it (DAT-05).
@@ -259,12 +260,29 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 _connections: set[sqlite3.Connection] = set()
 _files: WeakSet[SqliteFile] = WeakSet()
+_gate = threading.Lock()  # held while a connection is made, and during a fork
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
+    _gate.acquire()
+    for file in list(_files):
+        file.forget()
+    # What other threads are in the middle of ends soon; then nobody keeps their connections.
+    deadline = monotonic() + PATIENCE
+    while _connections and monotonic() < deadline:
+        sleep(0.001)
+
+
+def _after_fork_in_parent() -> None:
+    _gate.release()
+
+
+def _after_fork_in_child() -> None:
+    global _gate  # noqa: PLW0603 - a lock that was held during a fork is made anew
+    _gate = threading.Lock()
     for file in list(_files):
         file.forget()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -77,7 +77,7 @@ async def account_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
     account = await exchange.account_of_visitor()
     if account is None:
         raise NotFound
-    live = await exchange.flows.sessions.live_sessions(subject)
+    live = await exchange.flows.oversight.live_sessions(subject)
     recent, _ = await exchange.flows.accounts.events(subject, after=None, limit=RECENT)
     return await show(
         exchange,

@@ -18,7 +18,7 @@ async def list_sessions(exchange: Exchange, fields: PageFields) -> Outcome:
     """The account's live sessions, newest first."""
     session, subject = await exchange.require_session()
     asked = fields.checked()
-    live = await exchange.flows.sessions.live_sessions(subject)
+    live = await exchange.flows.oversight.live_sessions(subject)
     ids = [one.id for one in live]
     first = 0 if asked.cursor is None else ids.index(asked.cursor) + 1 if asked.cursor in ids else len(ids)
     page = live[first : first + asked.limit]
@@ -33,7 +33,7 @@ async def revoke(exchange: Exchange, fields: RevokeFields) -> Outcome:
         await exchange.flows.sessions.log_out(exchange.token, client=exchange.client)
         return Outcome(status=204, to="log_in", notice="logged_out", ended=True)
     exchange.flows.sessions.require_fresh(session)
-    await exchange.flows.sessions.revoke(fields.session_id, subject=subject, note="", client=exchange.client)
+    await exchange.flows.oversight.revoke(fields.session_id, subject=subject, note="", client=exchange.client)
     return Outcome(status=204, notice="session_revoked")
 
 
@@ -46,7 +46,7 @@ async def revoke_others(exchange: Exchange, fields: NoFields) -> Outcome:
     """End all sessions of the account but this one."""
     session, subject = await exchange.require_session()
     exchange.flows.sessions.require_fresh(session)
-    revoked = await exchange.flows.sessions.revoke_all(subject, keep=session.id, note="", client=exchange.client)
+    revoked = await exchange.flows.oversight.revoke_all(subject, keep=session.id, note="", client=exchange.client)
     return Outcome(body=RevokedAnswer(revoked), notice="others_revoked")
 
 
@@ -54,5 +54,5 @@ async def revoke_everywhere(exchange: Exchange, fields: NoFields) -> Outcome:
     """End all sessions of the account, this one too."""
     session, subject = await exchange.require_session()
     exchange.flows.sessions.require_fresh(session)
-    await exchange.flows.sessions.revoke_all(subject, keep=None, note="", client=exchange.client)
+    await exchange.flows.oversight.revoke_all(subject, keep=None, note="", client=exchange.client)
     return Outcome(status=204, to="log_in", notice="logged_out", ended=True)
