@@ -184,9 +184,9 @@ class Visitor:
         other._headers, other.jar = dict(self._headers), dict(self.jar)
         return other
 
-    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        """Send a request; in header names `_` stands for `-`."""
-        given = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    def send(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Answer:
+        """Send a request with these headers and no others but `Host`, `Cookie` and the length."""
+        given = {**self._headers, **headers}
         if self.jar:
             given["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         connection = self._connect()
@@ -199,8 +199,8 @@ class Visitor:
         self._keep(answer.cookies)
         return answer
 
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.send("GET", path, **headers)
+    def get(self, path: str, headers: Mapping[str, str] = {}) -> Answer:
+        return self.send("GET", path, headers=headers)
 
     def call(self, method: str, path: str, fields: Mapping[str, object] | None = None) -> Answer:
         """Call the API as a program does that keeps cookies but has no browser's headers."""
@@ -210,7 +210,7 @@ class Visitor:
         body = None if fields is None else json.dumps(fields).encode()
         if fields is not None:
             headers["Content-Type"] = "application/json"
-        return self.send(method, path, body, **headers)
+        return self.send(method, path, body, headers)
 
     def sign_up(self, username: str, password: str = PASSWORD) -> Answer:
         return self.call("POST", "/api/signup", {"username": username, "password": password})

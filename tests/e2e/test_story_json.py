@@ -80,7 +80,7 @@ def test_a_restart_logs_nobody_out(server: Server) -> None:
     server.restart()
 
     assert visitor.me().json["account"]["username"] == "ada"
-    assert visitor.send("POST", "/api/logout", X_CSRF_Token=form_token).status == 204
+    assert visitor.send("POST", "/api/logout", headers={"X-CSRF-Token": form_token}).status == 204
 
 
 CROSS_SITE = {
@@ -98,7 +98,7 @@ CROSS_SITE = {
 def test_csr_01_a_cross_site_log_in_is_refused(shared: Server, path: str, headers: dict[str, str]) -> None:
     fields = json.dumps({"identifier": "ada", "password": PASSWORD}).encode()
 
-    answer = Visitor(shared).send("POST", path, fields, **headers)
+    answer = Visitor(shared).send("POST", path, fields, headers)
 
     assert answer.status == 403
     assert not any(cookie.startswith("coatcheck-dev=") for cookie in answer.cookies)
@@ -277,14 +277,14 @@ def test_too_large_a_body_without_a_length_is_refused(shared: Server) -> None:
 
 
 def test_cky_12_a_head_beyond_all_use_is_431(shared: Server) -> None:
-    answer = Visitor(shared).get("/api/me", Cookie="x=" + "y" * 200_000)
+    answer = Visitor(shared).get("/api/me", {"Cookie": "x=" + "y" * 200_000})
 
     assert answer.status == 431
     assert Visitor(shared).get("/healthz").status == 200
 
 
 def test_cky_12_a_cookie_header_beyond_its_bound_is_anonymous(shared: Server) -> None:
-    answer = Visitor(shared).get("/api/me", Cookie="x=" + "y" * 20_000)
+    answer = Visitor(shared).get("/api/me", {"Cookie": "x=" + "y" * 20_000})
 
     assert answer.status in (401, 431)
 
@@ -339,9 +339,12 @@ def test_readyz_reads_the_store(shared: Server) -> None:
 def test_a_second_server_on_the_same_port_is_refused_in_words(server: Server, tmp_path: Path) -> None:
     second = Server(tmp_path / "second")
     second.port = server.port
-    with pytest.raises(AssertionError, match="is taken by another program"):
-        second.start()
-    assert second.wait() == 2
+    try:
+        with pytest.raises(AssertionError, match="is taken by another program"):
+            second.start()
+        assert second.wait() == 2
+    finally:
+        second.end()
 
 
 # What the tests above are made of

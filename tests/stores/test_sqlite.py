@@ -17,7 +17,7 @@ from coatcheck.colour import Blocking, HashingLane, run_blocking
 from coatcheck.core.records import SessionRecord
 from coatcheck.core.sessions import Rotation, rotate
 from coatcheck.core.tokens import encode, session_digest
-from coatcheck.errors import ConfigurationError, CorruptRecord, SchemaMismatch, StoreUnavailable
+from coatcheck.errors import ConfigurationError, CorruptRecord, SchemaMismatch, StoreError, StoreUnavailable
 from coatcheck.stores.protocols import Answer, Cutoffs
 from coatcheck.stores.schema import APPLICATION_ID, LATEST
 from coatcheck.stores.sqlite import SqliteStore
@@ -541,14 +541,14 @@ def test_what_a_child_wrote_stays_when_the_parent_closes_the_store_under_it(stor
 def test_a_fork_amid_the_work_of_other_threads_disturbs_nobody(store: SqliteStore) -> None:
     run(started(store, 0))
     ended = threading.Event()
-    errors: list[Exception] = []
+    errors: list[StoreError] = []
 
     def work(number: int) -> None:
         try:
             while not ended.is_set():
                 run(store.find(a_digest(0)))
                 run(store.increment(a_digest(0), namespace="app", key=f"n{number}", by=1, limit=999))
-        except Exception as error:
+        except StoreError as error:
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]

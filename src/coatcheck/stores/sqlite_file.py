@@ -101,10 +101,11 @@ class SqliteFile:
 
     def reader(self) -> Link:
         """Give this thread's connection for reading. Hold on to it while reading: `forget` may be called meanwhile."""
+        readers = self._readers
         try:
-            link: Link = self._readers.link
+            link: Link = readers.link
         except AttributeError:
-            link = self._readers.link = self._open("FULL")
+            link = readers.link = self._open("FULL")
         return link
 
     def write(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> T:
