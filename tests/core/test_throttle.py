@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from coatcheck.core import throttle
 from coatcheck.core.policy import STANDARD
-from coatcheck.core.throttle import Counter, Gate, Settlement
+from coatcheck.core.throttle import Counter, Gate
 
 T = 1_800_000_000
 DAY = 86_400
@@ -18,8 +18,13 @@ ACCOUNT, NETWORK = throttle.gates_of(["ada"], "192.0.2.7", STANDARD)
 def fail(times: int, *, gate: Gate = ACCOUNT, now: int = T) -> Counter:
     counter = Counter()
     for _ in range(times):
-        counter = throttle.counted(counter, gate, now=now)
+        counter = settled(throttle.counted(counter, gate, now=now), gate, "failure", at=now)
     return counter
+
+
+def settled(counter: Counter, gate: Gate, outcome, *, at: int = T) -> Counter:
+    (settlement,) = throttle.settlements_of([gate], outcome, at=at)
+    return throttle.settled(counter, settlement) or Counter()
 
 
 @pytest.mark.parametrize(
@@ -30,73 +35,100 @@ def fail(times: int, *, gate: Gate = ACCOUNT, now: int = T) -> Counter:
     ],
 )
 def test_rat_01_fifth_straight_failure_waits_30_s_doubling_to_an_hour(failures, wait):
-    assert throttle.wait_of(fail(failures), now=T) == wait
+    assert throttle.wait_of(fail(failures), ACCOUNT, now=T) == wait
 
 
 @pytest.mark.parametrize(("age", "wait"), [(0, 30), (1, 29), (29, 1), (30, 0), (31, 0)])
 def test_rat_01_the_wait_ends_at_its_exact_second(age, wait):
-    assert throttle.wait_of(fail(5), now=T + age) == wait
+    assert throttle.wait_of(fail(5), ACCOUNT, now=T + age) == wait
 
 
 @pytest.mark.parametrize(("failures", "wait"), [(9, 0), (10, 600)])
 def test_rat_03_tenth_failure_of_a_network_waits_ten_minutes(failures, wait):
-    assert throttle.wait_of(fail(failures, gate=NETWORK), now=T) == wait
+    assert throttle.wait_of(fail(failures, gate=NETWORK), NETWORK, now=T) == wait
 
 
 def test_rat_03_network_that_served_its_wait_starts_over_and_a_name_does_not():
     served = T + 600
 
-    assert throttle.counted(fail(10, gate=NETWORK), NETWORK, now=served) == Counter(1, served, 0)
-    assert throttle.counted(fail(5), ACCOUNT, now=served).failures == 6
+    assert throttle.counted(fail(10, gate=NETWORK), NETWORK, now=served) == Counter(0, 1, served, 0)
+    assert throttle.counted(fail(5), ACCOUNT, now=served).failures == 5
 
 
-@pytest.mark.parametrize(("age", "failures"), [(DAY - 1, 5), (DAY, 1)])
+@pytest.mark.parametrize(("age", "failures"), [(DAY - 1, 4), (DAY, 0)])
 def test_rat_12_failures_are_forgotten_after_a_day_without_attempts(age, failures):
     assert throttle.counted(fail(4), ACCOUNT, now=T + age).failures == failures
 
 
-def test_success_clears_the_name_and_gives_the_network_only_this_try_back():
-    account, network = throttle.settlements_of((ACCOUNT, NETWORK))
-
-    assert throttle.settled(fail(7), account) is None
-    assert throttle.settled(fail(7, gate=NETWORK), network) == Counter(6, T, 0)
+def test_success_clears_the_name_and_leaves_the_failures_of_the_network():
+    assert settled(throttle.counted(fail(4), ACCOUNT, now=T), ACCOUNT, "success") == Counter()
+    assert settled(throttle.counted(fail(7, gate=NETWORK), NETWORK, now=T), NETWORK, "success") == Counter(7, 0, T, 0)
 
 
 def test_rat_03_one_valid_account_does_not_buy_guesses_at_others():
     counter, guesses = Counter(), 0
-    settlement = throttle.settlements_of((NETWORK,))[0]
-    while throttle.wait_of(counter, now=T) == 0:
-        counter, guesses = throttle.counted(counter, NETWORK, now=T), guesses + 1
-        if throttle.wait_of(counter, now=T) == 0:  # logs in to an account of their own after each guess
-            counter = throttle.settled(throttle.counted(counter, NETWORK, now=T), settlement) or Counter()
+    while throttle.wait_of(counter, NETWORK, now=T) == 0:
+        counter, guesses = settled(throttle.counted(counter, NETWORK, now=T), NETWORK, "failure"), guesses + 1
+        if throttle.wait_of(counter, NETWORK, now=T) == 0:  # logs in to an account of their own after each guess
+            counter = settled(throttle.counted(counter, NETWORK, now=T), NETWORK, "success")
 
     assert guesses == 10
 
 
-@pytest.mark.parametrize("failures", [0, 1])
-def test_uncounting_the_only_failure_leaves_nothing(failures):
-    assert throttle.settled(Counter(failures, T, 0), Settlement(b"key", "uncount")) is None
+def test_rat_03_success_that_was_under_way_does_not_open_a_network_that_closed_meanwhile():
+    counter = throttle.counted(fail(9, gate=NETWORK), NETWORK, now=T)
+    counter = settled(throttle.counted(counter, NETWORK, now=T), NETWORK, "failure")
+
+    counter = settled(counter, NETWORK, "success")
+
+    assert throttle.wait_of(counter, NETWORK, now=T) == 600
 
 
-def test_uncounted_takes_one_attempt_back_at_every_gate():
-    assert {s.kind for s in throttle.uncounted((ACCOUNT, NETWORK))} == {"uncount"}
-    assert [s.key for s in throttle.uncounted((ACCOUNT, NETWORK))] == [ACCOUNT.key, NETWORK.key]
+def test_rat_06_pending_attempts_count_as_failures_until_they_are_settled():
+    counter = Counter()
+    for _ in range(5):
+        assert throttle.wait_of(counter, ACCOUNT, now=T) == 0
+        counter = throttle.counted(counter, ACCOUNT, now=T)
+
+    assert throttle.wait_of(counter, ACCOUNT, now=T) == 1
+    assert throttle.wait_of(settled(counter, ACCOUNT, "unread"), ACCOUNT, now=T) == 0
+
+
+@pytest.mark.parametrize(("age", "failures", "pending"), [(59, 0, 2), (60, 1, 1)])
+def test_attempt_that_is_never_settled_becomes_a_failure_after_a_minute(age, failures, pending):
+    counter = throttle.counted(throttle.counted(Counter(), ACCOUNT, now=T), ACCOUNT, now=T + age)
+
+    assert (counter.failures, counter.pending) == (failures, pending)
+
+
+def test_office_at_nine_has_thirty_two_log_ins_under_way_beside_its_free_failures():
+    counter, admitted = Counter(), 0
+    while throttle.wait_of(counter, NETWORK, now=T) == 0:
+        counter, admitted = throttle.counted(counter, NETWORK, now=T), admitted + 1
+
+    assert admitted == 10 + 32
+
+
+def test_settling_the_only_attempt_leaves_nothing():
+    (unread,) = throttle.settlements_of([ACCOUNT], "unread", at=T)
+
+    assert throttle.settled(Counter(0, 1, T, 0), unread) is None
 
 
 @pytest.mark.parametrize("back", [1, 29, 30])
 def test_tmo_07_small_step_back_of_the_clock_does_not_open_a_closed_gate(back):
-    assert throttle.wait_of(fail(5), now=T - back) == 30 + back
+    assert throttle.wait_of(fail(5), ACCOUNT, now=T - back) == 30 + back
 
 
 @pytest.mark.parametrize("back", [31, 3600, 2 * DAY])
 def test_tmo_07_clock_set_back_makes_no_endless_wait(back):
-    assert throttle.wait_of(fail(5), now=T - back) == 0
+    assert throttle.wait_of(fail(5), ACCOUNT, now=T - back) == 0
 
 
 def test_tmo_07_try_after_the_clock_was_set_back_is_counted_and_waits_under_the_new_clock():
-    counter = throttle.counted(fail(5), ACCOUNT, now=T - DAY)
+    counter = settled(throttle.counted(fail(5), ACCOUNT, now=T - DAY), ACCOUNT, "failure", at=T - DAY)
 
-    assert throttle.wait_of(counter, now=T - DAY) == 60
+    assert throttle.wait_of(counter, ACCOUNT, now=T - DAY) == 60
 
 
 @given(st.lists(st.tuples(st.integers(-4000, 4000), st.booleans()), max_size=60))
@@ -104,12 +136,11 @@ def test_no_wait_is_ever_longer_than_twice_the_longest(history):
     counter, now = Counter(), T
     for step, succeeds in history:
         now += step
-        wait = throttle.wait_of(counter, now=now)
+        wait = throttle.wait_of(counter, ACCOUNT, now=now)
         assert 0 <= wait <= 2 * STANDARD.account_delay_max
         if wait == 0:
             counter = throttle.counted(counter, ACCOUNT, now=now)
-            if succeeds:
-                counter = throttle.settled(counter, throttle.settlements_of((ACCOUNT,))[0]) or Counter()
+            counter = settled(counter, ACCOUNT, "success" if succeeds else "failure", at=now)
 
 
 def test_enu_06_rat_12_keys_have_one_size_whatever_was_typed():

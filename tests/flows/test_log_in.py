@@ -88,7 +88,7 @@ async def check_refusal(world: World, name: str, password: str, cause: str) -> N
 
     assert (str(refusal), refusal.reason, refusal.status) == ("invalid_credentials", "invalid_credentials", 401)
     assert (refusal.errors, refusal.retry_after, refusal.__cause__) == ((), None, None)
-    assert world.steps == ["identify", "admit", "record"]
+    assert world.steps == ["identify", "admit", "settle"]
     assert (hasher.verified, hasher.hashed) == (1, 0)
     (event,) = world.events
     assert isinstance(event, LogInFailed)

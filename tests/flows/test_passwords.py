@@ -77,7 +77,7 @@ async def test_stp_05_another_accounts_password_is_refused_and_counted(world):
     with pytest.raises(InvalidCredentials):
         await world.desk.reauthenticate(login.session, "the password of bob")
 
-    assert world.steps == ["account", "credential", "admit", "record"]
+    assert world.steps == ["account", "credential", "admit", "settle"]
     assert isinstance(world.events[-1], ReauthenticationFailed)
     assert await world.is_live(login.token)
 

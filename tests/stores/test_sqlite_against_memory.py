@@ -44,10 +44,24 @@ KEYS = st.sampled_from(["a", "b", "n"])
 VALUES = st.sampled_from([b"1", b'"text"', b"[1,2]", b"123456789"])
 EVENTS = st.lists(st.builds(an_event, st.sampled_from(["x", "y"]), subject=SUBJECTS, at=TIMES), max_size=2)
 GATES = st.lists(
-    st.builds(a_gate, st.sampled_from(["g", "h"]), free=st.integers(1, 3)), max_size=2, unique_by=lambda g: g.key
+    st.builds(
+        a_gate,
+        st.sampled_from(["g", "h"]),
+        free=st.integers(1, 3),
+        is_cleared=st.booleans(),
+        starts_over=st.booleans(),
+        crowd=st.integers(0, 2),
+    ),
+    max_size=2,
+    unique_by=lambda g: g.key,
 )
 SETTLEMENTS = st.lists(
-    st.builds(Settlement, st.sampled_from([a_gate("g").key, a_gate("h").key]), st.sampled_from(["clear", "uncount"])),
+    st.builds(
+        Settlement,
+        st.sampled_from([a_gate("g", free=1), a_gate("h", is_cleared=False)]),
+        st.sampled_from(["success", "failure", "unread"]),
+        TIMES,
+    ),
     max_size=2,
 )
 
@@ -155,9 +169,9 @@ class SideBySide(RuleBasedStateMachine):
     def admit(self, gates, at):  # type: ignore[no-untyped-def]
         self.both(lambda store: store.admit(gates, now=at))
 
-    @rule(settlements=SETTLEMENTS)
-    def settle(self, settlements):  # type: ignore[no-untyped-def]
-        self.both(lambda store: store.settle(settlements))
+    @rule(settlements=SETTLEMENTS, events=EVENTS)
+    def settle(self, settlements, events):  # type: ignore[no-untyped-def]
+        self.both(lambda store: store.settle(settlements, events=events))
 
     @rule(
         subject=PEOPLE,

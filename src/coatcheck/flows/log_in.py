@@ -64,9 +64,11 @@ class LogInFlows:
         credential = None if identified is None else identified.credential
         matches = await self.matches(credential, secret, gates)
         if identified is None or credential is None or not matches:
-            raise await self._failed(key, origin, subject=None if identified is None else identified.account.subject)
+            raise await self._failed(
+                key, origin, gates, subject=None if identified is None else identified.account.subject
+            )
         if identified.state is not None and identified.state.disabled_at is not None:
-            raise await self._failed(key, origin, subject=identified.account.subject, cause="account_disabled")
+            raise await self._failed(key, origin, gates, subject=identified.account.subject, cause="account_disabled")
 
         try:
             login = await self._sessions.start(
@@ -77,12 +79,12 @@ class LogInFlows:
                 replaces=replaces,
                 account=Account(identified.account),
                 credential_version=credential.version,
-                settlements=throttle.settlements_of(gates),
+                settlements=throttle.settlements_of(gates, "success", at=parts.clock()),
             )
         except InvalidCredentials:
             # Disabled, or given a new password, while the old one was being verified.
             cause = "refused_meanwhile"
-            raise await self._failed(key, origin, subject=identified.account.subject, cause=cause) from None
+            raise await self._failed(key, origin, gates, subject=identified.account.subject, cause=cause) from None
         await self._rehash(credential, secret)
         return login
 
@@ -102,7 +104,7 @@ class LogInFlows:
         event = Reauthenticated(
             at=now, subject=session.subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
         )
-        settlements = throttle.settlements_of(gates)
+        settlements = throttle.settlements_of(gates, "success", at=now)
         if not await self._store.rotate(rotation, settlements=settlements, events=records(event)):
             raise SessionEnded
         await parts.announce(event)
@@ -122,7 +124,7 @@ class LogInFlows:
             event = ReauthenticationFailed(
                 at=parts.clock(), subject=subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
             )
-            await self._store.record(records(event))
+            await self._store.settle(throttle.settlements_of(gates, "failure", at=event.at), events=records(event))
             await parts.announce(event)
             raise InvalidCredentials(errors=[FieldError(pointer, "invalid_password")])
         return account, credential, gates
@@ -154,11 +156,11 @@ class LogInFlows:
         try:
             return await self._parts.colour.hash(work)
         except Busy:
-            await self._store.settle(throttle.uncounted(gates))
+            await self._store.settle(throttle.settlements_of(gates, "unread", at=self._parts.clock()), events=())
             raise
 
     async def _failed(
-        self, key: str, origin: Client, *, subject: str | None, cause: str | None = None
+        self, key: str, origin: Client, gates: tuple[Gate, ...], *, subject: str | None, cause: str | None = None
     ) -> InvalidCredentials:
         event = LogInFailed(
             at=self._parts.clock(),
@@ -168,7 +170,7 @@ class LogInFlows:
             cause=cause or ("unknown_identifier" if subject is None else "wrong_password"),
             identifier_hash=self._parts.keys.identifier_hash(key),
         )
-        await self._store.record(records(event))
+        await self._store.settle(throttle.settlements_of(gates, "failure", at=event.at), events=records(event))
         await self._parts.announce(event)
         return InvalidCredentials()
 

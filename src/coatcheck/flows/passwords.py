@@ -80,6 +80,6 @@ class PasswordFlows:
             keep=keep,
             credential_version=version,
             disabled_at=None,
-            settlements=throttle.settlements_of(gates),
+            settlements=throttle.settlements_of(gates, "success", at=now),
             events=records(event),
         )

@@ -248,15 +248,19 @@ class MemoryStore:
     async def admit(self, gates: Sequence[Gate], *, now: int) -> int:
         with self._lock:
             counters = [self._counters.get(gate.key, Counter()) for gate in gates]
-            wait = max((throttle.wait_of(counter, now=now) for counter in counters), default=0)
+            wait = max(
+                (throttle.wait_of(counter, gate, now=now) for gate, counter in zip(gates, counters, strict=True)),
+                default=0,
+            )
             if wait == 0:
                 for gate, counter in zip(gates, counters, strict=True):
                     self._counters[gate.key] = throttle.counted(counter, gate, now=now)
             return wait
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
+    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> None:
         with self._lock:
             self._settle(settlements)
+            self._append(events)
 
     # Accounts
 
@@ -393,10 +397,10 @@ class MemoryStore:
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
-            counter = self._counters.pop(settlement.key, None)
+            counter = self._counters.pop(settlement.gate.key, None)
             left = None if counter is None else throttle.settled(counter, settlement)
             if left is not None:
-                self._counters[settlement.key] = left
+                self._counters[settlement.gate.key] = left
 
     def _append(self, events: Sequence[EventRecord]) -> None:
         for event in events:

@@ -262,15 +262,15 @@ class AttemptStore(Protocol):
     """Counters of failures. They live beside the sessions."""
 
     async def admit(self, gates: Sequence[Gate], *, now: int) -> int:
-        """Count one attempt at every gate, or none: seconds to wait if any gate is closed, else 0.
+        """Count one pending attempt at every gate, or none: seconds to wait if any gate is closed, else 0.
 
-        1. Atomic across processes: of many attempts at once no more than the gate's free ones are admitted (RAT-06).
+        1. Atomic across processes: of many attempts at once no more are admitted than the gate has room for (RAT-06).
         2. A refused attempt changes nothing. 3. The arithmetic is that of `coatcheck.core.throttle`.
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Apply what a success means for the counters (`coatcheck.core.throttle.settled`). Unknown keys are ignored."""
+    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> None:
+        """Apply the outcome of an attempt to its counters (`coatcheck.core.throttle.settled`), unknown ones ignored."""
         ...
 
 

@@ -89,6 +89,7 @@ SQLITE_STEPS: tuple[Step, ...] = (
         CREATE TABLE counters (
             key BLOB NOT NULL PRIMARY KEY,
             failures INTEGER NOT NULL,
+            pending INTEGER NOT NULL,
             counted_at INTEGER NOT NULL,
             blocked_until INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID
@@ -117,9 +118,17 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
     Raises:
         SchemaMismatch: the file belongs to another program.
     """
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    objects: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    # In one snapshot: between two looks another process may create the schema, and half of ours would seem foreign.
+    is_alone = not connection.in_transaction
+    if is_alone:
+        connection.execute("BEGIN")
+    try:
+        application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        objects: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    finally:
+        if is_alone and connection.in_transaction:
+            connection.execute("ROLLBACK")
     if application == APPLICATION_ID and version > 0:
         return version
     if application == 0 and version == 0 and objects == 0:

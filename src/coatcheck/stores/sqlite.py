@@ -286,7 +286,10 @@ class SqliteStore:
     async def admit(self, gates: Sequence[Gate], *, now: int) -> int:
         def work(cursor: sqlite3.Cursor) -> int:
             counters = [steps.read_counter(cursor, gate.key) or Counter() for gate in gates]
-            wait = max((throttle.wait_of(counter, now=now) for counter in counters), default=0)
+            wait = max(
+                (throttle.wait_of(counter, gate, now=now) for gate, counter in zip(gates, counters, strict=True)),
+                default=0,
+            )
             if wait > 0:
                 raise Unchanged(wait)
             for gate, counter in zip(gates, counters, strict=True):
@@ -295,9 +298,13 @@ class SqliteStore:
 
         return await self._write(work, durable=False)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        if settlements:
-            await self._write(lambda cursor: steps.settle(cursor, settlements), durable=False)
+    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> None:
+        def work(cursor: sqlite3.Cursor) -> None:
+            steps.settle(cursor, settlements)
+            steps.append_events(cursor, events)
+
+        if settlements or events:
+            await self._write(work, durable=False)
 
     # Accounts
 

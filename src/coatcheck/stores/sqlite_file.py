@@ -35,6 +35,7 @@ T = TypeVar("T")
 PATIENCE = 2.0  # seconds a write may wait in all: for the thread, for the lock of this process, for other processes
 FLOOR = (3, 37, 0)  # STRICT tables
 USER_AGENTS_REMEMBERED = 4096
+NAP_MIN, NAP_MAX = 0.000_1, 0.002  # seconds between two looks whether another process has done writing
 
 
 class Unchanged(Exception):
@@ -52,22 +53,14 @@ class Link:
     looking one up costs more than all else that is done with a row.
     """
 
-    __slots__ = ("_pid", "connection", "cursor", "patience", "user_agents")
+    __slots__ = ("_pid", "connection", "cursor", "user_agents")
 
     def __init__(self, connection: sqlite3.Connection, user_agents: dict[int, str]) -> None:
         self.connection = connection
         self.user_agents = user_agents
         self.cursor = connection.cursor()
-        self.patience = PATIENCE
         self._pid = os.getpid()
         _connections.add(connection)
-
-    def wait_at_most(self, seconds: float) -> None:
-        """Set how long SQLite waits for another process's write, to the tenth of a second."""
-        patience = max(0, int(seconds * 10)) / 10
-        if patience != self.patience:
-            self.cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-            self.patience = patience
 
     def remember_user_agent(self, key: int, text: str) -> None:
         """Remember what an id of the table of user agents stands for; ids are never given again."""
@@ -122,9 +115,9 @@ class SqliteFile:
             writer = writers.get(synchronous)
             if writer is None:
                 writer = writers[synchronous] = self._open(synchronous)
+                writer.cursor.execute("PRAGMA busy_timeout = 0")  # `_begin` does the waiting
             try:
-                writer.wait_at_most(deadline - monotonic())
-                return _transact(writer.connection, writer.cursor, work)
+                return _transact(writer, work, deadline)
             except sqlite3.Error as error:
                 if not isinstance(error, sqlite3.IntegrityError) and not _is_busy(error):
                     writers.pop(synchronous, None)  # after trouble with the file, begin with a fresh connection
@@ -226,18 +219,35 @@ class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in 
             raise translated(error) from error
 
 
-def _transact(connection: sqlite3.Connection, cursor: sqlite3.Cursor, work: Callable[[sqlite3.Cursor], T]) -> T:
-    cursor.execute("BEGIN IMMEDIATE")
+def _transact(link: Link, work: Callable[[sqlite3.Cursor], T], deadline: float) -> T:
+    cursor = link.cursor
+    _begin(cursor, deadline)
     try:
         result = work(cursor)
         cursor.execute("COMMIT")
     except BaseException as error:
-        if connection.in_transaction:
-            connection.rollback()
+        if link.connection.in_transaction:
+            link.connection.rollback()
         if isinstance(error, Unchanged):
             return error.answer  # type: ignore[no-any-return]  # the work's own answer
         raise
     return result
+
+
+def _begin(cursor: sqlite3.Cursor, deadline: float) -> None:
+    # SQLite's own waiting sleeps up to 100 ms between two looks and starves beside one process that writes all the
+    # time (2 s: measured). Short naps get their turn.
+    nap = NAP_MIN
+    while True:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or monotonic() >= deadline:
+                raise
+        else:
+            return
+        sleep(nap)
+        nap = min(2 * nap, NAP_MAX)
 
 
 def _patiently(step: Callable[[], object]) -> None:

@@ -142,29 +142,31 @@ def taken(cursor: sqlite3.Cursor, account: AccountRecord) -> Answer | None:
 
 def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
     """Read an attempt counter."""
-    row = cursor.execute("SELECT failures, counted_at, blocked_until FROM counters WHERE key = ?", (key,)).fetchone()
+    row = cursor.execute(
+        "SELECT failures, pending, counted_at, blocked_until FROM counters WHERE key = ?", (key,)
+    ).fetchone()
     return None if row is None else Counter(*row)
 
 
 def write_counter(cursor: sqlite3.Cursor, key: bytes, counter: Counter) -> None:
     """Keep an attempt counter."""
     cursor.execute(
-        "INSERT OR REPLACE INTO counters (key, failures, counted_at, blocked_until) VALUES (?, ?, ?, ?)",
-        (key, counter.failures, counter.counted_at, counter.blocked_until),
+        "INSERT OR REPLACE INTO counters (key, failures, pending, counted_at, blocked_until) VALUES (?, ?, ?, ?, ?)",
+        (key, counter.failures, counter.pending, counter.counted_at, counter.blocked_until),
     )
 
 
 def settle(cursor: sqlite3.Cursor, settlements: Iterable[Settlement]) -> None:
     """Apply what a success means for the counters."""
     for settlement in settlements:
-        counter = read_counter(cursor, settlement.key)
+        counter = read_counter(cursor, settlement.gate.key)
         if counter is None:
             continue
         left = throttle.settled(counter, settlement)
         if left is None:
-            cursor.execute("DELETE FROM counters WHERE key = ?", (settlement.key,))
+            cursor.execute("DELETE FROM counters WHERE key = ?", (settlement.gate.key,))
         else:
-            write_counter(cursor, settlement.key, left)
+            write_counter(cursor, settlement.gate.key, left)
 
 
 def append_events(cursor: sqlite3.Cursor, events: Sequence[EventRecord]) -> None:

@@ -11,7 +11,7 @@ from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredentia
 from coatcheck.core.session_data import decode
 from coatcheck.core.sessions import Rotation
 from coatcheck.core.throttle import Gate, Settlement
-from coatcheck.stores.protocols import Answer, Cutoffs, Purged, SessionStore, Started
+from coatcheck.stores.protocols import Answer, AttemptStore, Cutoffs, Purged, SessionStore, Started
 
 NOW = 1_750_000_000
 HOUR = 3600
@@ -92,10 +92,20 @@ def a_rotation(session: SessionRecord, number: int) -> Rotation:
     )
 
 
-def a_gate(name: str = "gate", *, free: int = 3, starts_over: bool = False) -> Gate:
+def a_gate(
+    name: str = "gate", *, free: int = 3, is_cleared: bool = True, starts_over: bool = False, crowd: int = 0
+) -> Gate:
     """Make a gate that closes for 30 seconds after `free` failures."""
     key = sha256(name.encode()).digest()
-    return Gate(key=key, free=free, delay=30, delay_max=HOUR, on_success="clear", starts_over=starts_over)
+    return Gate(key, free=free, delay=30, delay_max=HOUR, is_cleared=is_cleared, starts_over=starts_over, crowd=crowd)
+
+
+async def fail(store: AttemptStore, gate: Gate, *, at: int = NOW) -> int:
+    """Try and fail at a gate, if it admits that; give the seconds it wants to be left alone, 0 if it was open."""
+    wait = await store.admit([gate], now=at)
+    if wait == 0:
+        await store.settle([Settlement(gate, "failure", at)], events=())
+    return wait
 
 
 async def start(

@@ -3,82 +3,128 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Literal
 
 from coatcheck.core.throttle import Settlement
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.driving import Suite
-from coatcheck.testing.samples import (
-    DAY,
-    NOW,
-    a_gate,
-)
+from coatcheck.testing.samples import DAY, NOW, a_gate, an_event, fail
 
-replace = msgspec.structs.replace
+OUTCOMES: tuple[Literal["success", "failure", "unread"], ...] = ("success", "failure", "unread")
 
 
 class AttemptContract(Suite):
     """`AttemptStore`."""
 
-    async def test_attempts_are_admitted_until_the_free_ones_are_used(self, store: Store) -> None:
-        waits = [await store.admit([a_gate(free=3)], now=NOW) for _ in range(4)]
+    async def test_failures_are_admitted_until_the_free_ones_are_used(self, store: Store) -> None:
+        waits = [await fail(store, a_gate(free=3)) for _ in range(4)]
 
         assert waits == [0, 0, 0, 30]
 
     async def test_rat_01_waits_end_at_their_second_and_double(self, store: Store) -> None:
         gate = a_gate(free=1)
 
-        waits = [await store.admit([gate], now=NOW + passed) for passed in (0, 29, 30, 31, 89, 90)]
+        waits = [await fail(store, gate, at=NOW + passed) for passed in (0, 29, 30, 31, 89, 90)]
 
         assert waits == [0, 1, 0, 59, 1, 0]
 
+    async def test_rat_06_pending_attempts_take_up_the_free_ones_and_close_nothing(self, store: Store) -> None:
+        gate = a_gate(free=3)
+
+        waits = [await store.admit([gate], now=NOW) for _ in range(5)]
+        for _ in range(3):
+            await store.settle([Settlement(gate, "success", NOW)], events=())
+
+        assert waits == [0, 0, 0, 1, 1]
+        assert await store.admit([gate], now=NOW) == 0
+
+    async def test_rat_06_a_failed_gate_lets_one_try_at_a_time_through_after_its_wait(self, store: Store) -> None:
+        gate = a_gate(free=1)
+        await fail(store, gate)
+
+        waits = [await store.admit([gate], now=NOW + 30) for _ in range(3)]
+
+        assert waits == [0, 1, 1]
+
+    async def test_a_crowd_may_be_pending_where_the_gate_allows_it(self, store: Store) -> None:
+        gate = a_gate(free=2, crowd=3)
+
+        waits = [await store.admit([gate], now=NOW) for _ in range(6)]
+
+        assert waits == [0, 0, 0, 0, 0, 1]
+
+    async def test_an_attempt_that_is_never_settled_becomes_a_failure(self, store: Store) -> None:
+        gate = a_gate(free=2)
+        await store.admit([gate], now=NOW)
+
+        waits = [await fail(store, gate, at=NOW + 60) for _ in range(2)]
+
+        assert waits == [0, 30]
+
+    async def test_rat_03_a_gate_that_starts_over_forgets_when_its_wait_is_served(self, store: Store) -> None:
+        gate = a_gate(free=2, starts_over=True)
+        for _ in range(2):
+            await fail(store, gate)
+
+        waits = [await fail(store, gate, at=NOW + 30) for _ in range(3)]
+
+        assert waits == [0, 0, 30]
+
     async def test_a_refused_attempt_changes_no_counter(self, store: Store) -> None:
         closed, open_ = a_gate("closed", free=1), a_gate("open", free=2)
-        await store.admit([closed], now=NOW)
+        await fail(store, closed)
 
         for _ in range(5):
             assert await store.admit([open_, closed], now=NOW) == 30
 
-        assert [await store.admit([open_], now=NOW) for _ in range(3)] == [0, 0, 30]
+        assert [await store.admit([open_], now=NOW) for _ in range(3)] == [0, 0, 1]
 
     async def test_the_longest_wait_is_told(self, store: Store) -> None:
         first, second = a_gate("first", free=1), a_gate("second", free=1)
-        await store.admit([first], now=NOW)
-        await store.admit([second], now=NOW + 10)
+        await fail(store, first)
+        await fail(store, second, at=NOW + 10)
 
         assert await store.admit([first, second], now=NOW + 20) == 20
 
-    async def test_clearing_forgets_all_failures(self, store: Store) -> None:
-        gate = a_gate(free=2)
-        for _ in range(2):
+    async def test_success_forgets_all_failures_where_the_gate_says_so(self, store: Store) -> None:
+        cleared, kept = a_gate("cleared", free=2), a_gate("kept", free=2, is_cleared=False)
+        for gate in (cleared, kept):
+            await fail(store, gate)
             await store.admit([gate], now=NOW)
 
-        await store.settle([Settlement(gate.key, "clear")])
+            await store.settle([Settlement(gate, "success", NOW)], events=())
 
-        assert [await store.admit([gate], now=NOW) for _ in range(3)] == [0, 0, 30]
+        assert [await fail(store, cleared) for _ in range(3)] == [0, 0, 30]
+        assert [await fail(store, kept) for _ in range(2)] == [0, 30]
 
-    async def test_uncounting_takes_back_one_attempt(self, store: Store) -> None:
+    async def test_an_unread_attempt_is_taken_back(self, store: Store) -> None:
         gate = a_gate(free=2)
-        for _ in range(2):
-            await store.admit([gate], now=NOW)
+        await fail(store, gate)
+        await store.admit([gate], now=NOW)
 
-        await store.settle([Settlement(gate.key, "uncount")])
+        await store.settle([Settlement(gate, "unread", NOW)], events=())
 
-        assert [await store.admit([gate], now=NOW) for _ in range(2)] == [0, 30]
+        assert [await fail(store, gate) for _ in range(2)] == [0, 30]
 
     async def test_settling_what_nobody_counted_does_nothing(self, store: Store) -> None:
         gate = a_gate(free=1)
 
-        await store.settle([Settlement(gate.key, "uncount"), Settlement(gate.key, "clear")])
-        await store.settle([])
+        for outcome in OUTCOMES:
+            await store.settle([Settlement(gate, outcome, NOW)], events=())
+        await store.settle([], events=())
 
-        assert [await store.admit([gate], now=NOW) for _ in range(2)] == [0, 30]
+        assert [await fail(store, gate) for _ in range(2)] == [0, 30]
+
+    async def test_settling_keeps_its_events(self, store: Store) -> None:
+        await store.settle([], events=[an_event("log_in_failed")])
+
+        assert (await store.events_of("ada", after=None, limit=9)).events == (an_event("log_in_failed"),)
 
     async def test_rat_12_a_day_without_attempts_starts_afresh(self, store: Store) -> None:
         gate = a_gate(free=2)
-        await store.admit([gate], now=NOW)
+        await fail(store, gate)
 
-        waits = [await store.admit([gate], now=NOW + DAY) for _ in range(3)]
+        waits = [await fail(store, gate, at=NOW + DAY) for _ in range(3)]
 
         assert waits == [0, 0, 30]
 

@@ -20,6 +20,7 @@ from coatcheck.testing.samples import (
     a_rotation,
     a_session,
     an_event,
+    fail,
     is_standing,
     put,
     raise_epoch,
@@ -232,8 +233,8 @@ class EpochContract(Suite):
 
     async def test_raising_the_epoch_settles_counters(self, store: Store) -> None:
         gate = a_gate(free=1)
-        await store.admit([gate], now=NOW)
+        await fail(store, gate)
 
-        await raise_epoch(store, settlements=[Settlement(gate.key, "clear")])
+        await raise_epoch(store, settlements=[Settlement(gate, "success", NOW)])
 
         assert await store.admit([gate], now=NOW) == 0

@@ -21,6 +21,7 @@ from coatcheck.testing.samples import (
     a_session,
     an_event,
     data_of,
+    fail,
     is_standing,
     put,
     raise_epoch,
@@ -206,9 +207,9 @@ class StartContract(Suite):
 
     async def test_start_applies_settlements_and_keeps_events(self, store: Store) -> None:
         gate = a_gate(free=1)
-        await store.admit([gate], now=NOW)
+        await fail(store, gate)
 
-        await start(store, a_session(), settlements=[Settlement(gate.key, "clear")], events=[an_event("logged_in")])
+        await start(store, a_session(), settlements=[Settlement(gate, "success", NOW)], events=[an_event("logged_in")])
 
         assert await store.admit([gate], now=NOW) == 0
         assert (await store.events_of("ada", after=None, limit=9)).events == (an_event("logged_in"),)

@@ -21,6 +21,7 @@ from coatcheck.testing.samples import (
     a_session,
     an_event,
     data_of,
+    fail,
     is_standing,
     put,
     raise_epoch,
@@ -208,9 +209,9 @@ class RotateContract(Suite):
     async def test_rotation_settles_counters(self, store: Store) -> None:
         session = await started(store)
         gate = a_gate(free=1)
-        await store.admit([gate], now=NOW)
+        await fail(store, gate)
 
-        await store.rotate(a_rotation(session, 2), settlements=[Settlement(gate.key, "clear")], events=())
+        await store.rotate(a_rotation(session, 2), settlements=[Settlement(gate, "success", NOW)], events=())
 
         assert await store.admit([gate], now=NOW) == 0
 
