@@ -37,6 +37,9 @@ from coatcheck.testing.samples import (
     started,
 )
 
+# From Python 3.12 on, fork() warns when threads exist; here it is the point of the test.
+pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+
 run = run_blocking
 COLOUR = Blocking(HashingLane(queue=1, nice=0))
 
@@ -537,7 +540,6 @@ def test_what_a_child_wrote_stays_when_the_parent_closes_the_store_under_it(stor
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_amid_the_work_of_other_threads_disturbs_nobody(store: SqliteStore) -> None:
     run(started(store, 0))
     ended = threading.Event()

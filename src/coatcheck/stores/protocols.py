@@ -6,7 +6,8 @@ General promises:
 - G2. When a method has returned, its change survives the death of the process ("acknowledged"). Durable against loss
   of power too, except `admit`, `settle` and `touch`, which may lose their last second.
 - G3. Whatever the engine says when it is down, locked, full or too slow (2 s) becomes `StoreUnavailable`, from the
-  cause; nothing is changed then. One unreadable record becomes `CorruptRecord` and harms no other.
+  cause; nothing is changed then. One unreadable record becomes `CorruptRecord` and harms no other: lists leave it
+  out.
 - G4. Methods may be called from many threads, tasks and processes at once. A store opens nothing before first use
   and opens afresh in a forked child.
 - G5. `events` given to a method are kept with its change, and only if it happens; where accounts and sessions live
@@ -319,7 +320,10 @@ class EventStore(Protocol):
         ...
 
     async def events_of(self, subject: str | None, *, after: str | None, limit: int) -> EventPage:
-        """Read events, newest first: those of a subject, or all when it is None."""
+        """Read events, newest first: those of a subject, or all when it is None.
+
+        A cursor that no page has given leads to an empty page.
+        """
         ...
 
 

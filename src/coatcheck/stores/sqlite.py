@@ -84,7 +84,8 @@ class SqliteStore:
     async def find(self, digest: bytes) -> Found | None:
         link = self._file.reader()
         try:
-            row = link.cursor.execute(_FIND, (digest,)).fetchone()
+            with link.lock:
+                row = link.cursor.execute(_FIND, (digest,)).fetchone()
         except sqlite3.Error:
             return self._find_whole(link, digest)  # which says what the trouble is, and with which record
         if row is None:
@@ -411,7 +412,7 @@ class SqliteStore:
         return await self._colour.offload(lambda: self._file.write(work, durable=durable, deadline=deadline))
 
     def _find_whole(self, link: Link, digest: bytes) -> Found | None:
-        found = _read(link, _FIND_WHOLE, digest)
+        found = self._rows(_FIND_WHOLE, digest)
         if not found:
             return None
         record = rows.found_with_user_agent(found[0])
@@ -420,7 +421,11 @@ class SqliteStore:
         return record
 
     def _rows(self, sql: str, *parameters: object) -> list[Row]:
-        return _read(self._file.reader(), sql, *parameters)
+        while True:
+            link = self._file.reader()
+            with link.lock:
+                if not link.closed:  # else there was a fork meanwhile
+                    return _read(link, sql, parameters)
 
     def _one(self, make: Callable[[Row], R], sql: str, name: object) -> R | None:
         found = self._rows(sql, name)
@@ -431,7 +436,7 @@ class SqliteStore:
         return rows.readable(make, found[:limit]), len(found) > limit
 
 
-def _read(link: Link, sql: str, *parameters: object) -> list[Row]:
+def _read(link: Link, sql: str, parameters: tuple[object, ...]) -> list[Row]:
     link.connection.text_factory = rows.text_or_unreadable
     try:
         return link.cursor.execute(sql, parameters).fetchall()

@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -47,20 +48,24 @@ class Unchanged(Exception):
 
 
 class Link:
-    """A connection with one cursor. It closes when nobody uses it any more, and never in another process.
+    """A connection with one cursor. It closes when nobody refers to it any more, and before a fork.
 
-    `user_agents` remembers texts by their id, for all links of a file: most of its users share a few of them, and
-    looking one up costs more than all else that is done with a row.
+    Who uses it holds `lock` meanwhile, and finds out then whether it is `closed`. `user_agents` remembers texts by
+    their id, for all links of a file: most sessions share a few of them, and looking one up costs more than all else
+    that is done with a row.
     """
 
-    __slots__ = ("_pid", "connection", "cursor", "user_agents")
+    __slots__ = ("__weakref__", "_pid", "closed", "connection", "cursor", "lock", "user_agents")
 
     def __init__(self, connection: sqlite3.Connection, user_agents: dict[int, str]) -> None:
         self.connection = connection
-        self.user_agents = user_agents
         self.cursor = connection.cursor()
+        self.lock = threading.Lock()
+        self.closed = False
+        self.user_agents = user_agents
         self._pid = os.getpid()
         _connections.add(connection)
+        _links.add(self)
 
     def remember_user_agent(self, key: int, text: str) -> None:
         """Remember what an id of the table of user agents stands for; ids are never given again."""
@@ -68,11 +73,16 @@ class Link:
             self.user_agents.clear()
         self.user_agents[key] = text
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Close the connection, if this process opened it. To be called by who holds the lock, or the last referrer."""
         # What a child inherited in spite of `_before_fork` it must not even close; `_connections` keeps it.
-        if self._pid == os.getpid():
+        if not self.closed and self._pid == os.getpid():
+            self.closed = True
             _connections.discard(self.connection)
             self.connection.close()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class SqliteFile:
@@ -83,22 +93,23 @@ class SqliteFile:
         self.path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps ".."
         self._steps = steps
         self.forget()
-        _files.add(self)
+        with _gate:
+            _files.add(self)
 
     def forget(self) -> None:
         """Let go of all connections; the next call opens new ones. Calls under way finish on the old ones."""
         self._readers = threading.local()
-        self._writers: dict[str, Link] = {}
+        self._writers: dict[bool, Link] = {}  # by durability
         self._lock = threading.Lock()
         self._user_agents: dict[int, str] = {}
 
     def reader(self) -> Link:
-        """Give this thread's connection for reading. Hold on to it while reading: `forget` may be called meanwhile."""
+        """Give this thread's connection for reading."""
         readers = self._readers
         try:
             link: Link = readers.link
         except AttributeError:
-            link = readers.link = self._open("FULL")
+            link = readers.link = self._open()
         return link
 
     def write(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> T:
@@ -107,30 +118,23 @@ class SqliteFile:
         `durable` waits until the disk has it. Without that a loss of power may take the last moments, the death of
         the process nothing. Raises StoreUnavailable when no turn comes before `deadline` (of `time.monotonic`).
         """
-        lock, writers = self._lock, self._writers
-        if not lock.acquire(timeout=max(0.0, deadline - monotonic())):
-            raise StoreUnavailable("the store is busy: no turn to write came in time")
-        try:
-            synchronous = "FULL" if durable else "NORMAL"
-            writer = writers.get(synchronous)
-            if writer is None:
-                writer = writers[synchronous] = self._open(synchronous)
-                writer.cursor.execute("PRAGMA busy_timeout = 0")  # `_begin` does the waiting
+        while True:
+            lock, writers = self._lock, self._writers
+            if not lock.acquire(timeout=max(0.0, deadline - monotonic())):
+                raise StoreUnavailable("the store is busy: no turn to write came in time")
             try:
-                return _transact(writer, work, deadline)
-            except sqlite3.Error as error:
-                if not isinstance(error, sqlite3.IntegrityError) and not _is_busy(error):
-                    writers.pop(synchronous, None)  # after trouble with the file, begin with a fresh connection
-                raise translated(error) from error
-        finally:
-            lock.release()
+                writer = writers.get(durable) or self._open_writer(writers, durable=durable)
+                with writer.lock:
+                    if not writer.closed:  # else there was a fork meanwhile
+                        return self._transact(writer, work, deadline)
+            finally:
+                lock.release()
 
     def version(self) -> int:
         """Read the schema's version without creating or changing anything; 0 if there is no file or nothing in it."""
         if not Path(self.path).exists():
             return 0
-        link = self._connect()
-        with _translating():
+        with _translating(), self._connected() as link:
             return schema.version_of(link.connection, self.path)
 
     def upgrade(self) -> tuple[int, int]:
@@ -140,18 +144,17 @@ class SqliteFile:
         if version > latest:
             schema.check(version, self.path, latest=latest)
         self._create_file()
-        link = self._connect()
-        with _translating():
-            _patiently(lambda: link.connection.execute("PRAGMA journal_mode = WAL"))
-            before = schema.apply_steps(link.connection, self.path, self._steps, only_if_empty=False)
+        with _translating(), self._connected() as link:
+            connection = link.connection
+            _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+            before = schema.apply_steps(connection, self.path, self._steps, only_if_empty=False)
         return before, latest
 
-    def _open(self, synchronous: str) -> Link:
+    def _open(self) -> Link:
         latest = len(self._steps)
         self._create_file()
-        link = self._connect()
-        connection = link.connection
-        with _translating():
+        with _translating(), self._connected() as link:
+            connection = link.connection
             version = schema.version_of(connection, self.path)
             if version == 0:
                 _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
@@ -159,19 +162,42 @@ class SqliteFile:
                 version = schema.version_of(connection, self.path)
             schema.check(version, self.path, latest=latest)
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute(f"PRAGMA synchronous = {synchronous}")
         return link
 
-    def _connect(self) -> Link:
+    def _open_writer(self, writers: dict[bool, Link], *, durable: bool) -> Link:
+        writer = self._open()
+        with writer.lock, _translating():
+            if not writer.closed:
+                writer.cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                writer.cursor.execute("PRAGMA busy_timeout = 0")  # `_begin` does the waiting
+        writers[durable] = writer
+        return writer
+
+    def _transact(self, writer: Link, work: Callable[[sqlite3.Cursor], T], deadline: float) -> T:
+        try:
+            return _transact(writer, work, deadline)
+        except sqlite3.Error as error:
+            if not isinstance(error, sqlite3.IntegrityError) and not _is_busy(error):
+                self._writers = {}  # after trouble with the file, begin with fresh connections
+            raise translated(error) from error
+
+    @contextmanager
+    def _connected(self) -> Generator[Link, None, None]:
+        """Open a connection, which is in use until the block ends."""
         if sqlite3.sqlite_version_info < FLOOR:
             raise ConfigurationError(
                 f"store: SQLite {'.'.join(map(str, FLOOR))} or newer is needed, this Python has "
                 f"{sqlite3.sqlite_version}; use a newer Python or system"
             )
-        with _translating(), _gate:
-            # Threads take turns under our lock, so SQLite's connections may pass between them.
+        with _gate:
+            # Threads take turns under our locks, so SQLite's connections may pass between them.
             connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-            return Link(connection, self._user_agents)
+            link = Link(connection, self._user_agents)
+            link.lock.acquire()
+        try:
+            yield link
+        finally:
+            link.lock.release()
 
     def _create_file(self) -> None:
         # SQLite would create it readable for others; -wal and -shm take their mode from it (DAT-05).
@@ -270,6 +296,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 
 _connections: set[sqlite3.Connection] = set()
+_links: WeakSet[Link] = WeakSet()
 _files: WeakSet[SqliteFile] = WeakSet()
 _gate = threading.Lock()  # held while a connection is made, and during a fork
 
@@ -278,10 +305,12 @@ def _before_fork() -> None:
     _gate.acquire()
     for file in list(_files):
         file.forget()
-    # What other threads are in the middle of ends soon; then nobody keeps their connections.
     deadline = monotonic() + PATIENCE
-    while _connections and monotonic() < deadline:
-        sleep(0.001)
+    for link in list(_links):
+        # What is in use by another thread will soon be done with.
+        if link.lock.acquire(timeout=max(0.0, deadline - monotonic())):
+            link.close()
+            link.lock.release()
 
 
 def _after_fork_in_parent() -> None:
@@ -291,6 +320,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _gate  # noqa: PLW0603 - a lock that was held during a fork is made anew
     _gate = threading.Lock()
+    _links.clear()
     for file in list(_files):
         file.forget()
 
