@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_schema_status_of_a_current_store(coatcheck: Run) -> None:
 
 @pytest.mark.usefixtures("desk")
 def test_dat_08_a_newer_schema_is_refused_and_left_alone(coatcheck: Run, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "coatcheck.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "coatcheck.db")) as connection, connection:
         connection.execute("PRAGMA user_version = 999")
 
     status = coatcheck("schema", "status", "--json")
@@ -94,7 +95,7 @@ def test_a_file_that_is_no_database_is_told_as_such(coatcheck: Run, tmp_path: Pa
 
 
 def test_another_programs_database_is_left_alone(coatcheck: Run, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "coatcheck.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "coatcheck.db")) as connection, connection:
         connection.execute("CREATE TABLE theirs (x)")
 
     ran = coatcheck("schema", "upgrade")

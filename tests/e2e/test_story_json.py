@@ -14,6 +14,7 @@ from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -432,7 +433,7 @@ def kill_parent_only(server: Server) -> None:
 
 
 def all_whole(server: Server) -> bool:
-    with sqlite3.connect(server.store) as connection:
+    with closing(sqlite3.connect(server.store)) as connection, connection:
         checked: str = connection.execute("PRAGMA integrity_check").fetchone()[0]
     connection.close()
     return checked == "ok"
