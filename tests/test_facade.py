@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import coatcheck
-from coatcheck import AsyncCoatcheck, Coatcheck, ConfigurationError, facade
+from coatcheck import AsyncCoatcheck, Coatcheck, ConfigurationError, Event, facade
 from coatcheck.testing.entropy import PredictableEntropy
 
 COLOURLESS = {
@@ -193,3 +193,9 @@ def test_sup_03_import_opens_no_socket_file_or_process():
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_every_kind_of_event_can_be_imported_from_the_package():
+    kinds = {kind.__name__ for kind in Event.__subclasses__()} | {"Event"}
+
+    assert kinds <= set(coatcheck.__all__)
