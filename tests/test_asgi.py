@@ -287,3 +287,20 @@ def test_a_real_client_walks_through_it() -> None:
             return [answer.status_code for answer in answers]
 
     assert asyncio.run(walk()) == [201, 200, 200, 204, 401]
+
+
+def test_err_06_a_body_that_never_ends_is_answered_and_its_connection_freed(server: Server) -> None:
+    door = CoatcheckASGI(server.door.web, body_seconds=0.05)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:  # a byte now and then, for ever
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"{", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    server.runner.run(door(server.scope("POST", "/api/login", JSON, ORIGIN), receive, send))
+
+    assert sent[0]["status"] == 408
+    assert b"body_timeout" in sent[1]["body"]

@@ -21,18 +21,21 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+BODY_SECONDS = 10.0
+
 _log = logging.getLogger("coatcheck")
 
 
 class CoatcheckASGI:
     """An ASGI application that serves the pages and the API of `coatcheck.web`.
 
-    Mount it where `web`'s prefix says; it answers 404 to what it does not know. It takes no part in the lifespan
-    protocol: whoever made the desk closes it.
+    Mount it where `web`'s prefix says; it answers 404 to what it does not know. A body has `body_seconds` to arrive in.
+    It takes no part in the lifespan protocol: whoever made the desk closes it.
     """
 
-    def __init__(self, web: Web) -> None:
+    def __init__(self, web: Web, *, body_seconds: float = BODY_SECONDS) -> None:
         self.web = web
+        self._body_seconds = body_seconds
         self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,14 +56,14 @@ class CoatcheckASGI:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            reply, exchange = await self.web.answer(request_of(scope, receive))
+            reply, exchange = await self.web.answer(request_of(scope, receive, body_seconds=self._body_seconds))
         except ClientGone:
             return
         await send_reply(reply, send, with_body=scope["method"] != "HEAD")
         await self.web.finish(exchange)
 
 
-def request_of(scope: Scope, receive: Receive) -> Request:
+def request_of(scope: Scope, receive: Receive, *, body_seconds: float = BODY_SECONDS) -> Request:
     """Make our request of an HTTP scope. The body stays unread until somebody asks for it."""
     client = scope.get("client")
     headers = tuple(scope["headers"])
@@ -71,7 +74,7 @@ def request_of(scope: Scope, receive: Receive) -> Request:
         scheme=scope.get("scheme", "http"),
         headers=headers,
         peer=client[0] if client else None,
-        read=_reader(headers, receive),
+        read=_reader(headers, receive, body_seconds),
     )
 
 
@@ -92,8 +95,16 @@ def _path_of(scope: Scope) -> str:
     return quote(scope["path"], safe="/:@!$&'()*+,;=~", errors="surrogatepass")
 
 
-def _reader(headers: tuple[tuple[bytes, bytes], ...], receive: Receive) -> Read:
+def _reader(headers: tuple[tuple[bytes, bytes], ...], receive: Receive, seconds: float) -> Read:
     async def read(limit: int) -> bytes:
+        try:
+            async with asyncio.timeout(seconds):
+                return await read_whole(limit)
+        except TimeoutError:
+            # One deadline for the whole body: visitors who drip theirs would else hold all connections (ERR-06).
+            raise BadRequest("body_timeout", status=408) from None
+
+    async def read_whole(limit: int) -> bytes:
         announced = next((value for name, value in headers if name == b"content-length"), b"0")
         if announced.isdigit() and int(announced[:20]) > limit:
             raise BadRequest("body_too_large", status=413)

@@ -97,13 +97,13 @@ def test_log_in_costs_at_most_four_steps_whatever_cookie_comes_along(world: Any,
     assert browser.me().status == 200
 
 
-def test_sign_up_costs_one_step(world: Any) -> None:
+def test_sign_up_costs_four_steps(world: Any) -> None:
     browser = world.browser()
     world.steps.clear()
 
     browser.call("POST", "/api/signup", {"username": "ada", "password": PASSWORD})
 
-    assert world.steps == ["create_account"]
+    assert world.steps == ["admit", "settle", "identify", "create_account"]
 
 
 def test_log_out_costs_at_most_two_steps(world: Any) -> None:

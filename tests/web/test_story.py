@@ -53,15 +53,15 @@ def test_the_story_by_page(world: Any) -> None:
 
 
 def test_the_story_by_json_with_a_browsers_headers(world: Any) -> None:
-    tell_by_json(world, world.browser(ip="192.0.2.1"), world.browser(ip="192.0.2.2"))
+    tell_by_json(world.browser(ip="192.0.2.1"), world.browser(ip="192.0.2.2"))
 
 
 def test_the_story_by_json_from_curl(world: Any) -> None:
     """No header that browsers send: strict JSON where no cookie of ours goes along, else a token from /api/csrf."""
-    tell_by_json(world, world.curl(ip="192.0.2.1"), world.curl(ip="192.0.2.2"))
+    tell_by_json(world.curl(ip="192.0.2.1"), world.curl(ip="192.0.2.2"))
 
 
-def tell_by_json(world: Any, home: Any, phone: Any) -> None:
+def tell_by_json(home: Any, phone: Any) -> None:
     signed_up = home.call("POST", "/api/signup", {"username": "ada", "password": PASSWORD})
     assert signed_up.status == 201
     subject = signed_up.json["account"]["subject"]
@@ -83,7 +83,6 @@ def tell_by_json(world: Any, home: Any, phone: Any) -> None:
 
     click = phone.me()
     assert (click.status, click.reason) == (401, "not_authenticated")
-    assert world.cookie not in phone.jar
     assert home.me().json["account"]["username"] == "ada"
 
 
@@ -447,3 +446,23 @@ def test_mounted_under_a_prefix_every_path_and_redirect_stays_below_it(build: An
     assert browser.get("/api/me").status == 404
     assert browser.get("/authapi/me").status == 404
     assert world.browser().get("/auth/account").location == "/auth/login?next=%2Fauth%2Faccount"
+
+
+@pytest.mark.parametrize("change", ["reauthenticate", "log_in"])
+def test_a_late_answer_to_the_token_before_does_not_take_the_new_cookie_away(world: Any, change: str) -> None:
+    world.account()
+    browser = world.logged_in()
+    before = dict(browser.jar)
+    if change == "log_in":
+        browser.call("POST", "/api/login", {"identifier": "ada", "password": PASSWORD})
+    else:
+        browser.call("POST", "/api/reauthenticate", {"password": PASSWORD})
+    after = dict(browser.jar)
+
+    for path in ("/api/me", "/account", "/login"):
+        browser.jar = dict(before)
+        late = browser.get(path)
+        assert world.cookie not in late.cookies
+
+    browser.jar = after
+    assert browser.me().status == 200

@@ -20,7 +20,7 @@ from coatcheck.facade import Coatcheck
 from coatcheck.server import tls
 from coatcheck.server.config import Config
 from coatcheck.server.run import beside
-from coatcheck.server.secret import problem_of_mode
+from coatcheck.server.secret import problem_of_file
 from coatcheck.stores.sqlite_file import FLOOR
 
 YEAR_2026 = 1_767_225_600
@@ -114,7 +114,7 @@ def _secret(config: Config) -> Iterator[Finding]:
     file = None if config.store_file is None else beside(config.store_file, "secret")
     if file is None or not file.exists():
         yield Finding("info", "secret", "none yet; the server makes one for development when it starts")
-    elif (problem := problem_of_mode(file)) is not None:
+    elif (problem := problem_of_file(file)) is not None:
         yield Finding("error", "secret", *problem.split("; ", 1))
     else:
         yield Finding("ok", "secret", f"{file}, readable by its owner only")

@@ -32,9 +32,11 @@ store = "sqlite:///coatcheck.db"
 #tls_key = "/etc/ssl/private/login.example.org.key"
 
 # Proxies in front of the server: their addresses or networks, and how many of them a request passes. Without these the
-# limits on failed log-ins take all visitors for one, the proxy.
+# limits on failed log-ins take all visitors for one, the proxy. The header must be the one that the proxy writes, for the
+# other (x-forwarded-for or forwarded) comes from the visitor and is ignored.
 #trusted_proxies = ["127.0.0.1"]
 #trusted_hops = 1
+#forwarded_header = "x-forwarded-for"
 
 # Hosts to answer besides that of public_url; origins of other sites of yours that may post here; hosts to which a
 # log-in may send people on.

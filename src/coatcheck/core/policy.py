@@ -40,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         account_free_failures, account_delay, account_delay_max: straight failures for one name before waiting starts,
             the first wait, and the longest; it doubles in between.
         network_free_failures, network_delay: the same for one network (IPv4 /32, IPv6 /64), which waits a fixed time.
+        network_free_sign_ups: sign-ups of one network before it waits that time, too.
         same_site: SameSite of the session cookie.
     """
 
@@ -68,6 +69,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     account_delay_max: int = 3600
     network_free_failures: int = 10
     network_delay: int = 600
+    network_free_sign_ups: int = 50
     same_site: Literal["Lax", "Strict"] = "Lax"
 
 
@@ -108,6 +110,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "account_delay_max": (1, DAY // 2),
     "network_free_failures": (1, 1000),
     "network_delay": (1, DAY // 2),
+    "network_free_sign_ups": (1, 100_000),
 }
 # Argon2id is strong enough at any one of these (memory in KiB, passes): OWASP Password Storage Cheat Sheet.
 ARGON2_FLOORS = ((47_104, 1), (19_456, 2), (12_288, 3))

@@ -92,6 +92,19 @@ def gates_of(name_keys: Sequence[str], network: str | None, policy: Policy) -> t
     return tuple(gates)
 
 
+def sign_up_gate(network: str, policy: Policy) -> Gate:
+    """The counter that a sign-up has to pass: each costs a hash, and strangers may ask for it."""
+    return Gate(
+        _key("sign-up", network),
+        free=policy.network_free_sign_ups,
+        delay=policy.network_delay,
+        delay_max=policy.network_delay,
+        is_cleared=False,
+        starts_over=True,
+        crowd=NETWORK_CROWD,
+    )
+
+
 def settlements_of(
     gates: Sequence[Gate], outcome: Literal["success", "failure", "unread"], *, at: int
 ) -> tuple[Settlement, ...]:

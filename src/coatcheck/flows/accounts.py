@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from coatcheck.core import passwords
-from coatcheck.core.audit import AccountDisabled, AccountEnabled, SignedUp
+from coatcheck.core import passwords, throttle
+from coatcheck.core.audit import AccountDisabled, AccountEnabled, SignedUp, Throttled
 from coatcheck.core.identifiers import email_key, identifier_key, username_key
+from coatcheck.core.networks import network_of
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential
 from coatcheck.core.sessions import ACCOUNT_DISABLED
 from coatcheck.core.views import Account, Client
-from coatcheck.errors import EmailTaken, FieldError, InvalidInput, UsernameTaken
+from coatcheck.errors import EmailTaken, FieldError, InvalidInput, TooManyAttempts, UsernameTaken
 from coatcheck.flows.parts import Parts, origin_of, records
 from coatcheck.flows.sessions import check_subject
 from coatcheck.stores.protocols import AccountPage, Answer, EventPage
@@ -24,7 +25,7 @@ class AccountFlows:
     async def sign_up(
         self, *, username: str | None, email: str | None, password: str, client: Client | None
     ) -> Account:
-        """Open an account. All refused fields are told at once; nothing is hashed for input that breaks a rule."""
+        """Open an account. All refused fields are told at once; nothing is hashed for what is refused anyway."""
         parts, origin = self._parts, origin_of(client)
         named = username_key(username) if isinstance(username, str) and username else None
         addressed = email_key(email) if isinstance(email, str) and email else None
@@ -34,6 +35,9 @@ class AccountFlows:
         ]
         if problems:
             raise InvalidInput(errors=problems)
+        await self._admit(named or addressed or "", origin)
+        if named is not None and await self._store.identify(named) is not None:
+            raise UsernameTaken(errors=[FieldError("/username", "username_taken")])
         secret = passwords.normalised(password, parts.policy) or b""
         hashed = await parts.colour.hash(lambda: parts.hasher.hash(secret))
         now = parts.clock()
@@ -54,6 +58,26 @@ class AccountFlows:
             raise EmailTaken(errors=[FieldError("/email", "email_taken")])
         await parts.announce(event)
         return Account(account)
+
+    async def _admit(self, name_key: str, origin: Client) -> None:
+        """Count a sign-up, or raise while its network has to wait: a flood would keep everybody from hashing."""
+        network = None if origin.ip is None else network_of(origin.ip)
+        if network is None:
+            return
+        parts, now = self._parts, self._parts.clock()
+        gate = throttle.sign_up_gate(network, parts.policy)
+        wait = await self._store.admit([gate], now=now)
+        if wait:
+            event = Throttled(
+                at=now,
+                ip=origin.ip,
+                user_agent=origin.user_agent,
+                identifier_hash=parts.keys.identifier_hash(name_key),
+                retry_after=wait,
+            )
+            await parts.announce(event)
+            raise TooManyAttempts(retry_after=wait)
+        await self._store.settle(throttle.settlements_of([gate], "failure", at=now), events=())
 
     async def account(self, subject: str) -> Account | None:
         """Read an account by its subject."""

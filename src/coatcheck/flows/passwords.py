@@ -27,10 +27,9 @@ class PasswordFlows:
     async def change(
         self, session: Session, *, current_password: str, new_password: str, client: Client | None
     ) -> Login:
-        """Put a new password in place of the current one, in two steps.
+        """Put a new password in place of the current one and end every other session, in one step.
 
-        First the password, then the epoch: if we die in between, the next log-in with the new password raises the
-        epoch (`SessionStore.start`, promise 3), and no session can be started with the old one.
+        Refused while the old one still stands: whoever hears anything but success still has the old password.
         """
         parts, origin = self._parts, origin_of(client)
         if session.subject is None:
@@ -46,8 +45,6 @@ class PasswordFlows:
         hashed = await self._log_ins.hash_admitted(lambda: parts.hasher.hash(secret), gates)
         now = parts.clock()
         changed = PasswordCredential(session.subject, hashed, version=credential.version + 1, changed_at=now)
-        if not await self._store.replace_password(changed, was=credential.version):
-            raise SessionEnded  # somebody else changed it first, and that ended this session
         token, digest = parts.new_session_token(session.subject)
         rotation = decisions.reauthenticate(
             session.record, new_digest=digest, method=PASSWORD_METHOD, policy=parts.policy, now=now
@@ -55,31 +52,15 @@ class PasswordFlows:
         event = PasswordChanged(
             at=now, subject=session.subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
         )
-        kept = await self._raise_epoch(session.subject, now, changed.version, rotation, gates, event)
-        if not kept:
-            # This very session was ended meanwhile: the others must still go.
-            await self._raise_epoch(session.subject, now, changed.version, None, gates, event)
-        await parts.announce(event)
-        if not kept:
-            raise SessionEnded
-        return Login(token, rotated(session, rotation), Account(account))
-
-    async def _raise_epoch(
-        self,
-        subject: str,
-        now: int,
-        version: int,
-        keep: decisions.Rotation | None,
-        gates: tuple[throttle.Gate, ...],
-        event: PasswordChanged,
-    ) -> bool:
-        return await self._store.raise_epoch(
-            subject,
+        done = await self._store.change_password(
+            changed,
             at=now,
             reason=PASSWORD_CHANGED,
-            keep=keep,
-            credential_version=version,
-            disabled_at=None,
+            keep=rotation,
             settlements=throttle.settlements_of(gates, "success", at=now),
             events=records(event),
         )
+        if not done:
+            raise SessionEnded  # ended meanwhile, or somebody else changed the password first, which ended it
+        await parts.announce(event)
+        return Login(token, rotated(session, rotation), Account(account))

@@ -2,13 +2,14 @@
 
 The address decides rate limits, so a client that could choose it would have none (RAT-04). Forwarding headers are
 read only from a trusted peer and only from the right, where trusted proxies wrote; what stands to the left of that
-was written by the client.
+was written by the client. Of the two headers there are, exactly one is read: a proxy maintains one of them and passes the
+client's other one on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from coatcheck.core.networks import parse_address
@@ -31,24 +32,23 @@ def client_address(
     *,
     trusted_proxies: Sequence[Network],
     trusted_hops: int,
+    forwarded_header: bytes = b"x-forwarded-for",
 ) -> str | None:
     """Give the client's address in its canonical spelling; None where the peer has none (a Unix socket).
 
     That is the socket's peer, unless the peer is in `trusted_proxies`: then it is the address that stands
-    `trusted_hops` from the right in `X-Forwarded-For` or `Forwarded`. Where that entry is missing or is no address,
-    or both headers are there and disagree (a proxy maintains one of them and passes the client's other one on), it is
-    the peer again. IPv4-mapped IPv6 counts as IPv4, zone ids are dropped.
+    `trusted_hops` from the right in `forwarded_header`, which is one of `FORWARDED_HEADERS`. Where that entry is
+    missing or is no address, it is the peer again. IPv4-mapped IPv6 counts as IPv4, zone ids are dropped.
     """
     nearest = None if peer is None else _address(peer)
     if nearest is None:
         return None
     if trusted_hops < 1 or not any(nearest in network for network in trusted_proxies):
         return str(nearest)
-    told: set[Address | None] = set()
-    for name, entry_of in ((b"x-forwarded-for", _x_forwarded_for), (b"forwarded", _forwarded)):
-        if values := [value for header, value in headers if header == name]:
-            told.add(entry_of(b",".join(values), trusted_hops))
-    client = told.pop() if len(told) == 1 else None
+    entry_of = FORWARDED_HEADERS[forwarded_header]
+    # The other header is the client's own: were it looked at, the client could contradict the proxy and pass for it.
+    values = [value for name, value in headers if name == forwarded_header]
+    client = entry_of(b",".join(values), trusted_hops) if values else None
     return str(client or nearest)
 
 
@@ -79,6 +79,13 @@ def _forwarded(value: bytes, hops: int) -> Address | None:
         position = match.end()
     chosen = entries[-hops] if len(entries) >= hops and not repeated else None
     return None if chosen is None else _address(chosen)
+
+
+FORWARDED_HEADERS: Mapping[bytes, Callable[[bytes, int], Address | None]] = {
+    b"x-forwarded-for": _x_forwarded_for,
+    b"forwarded": _forwarded,
+}
+"""The headers in which a proxy may tell the client's address, each with what reads it."""
 
 
 def _address(text: str) -> Address | None:

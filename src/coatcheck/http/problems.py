@@ -18,6 +18,7 @@ from coatcheck.http.messages import Reply
 TITLES = {
     "bad_request": "The request cannot be understood.",
     "body_too_large": "The request is too large.",
+    "body_timeout": "The request did not arrive in time.",
     "busy": "Too many people are logging in at this moment. Please try again shortly.",
     "corrupt_record": "A stored record cannot be read.",
     "cross_site": "The request came from another site.",

@@ -44,6 +44,7 @@ class ServerApp:
             templates=config.templates,
             trusted_proxies=config.trusted_proxies,
             trusted_hops=config.trusted_hops,
+            forwarded_header=config.forwarded_header,
             is_whole_site=True,
         )
         self._door = CoatcheckASGI(Web(self.mount))

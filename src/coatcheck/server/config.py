@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -20,7 +20,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.http.client_address import Network
 from coatcheck.http.hosts import Site
 from coatcheck.server import tls
-from coatcheck.server.secret import problem_of_mode, read_secret_file
+from coatcheck.server.secret import problem_of_file, read_secret_file
 from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit
 from coatcheck.server.sources import Given, from_environment, from_file, from_options, read_toml
 
@@ -49,6 +49,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     trusted_hops: int = 0
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     trusted_origins: tuple[str, ...] = ()
     redirect_hosts: tuple[str, ...] = ()
     templates: Path | None = None
@@ -100,7 +101,8 @@ def load(
     problems: list[str] = []
     named = file or (Path(environ[PREFIX + "CONFIG"]) if environ.get(PREFIX + "CONFIG") else None)
     path = named or Path(FILE_NAME)
-    document = read_toml(path, problems) if named is not None or path.exists() else {}
+    is_named = named is not None
+    document = read_toml(path, problems, is_named=is_named) if is_named or path.exists() else {}
     given = from_file(document, path, problems)
     given |= from_environment(environ, problems)
     given |= from_options(options)
@@ -115,7 +117,7 @@ def load(
 
     found = [*_problems_of_store(config, given), *_problems_of_policy(config)]
     if serving:
-        secret = _secret(given, secret_text, secret_file, path, found)
+        secret = _secret(given, secret_text, secret_file, found)
         config = msgspec.structs.replace(config, secret=secret)
         found.extend(_problems_of_serving(config))
     problems.extend(_with_source(problem, given) for problem in found)
@@ -170,7 +172,7 @@ def _with_source(problem: str, given: Mapping[str, Given]) -> str:
 
 
 def _secret(
-    given: Mapping[str, Given], text: str | None, file: Path | None, config_file: Path, problems: list[str]
+    given: Mapping[str, Given], text: str | None, file: Path | None, problems: list[str]
 ) -> bytes | None:
     if text is not None and given["secret"].source == "--secret":
         problems.append("secret: other users can read a command line; use COATCHECK_SECRET, secret_file or the file")
@@ -188,8 +190,6 @@ def _secret(
             return None
     elif text is not None:
         secret = text.encode(errors="surrogateescape")
-        if given["secret"].source == str(config_file) and (problem := problem_of_mode(config_file)) is not None:
-            problems.append(f"secret: {problem}")
     else:
         return None
     if (problem := problem_of_secret(secret)) is not None:
@@ -239,8 +239,11 @@ def _problems_of_serving(config: Config) -> Iterator[str]:
         yield "trusted_hops: is missing with trusted_proxies; say how many proxies stand between visitors and here"
     if config.trusted_hops and not config.trusted_proxies:
         yield "trusted_proxies: is missing with trusted_hops; name the addresses of your proxies"
-    if config.templates is not None and not config.templates.is_dir():
-        yield f"templates: the folder {config.templates} does not exist; create it or leave it out"
+    if config.templates is not None:
+        if not config.templates.is_dir():
+            yield f"templates: the folder {config.templates} does not exist; create it or leave it out"
+        elif (problem := problem_of_file(config.templates, holds_secret=False)) is not None:
+            yield f"templates: {problem}"
     yield from _problems_of_tls(config)
     try:
         Site.configure(

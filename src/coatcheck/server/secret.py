@@ -1,4 +1,4 @@
-"""The root secret: read from a file that nobody else can read, or made beside the database in development mode."""
+"""The root secret: read from a file that nobody else wrote or can read, or made beside the database in development mode."""
 
 from __future__ import annotations
 
@@ -19,11 +19,24 @@ def new_secret(entropy: Entropy = system_entropy) -> str:
     return urlsafe_b64encode(entropy(SECRET_BYTES)).decode("ascii").rstrip("=")
 
 
-def problem_of_mode(path: Path) -> str | None:
-    """Say that others can read a file in which a secret stands, and how to mend it; None if they cannot (KEY-07)."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if os.name == "posix" and mode & 0o077:
+def problem_of_file(path: Path, status: os.stat_result | None = None, *, holds_secret: bool = True) -> str | None:
+    """Say why a file or folder must not be believed, and how to mend it after a "; "; None if it may be (KEY-07).
+
+    Whoever can write where we run can plant a file there, so it must belong to us or to root, who rules anyway; others
+    must not write it, nor read it if it `holds_secret`. Pass the `status` of the opened file where its content is
+    used: between a look at a path and the reading, others can put another file there.
+    """
+    if os.name != "posix":
+        return None
+    status = status or path.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid not in (os.geteuid(), 0):
+        mend = f"if its content is yours, run as root: chown {os.geteuid()} {path}"
+        return f"{path} belongs to another user (uid {status.st_uid}); {mend}"
+    if holds_secret and mode & 0o077:
         return f"{path} holds a secret and other users can reach it (mode {mode:04o}); run: chmod 600 {path}"
+    if mode & 0o022:
+        return f"{path} can be changed by other users (mode {mode:04o}); run: chmod go-w {path}"
     return None
 
 
@@ -31,12 +44,12 @@ def read_secret_file(path: Path) -> bytes:
     """Read a secret from a file of its own; the line's end does not belong to it.
 
     Raises:
-        ConfigurationError: it cannot be read, or others can read it too.
+        ConfigurationError: it cannot be read, it is not ours, or others can read it too.
     """
     try:
-        if (problem := problem_of_mode(path)) is not None:
-            raise ConfigurationError(problem)
         with path.open("rb") as file:
+            if (problem := problem_of_file(path, os.fstat(file.fileno()))) is not None:
+                raise ConfigurationError(problem)
             return file.read(MOST_BYTES).strip()
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read ({error.strerror}); name a file that can") from error
@@ -46,7 +59,7 @@ def development_secret(path: Path) -> bytes:
     """Give the secret kept in a file, made with mode 0600 if it is not there. Of several makers at once one wins.
 
     Raises:
-        ConfigurationError: it can neither be read nor made, or others can read it.
+        ConfigurationError: it can neither be read nor made, it is not ours, or others can read it.
     """
     if not path.exists():
         try:

@@ -108,6 +108,7 @@ SETTINGS: Mapping[str, Reader] = {
     "allowed_hosts": _names,
     "trusted_proxies": _networks,
     "trusted_hops": _whole(0, 10),
+    "forwarded_header": _choice("x-forwarded-for", "forwarded"),
     "trusted_origins": _names,
     "redirect_hosts": _names,
     "templates": _path,

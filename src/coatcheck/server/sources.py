@@ -5,6 +5,7 @@ Mistakes of form (no TOML, a setting that does not exist) are added to the calle
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from coatcheck.server.secret import problem_of_file
 from coatcheck.server.settings import POLICY_SETTINGS, PREFIX, SETTINGS, policy_value
 
 # What Kubernetes puts into every container beside a service that is named coatcheck.
@@ -26,10 +28,22 @@ class Given(NamedTuple):
     textual: bool
 
 
-def read_toml(path: Path, problems: list[str]) -> dict[str, Any]:
-    """Read a TOML file; an empty one where it cannot be read."""
+def read_toml(path: Path, problems: list[str], *, is_named: bool) -> dict[str, Any]:
+    """Read a TOML file; an empty one where it cannot be read or must not be believed.
+
+    One that nobody named was found where we run, and another user may have planted it there. One with a secret must be
+    ours whoever named it.
+    """
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not is_named and (problem := problem_of_file(path, status, holds_secret=False)) is not None:
+                problems.append(f"config ({path}): {problem}; or name the file that you mean with --config")
+                return {}
+            document = tomllib.loads(file.read().decode("utf-8"))
+        if "secret" in document and (problem := problem_of_file(path, status)) is not None:
+            problems.append(f"secret ({path}): {problem}")
+        return document
     except tomllib.TOMLDecodeError as error:
         problems.append(f"config ({path}): is not TOML: {error}")
     except UnicodeDecodeError:

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from coatcheck.errors import ConfigurationError
-from coatcheck.server.secret import create_private, problem_of_mode
+from coatcheck.server.secret import create_private, problem_of_file
 
 # Longer-lived ones are refused by some browsers even where they are trusted by hand.
 LIFETIME = timedelta(days=397)
@@ -35,7 +35,7 @@ def self_signed(path: Path, *, now: int) -> str:
     try:
         if not path.exists() or ends_within(path, RENEWED_BEFORE, now=now):
             _create(path, now=now, replaces=path.exists())
-        if (problem := problem_of_mode(path)) is not None:
+        if (problem := problem_of_file(path)) is not None:
             raise ConfigurationError(f"tls_self_signed: {problem}")
         return fingerprint(path)
     except OSError as error:
@@ -75,7 +75,7 @@ def problems_of(cert: Path, key: Path) -> Iterator[str]:
             yield f"{setting}: {path} cannot be read ({error.strerror}); name a PEM file that can"
     if not readable:
         return
-    if (problem := problem_of_mode(key)) is not None:
+    if (problem := problem_of_file(key)) is not None:
         yield f"tls_key: {problem}"
     try:
         # An empty password keeps OpenSSL from asking for one at the terminal.

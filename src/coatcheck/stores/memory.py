@@ -20,7 +20,7 @@ from coatcheck.core.records import (
     SessionRecord,
     SubjectState,
 )
-from coatcheck.core.sessions import EVICTED, REPLACED, Rotation, idle_deadline
+from coatcheck.core.sessions import EVICTED, REPLACED, Rotation, idle_deadline, timeout_of
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import (
@@ -335,6 +335,36 @@ class MemoryStore:
             page = matching[:limit]
             return EventPage(tuple(e for _, e in page), str(page[-1][0]) if len(matching) > limit else None)
 
+    # Accounts and sessions together
+
+    async def change_password(
+        self,
+        credential: PasswordCredential,
+        *,
+        at: int,
+        reason: str,
+        keep: Rotation,
+        settlements: Sequence[Settlement],
+        events: Sequence[EventRecord],
+    ) -> bool:
+        with self._lock:
+            present = self._credentials.get(credential.subject)
+            if present is None or present.version != credential.version - 1:
+                return False
+            kept = await self.raise_epoch(
+                credential.subject,
+                at=at,
+                reason=reason,
+                keep=keep,
+                credential_version=credential.version,
+                disabled_at=None,
+                settlements=settlements,
+                events=events,
+            )
+            if kept:
+                self._credentials[credential.subject] = credential
+            return kept
+
     # The engine
 
     async def ready(self) -> None:
@@ -376,7 +406,7 @@ class MemoryStore:
         self._sessions[rotation.new_digest] = replace(
             session,
             digest=rotation.new_digest,
-            last_seen_at=rotation.last_seen_at,
+            last_seen_at=max(session.last_seen_at, rotation.last_seen_at),
             auth_time=rotation.auth_time,
             expires_at=rotation.expires_at,
             methods=rotation.methods,
@@ -388,7 +418,10 @@ class MemoryStore:
         others = [
             s
             for s in self._sessions.values()
-            if s.subject == newcomer.subject and s.digest != newcomer.digest and self._standing(s.digest)
+            if s.subject == newcomer.subject
+            and s.digest != newcomer.digest
+            and self._standing(s.digest)
+            and timeout_of(s, now=newcomer.created_at) is None
         ]
         surplus = sorted(others, key=lambda s: (s.last_seen_at, s.id))[: max(0, len(others) + 1 - most)]
         for session in surplus:

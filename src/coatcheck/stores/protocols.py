@@ -151,8 +151,9 @@ class SessionStore(Protocol):
            that died half way is completed.
         4. `replaces` is marked ended with reason `replaced` if it is standing; with `carry` its data moves to the new
            session in the same step, and no save that comes later is lost without being told `GONE`.
-        5. If the subject has more than `most` standing sessions then, those seen longest ago are marked ended
-           (`too_many_sessions`), never the new one; their ids come back.
+        5. If the subject has more than `most` standing sessions then, not counting those whose limits of time have
+           passed at the new one's `created_at`, those seen longest ago are marked ended (`too_many_sessions`), never
+           the new one; their ids come back.
         6. `settlements` are applied.
         """
         ...
@@ -329,6 +330,24 @@ class EventStore(Protocol):
 
 class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
     """All four in one, and the door to the engine behind them."""
+
+    async def change_password(
+        self,
+        credential: PasswordCredential,
+        *,
+        at: int,
+        reason: str,
+        keep: Rotation,
+        settlements: Sequence[Settlement],
+        events: Sequence[EventRecord],
+    ) -> bool:
+        """Put a new password in place of the one before it (`version` - 1) and raise the epoch, in one step.
+
+        1. All of `replace_password` and `raise_epoch` with this `keep` and version, or nothing: False if the version
+        has moved or `keep` is not a standing session of this subject. 2. Where accounts and sessions live apart it is
+        those two, in this order; what a failure in between leaves undone, `start` completes (its promise 3).
+        """
+        ...
 
     async def ready(self) -> None:
         """Return if the store can be read now; raise what any other method would."""

@@ -21,6 +21,7 @@ from coatcheck.core.records import (
     SessionRecord,
     SubjectState,
 )
+from coatcheck.core.sessions import TOUCH_STEP
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Found, Identified
 
@@ -43,6 +44,8 @@ SELECT_FOUND: Final = f"""
 """
 # The same for who knows the user agent's text already: an eighth less work.
 SELECT_FOUND_BUT_USER_AGENT: Final = f"SELECT s.user_agent, {_SESSION}, {_STATE}, {_ACCOUNT} {_FROM}"
+# `idle_deadline` of `coatcheck.core.sessions`, for statements that look at many sessions at once.
+IDLE_DEADLINE: Final = f"(last_seen_at + idle_timeout + min(idle_timeout / 20, {TOUCH_STEP}))"
 SELECT_ACCOUNT: Final = f"SELECT u.subject, {_ACCOUNT} FROM accounts a JOIN subjects u ON u.id = a.id"
 SELECT_IDENTIFIED: Final = f"""
     SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at, {_STATE}

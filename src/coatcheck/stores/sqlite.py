@@ -223,24 +223,15 @@ class SqliteStore:
         events: Sequence[EventRecord],
     ) -> bool:
         def work(cursor: sqlite3.Cursor) -> bool:
-            owner = steps.subject_key(cursor, subject)
-            # Rotated first, while it still stands; then lifted to the new epoch with its subject.
-            if keep is not None and not steps.rotate(cursor, keep, owner=owner):
-                raise Unchanged(False)
-            cursor.execute(
-                """
-                UPDATE subjects SET
-                    epoch = ifnull(epoch, 0) + 1, epoch_at = ?, epoch_reason = ?,
-                    disabled_at = ifnull(?, disabled_at), credential_version = max(credential_version, ?)
-                WHERE id = ?
-                """,
-                (at, reason, disabled_at, credential_version or 0, owner),
+            steps.raise_epoch(
+                cursor,
+                subject,
+                at=at,
+                reason=reason,
+                keep=keep,
+                credential_version=credential_version,
+                disabled_at=disabled_at,
             )
-            if keep is not None:
-                cursor.execute(
-                    "UPDATE sessions SET epoch = (SELECT epoch FROM subjects WHERE id = ?) WHERE digest = ?",
-                    (owner, keep.new_digest),
-                )
             steps.settle(cursor, settlements)
             steps.append_events(cursor, events)
             return True
@@ -340,17 +331,7 @@ class SqliteStore:
         return self._one(rows.credential_of, _CREDENTIAL, subject)
 
     async def replace_password(self, credential: PasswordCredential, *, was: int) -> bool:
-        def work(cursor: sqlite3.Cursor) -> bool:
-            cursor.execute(
-                """
-                UPDATE passwords SET hash = ?, version = ?, changed_at = ?
-                WHERE account = (SELECT id FROM subjects WHERE subject = ?) AND version = ?
-                """,
-                (credential.hash, credential.version, credential.changed_at, credential.subject, was),
-            )
-            return cursor.rowcount > 0
-
-        return await self._write(work)
+        return await self._write(lambda cursor: steps.replace_password(cursor, credential, was=was))
 
     async def rehash(self, subject: str, *, was: str, new: str) -> bool:
         def work(cursor: sqlite3.Cursor) -> bool:
@@ -382,6 +363,36 @@ class SqliteStore:
         more = len(found) > limit
         page = found[:limit]
         return EventPage(rows.readable(rows.event_of, page), str(page[-1][0]) if more and page else None)
+
+    # Accounts and sessions together
+
+    async def change_password(
+        self,
+        credential: PasswordCredential,
+        *,
+        at: int,
+        reason: str,
+        keep: Rotation,
+        settlements: Sequence[Settlement],
+        events: Sequence[EventRecord],
+    ) -> bool:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            if not steps.replace_password(cursor, credential, was=credential.version - 1):
+                raise Unchanged(False)
+            steps.raise_epoch(
+                cursor,
+                credential.subject,
+                at=at,
+                reason=reason,
+                keep=keep,
+                credential_version=credential.version,
+                disabled_at=None,
+            )
+            steps.settle(cursor, settlements)
+            steps.append_events(cursor, events)
+            return True
+
+        return await self._write(work)
 
     # The engine
 

@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from coatcheck.core.sessions import TOUCH_STEP
 from coatcheck.stores.protocols import Cutoffs, Purged
+from coatcheck.stores.rows import IDLE_DEADLINE
 from coatcheck.stores.sqlite_steps import release_user_agents
 
 
@@ -26,11 +26,11 @@ class _Walk(NamedTuple):
     first: str  # below every key
 
 
-# The earliest of the deaths that apply. The idle one is `idle_deadline` of `coatcheck.core.sessions`.
+# The earliest of the deaths that apply.
 _DIED_AT = f"""
     min(
         expires_at,
-        last_seen_at + idle_timeout + min(idle_timeout / 20, {TOUCH_STEP}),
+        {IDLE_DEADLINE},
         ifnull(ended_at, expires_at),
         ifnull(
             (SELECT u.epoch_at FROM subjects u WHERE u.id = sessions.subject AND u.epoch <> sessions.epoch), expires_at

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from coatcheck.core import throttle
-from coatcheck.core.records import EMPTY_DATA, AccountRecord, EventRecord, SessionRecord
+from coatcheck.core.records import EMPTY_DATA, AccountRecord, EventRecord, PasswordCredential, SessionRecord
 from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.stores.protocols import Answer
-from coatcheck.stores.rows import STANDING
+from coatcheck.stores.rows import IDLE_DEADLINE, STANDING
 from coatcheck.stores.sqlite_file import Unchanged
 
 
@@ -95,7 +95,8 @@ def rotate(cursor: sqlite3.Cursor, rotation: Rotation, *, owner: int | None = No
     """Give a standing session its new digest; with `owner`, only if it is theirs."""
     cursor.execute(
         f"""
-        UPDATE sessions AS s SET digest = ?, last_seen_at = ?, auth_time = ?, expires_at = ?, methods = ?
+        UPDATE sessions AS s
+        SET digest = ?, last_seen_at = max(last_seen_at, ?), auth_time = ?, expires_at = ?, methods = ?
         WHERE s.digest = ? AND {STANDING} {"" if owner is None else "AND s.subject = ?"}
         """,
         (
@@ -106,16 +107,63 @@ def rotate(cursor: sqlite3.Cursor, rotation: Rotation, *, owner: int | None = No
     return cursor.rowcount > 0
 
 
+def raise_epoch(
+    cursor: sqlite3.Cursor,
+    subject: str,
+    *,
+    at: int,
+    reason: str,
+    keep: Rotation | None,
+    credential_version: int | None,
+    disabled_at: int | None,
+) -> None:
+    """End every session of a subject but `keep`; undoes everything if that one is not standing, or not theirs."""
+    owner = subject_key(cursor, subject)
+    # Rotated first, while it still stands; then lifted to the new epoch with its subject.
+    if keep is not None and not rotate(cursor, keep, owner=owner):
+        raise Unchanged(False)
+    cursor.execute(
+        """
+        UPDATE subjects SET
+            epoch = ifnull(epoch, 0) + 1, epoch_at = ?, epoch_reason = ?,
+            disabled_at = ifnull(?, disabled_at), credential_version = max(credential_version, ?)
+        WHERE id = ?
+        """,
+        (at, reason, disabled_at, credential_version or 0, owner),
+    )
+    if keep is not None:
+        cursor.execute(
+            "UPDATE sessions SET epoch = (SELECT epoch FROM subjects WHERE id = ?) WHERE digest = ?",
+            (owner, keep.new_digest),
+        )
+
+
+def replace_password(cursor: sqlite3.Cursor, credential: PasswordCredential, *, was: int) -> bool:
+    """Put a new password in place of version `was`."""
+    cursor.execute(
+        """
+        UPDATE passwords SET hash = ?, version = ?, changed_at = ?
+        WHERE account = (SELECT id FROM subjects WHERE subject = ?) AND version = ?
+        """,
+        (credential.hash, credential.version, credential.changed_at, credential.subject, was),
+    )
+    return cursor.rowcount > 0
+
+
 def evict(cursor: sqlite3.Cursor, newcomer: SessionRecord, owner: int, *, most: int) -> tuple[str, ...]:
-    """End the standing sessions seen longest ago until at most `most` are left; the newcomer stays."""
+    """End the live sessions seen longest ago until at most `most` are left; the newcomer stays."""
     of_subject = "FROM sessions WHERE subject = ? AND epoch = ? AND ended_at IS NULL"  # in the index, to the last word
     count: int = cursor.execute(f"SELECT count(*) {of_subject}", (owner, newcomer.epoch)).fetchone()[0]
     if count <= most:
         return ()
+    now = newcomer.created_at
     others = cursor.execute(
-        f"SELECT last_seen_at, id, digest {of_subject} AND digest <> ?", (owner, newcomer.epoch, newcomer.digest)
+        f"""
+        SELECT last_seen_at, id, digest {of_subject} AND digest <> ? AND expires_at > ? AND {IDLE_DEADLINE} > ?
+        """,
+        (owner, newcomer.epoch, newcomer.digest, now, now),
     ).fetchall()
-    surplus = sorted(others)[: max(0, count - most)]
+    surplus = sorted(others)[: max(0, len(others) + 1 - most)]
     for _, _, digest in surplus:
         mark_ended(cursor, digest, at=newcomer.created_at, reason=EVICTED)
     return tuple(public_id for _, public_id, _ in surplus)

@@ -9,9 +9,9 @@ from hashlib import sha256
 
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
 from coatcheck.core.session_data import decode
-from coatcheck.core.sessions import Rotation
+from coatcheck.core.sessions import PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Gate, Settlement
-from coatcheck.stores.protocols import Answer, AttemptStore, Cutoffs, Purged, SessionStore, Started
+from coatcheck.stores.protocols import Answer, AttemptStore, Cutoffs, Purged, SessionStore, Started, Store
 
 NOW = 1_750_000_000
 HOUR = 3600
@@ -98,6 +98,18 @@ def a_gate(
     """Make a gate that closes for 30 seconds after `free` failures."""
     key = sha256(name.encode()).digest()
     return Gate(key, free=free, delay=30, delay_max=HOUR, is_cleared=is_cleared, starts_over=starts_over, crowd=crowd)
+
+
+async def change_password(store: Store, *, keep: Rotation, version: int = 2) -> bool:
+    """Change ada's password to a version, from the session that `keep` rotates."""
+    return await store.change_password(
+        a_password(version=version),
+        at=NOW,
+        reason=PASSWORD_CHANGED,
+        keep=keep,
+        settlements=(),
+        events=[an_event("password_changed")],
+    )
 
 
 async def fail(store: AttemptStore, gate: Gate, *, at: int = NOW) -> int:

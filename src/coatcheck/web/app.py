@@ -83,7 +83,7 @@ class Web:
         if isinstance(found, list):
             return None, self._method_refused(request, path, found)
         route, params = found
-        exchange = Exchange(self.mount, request, place, params)
+        exchange = Exchange(self.mount, request, place, params, is_page=not isinstance(route, Call))
         try:
             reply = await self._answer(exchange, route)
         except ClientGone:

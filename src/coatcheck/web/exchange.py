@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from msgspec import Struct
 
 from coatcheck.core.audit import DuplicateCookie, safe_label
+from coatcheck.core.sessions import REPLACED
 from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
 from coatcheck.errors import NotAuthenticated
 from coatcheck.flows.bundle import Flows
@@ -54,10 +55,24 @@ class Outcome(Struct, frozen=True):
 class Exchange:
     """A request with everything that follows from it, each looked at once and when first asked for."""
 
-    __slots__ = ("_client", "_nonce", "_token", "_visit", "mount", "params", "place", "request", "sets_presession")
+    __slots__ = (
+        "_client",
+        "_is_page",
+        "_nonce",
+        "_token",
+        "_visit",
+        "mount",
+        "params",
+        "place",
+        "request",
+        "sets_presession",
+    )
 
-    def __init__(self, mount: Mount, request: Request, place: Place, params: Mapping[str, str]) -> None:
+    def __init__(
+        self, mount: Mount, request: Request, place: Place, params: Mapping[str, str], *, is_page: bool
+    ) -> None:
         self.mount = mount
+        self._is_page = is_page
         self.request = request
         self.place = place
         self.params = params
@@ -83,6 +98,7 @@ class Exchange:
                     self.request.headers,
                     trusted_proxies=self.mount.trusted_proxies,
                     trusted_hops=self.mount.trusted_hops,
+                    forwarded_header=self.mount.forwarded_header,
                 ),
                 # Made harmless at once: from here it goes into events, logs and lists (LOG-05, REV-08).
                 user_agent=safe_label(agent[0].decode("utf-8", "replace")) if agent else None,
@@ -143,9 +159,18 @@ class Exchange:
             return None
         return visit.account or await self.flows.accounts.account(visit.subject)
 
+    @property
+    def drops_cookie(self) -> bool:
+        """Whether this reply takes the session cookie away because its session is dead.
+
+        Only a page does, and only where the end is certain: an answer that comes late, to a token that was rotated or
+        replaced meanwhile, must not delete the cookie of the session that is live now.
+        """
+        return self._is_page and self.ending not in (None, "unknown_session", REPLACED)
+
     def csrf_binding(self) -> bytes | None:
         """What a CSRF token of this request must be bound to: the session's secret, else the pre-session's nonce."""
-        if isinstance(self.token, str) and self.flows.parts.token_format.fits(self.token):
+        if isinstance(self.token, str) and self._fits(self.token):
             return SESSION_BINDING + self.token.encode()
         nonce = self._presented_nonce()
         return None if nonce is None else PRESESSION_BINDING + nonce
@@ -154,7 +179,7 @@ class Exchange:
         """Make a token for the forms of this reply; without a live session a pre-session comes with it (SES-01)."""
         if login is not None:
             binding = SESSION_BINDING + login.token.reveal().encode()
-        elif self._visit and isinstance(self.token, str):
+        elif isinstance(self.token, str) and self._fits(self.token) and not self.drops_cookie:
             binding = SESSION_BINDING + self.token.encode()
         else:
             nonce = self._nonce or self._presented_nonce() or self.flows.parts.entropy(presession.NONCE_BYTES)
@@ -177,6 +202,9 @@ class Exchange:
             never=frozenset({path("log_out")}),
             redirect_hosts=self.mount.site.redirect_hosts,
         )
+
+    def _fits(self, token: str) -> bool:
+        return self.flows.parts.token_format.fits(token)
 
     def _presented_nonce(self) -> bytes | None:
         shown = self.presession

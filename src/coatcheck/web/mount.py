@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
-from coatcheck.http.client_address import Network
+from coatcheck.http.client_address import FORWARDED_HEADERS, Network
 from coatcheck.http.headers import Headers, logout_headers, transport_headers
 from coatcheck.http.hosts import Place, Site
 from coatcheck.web.pages import Pages
@@ -21,6 +23,7 @@ class Mount:
         prefix: where we are mounted: "" for the server, "/auth" for a door.
         templates: a folder whose templates win over ours.
         trusted_proxies, trusted_hops: who may tell us a client's address, and how many proxies there are.
+        forwarded_header: the header in which they tell it; the other one is the client's own, and ignored.
         is_whole_site: there is no other application on this host, so that what we tell the browser of the host
             (https only, drop what you cached) speaks for nobody else.
 
@@ -37,8 +40,12 @@ class Mount:
         templates: Path | None = None,
         trusted_proxies: Sequence[Network] = (),
         trusted_hops: int = 0,
+        forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for",
         is_whole_site: bool = False,
     ) -> None:
+        self.forwarded_header = forwarded_header.encode()
+        if self.forwarded_header not in FORWARDED_HEADERS:
+            raise ConfigurationError(f"forwarded_header: {forwarded_header!r} is not x-forwarded-for or forwarded")
         self.flows = desk.flows
         self.keys = desk.keys
         self.now = desk.clock

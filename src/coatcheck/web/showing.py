@@ -89,7 +89,7 @@ def with_session(exchange: Exchange, reply: Reply, login: Login | None, *, ended
         written.append(cookies.write(place.session_cookie, login.token.reveal(), max_age=max_age))
         if exchange.presession is not None:
             written.append(cookies.clear(place.presession_cookie))
-    elif ended or (exchange.token is not None and exchange.known_visit is not None and not exchange.known_visit):
+    elif ended or exchange.drops_cookie:
         written.append(cookies.clear(place.session_cookie))
     reply = reply.with_cookies(*written) if written else reply
     return reply.with_headers(*exchange.mount.headers_of_log_out()) if ended else reply

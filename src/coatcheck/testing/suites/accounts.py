@@ -7,13 +7,19 @@ import msgspec
 import pytest
 
 from coatcheck.core.records import AccountRecord, SubjectState
+from coatcheck.core.sessions import LOGGED_OUT
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Identified, Store
 from coatcheck.testing.driving import Driver, Suite
 from coatcheck.testing.samples import (
+    NOW,
+    a_digest,
     a_password,
+    a_rotation,
     an_account,
     an_event,
+    change_password,
+    is_standing,
     started,
 )
 
@@ -159,3 +165,35 @@ class AccountContract(Suite):
 
         assert met == sorted(names)
         assert after is None
+
+    async def test_rev_05_a_password_change_ends_all_sessions_but_the_one_it_is_made_in(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
+        here, there = await started(store, 1), await started(store, 2)
+
+        changed = await change_password(store, keep=a_rotation(here, 3))
+
+        assert changed is True
+        assert await store.credential("ada") == a_password(version=2)
+        assert (await is_standing(store, a_digest(3)), await is_standing(store, there.digest)) == (True, False)
+        assert (await store.states_of(["ada"]))["ada"].credential_version == 2
+
+    async def test_err_07_a_password_change_from_a_dead_session_changes_nothing(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
+        here, there = await started(store, 1), await started(store, 2)
+        await store.end(here.digest, at=NOW, reason=LOGGED_OUT, events=())
+
+        for keep in (a_rotation(here, 3), a_rotation(await started(store, 4, subject="bob"), 3)):
+            assert await change_password(store, keep=keep) is False
+
+        assert await store.credential("ada") == a_password()
+        assert await is_standing(store, there.digest)
+        assert (await store.events_of("ada", after=None, limit=9)).events == ()
+
+    async def test_a_password_that_moved_is_not_changed(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(version=2), events=())
+        here = await started(store, 1)
+
+        assert await change_password(store, keep=a_rotation(here, 3)) is False
+
+        assert await store.credential("ada") == a_password(version=2)
+        assert await is_standing(store, here.digest)

@@ -14,6 +14,7 @@ from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Found, Started, Store
 from coatcheck.testing.driving import Suite
 from coatcheck.testing.samples import (
+    HOUR,
     NOW,
     a_digest,
     a_gate,
@@ -196,6 +197,17 @@ class StartContract(Suite):
 
         assert isinstance(outcome, Started)
         assert outcome.evicted == ()
+
+    async def test_rev_07_sessions_that_time_has_ended_push_nobody_out(self, store: Store) -> None:
+        await start(store, a_session(1, at=NOW, idle_timeout=10 * HOUR))
+        for number in (2, 3, 4):
+            await start(store, a_session(number, at=NOW + number, idle_timeout=HOUR))
+
+        outcome = await start(store, a_session(5, at=NOW + 3 * HOUR), most=2)
+
+        assert isinstance(outcome, Started)
+        assert outcome.evicted == ()
+        assert await is_standing(store, a_digest(1))
 
     async def test_anonymous_sessions_are_never_too_many(self, store: Store) -> None:
         await started(store, 1, subject=None)
