@@ -123,10 +123,14 @@ def test_rat_04_garbage_or_too_few_entries_fall_back_to_the_peer(headers, hops):
 
 @pytest.mark.parametrize("sent", [b"for=x", b"for=6.6.6.6", b"6.6.6.6", b"garbage", b""])
 @pytest.mark.parametrize(
-    ("written", "other"), [((X, b"198.51.100.4"), F), ((F, b"for=198.51.100.4"), X)], ids=["x-forwarded-for", "forwarded"]
+    ("written", "other"),
+    [((X, b"198.51.100.4"), F), ((F, b"for=198.51.100.4"), X)],
+    ids=["x-forwarded-for", "forwarded"],
 )
 def test_rat_04_a_client_cannot_erase_its_address_with_the_header_the_proxy_does_not_write(written, other, sent):
-    addresses = {address_of(*headers, reads=written[0]) for headers in ([(other, sent), written], [written, (other, sent)])}
+    addresses = {
+        address_of(*headers, reads=written[0]) for headers in ([(other, sent), written], [written, (other, sent)])
+    }
 
     assert addresses == {"198.51.100.4"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,27 @@ def test_a_store_that_cannot_be_used_fails_the_start_up_in_words(tmp_path: Path,
 def test_err_03_a_site_that_cannot_be_is_refused_when_the_application_is_made() -> None:
     with pytest.raises(ConfigurationError):
         create_app(production(public_url="http://login.example.org"))
+
+
+@pytest.mark.parametrize("reads", ["x-forwarded-for", "forwarded"])
+def test_rat_04_a_client_behind_a_proxy_cannot_erase_its_address(
+    runner: asyncio.Runner, visit: Visit, reads: str
+) -> None:
+    told = {"x-forwarded-for": "198.51.100.4", "forwarded": "for=198.51.100.4"}
+    forged = {"x-forwarded-for": "x", "forwarded": "for=x"}
+    proxy = (ip_network("127.0.0.1"),)
+    app = create_app(development(trusted_proxies=proxy, trusted_hops=1, forwarded_header=reads))
+
+    headers = forged | {reads: told[reads], "origin": "http://localhost:8000"}
+    visit(app, "POST", "/api/login", json={"identifier": "nobody", "password": "wrong"}, headers=headers)
+
+    events, _ = runner.run(app.desk.all_events())
+    assert [event.ip for event in events] == ["198.51.100.4"]
+
+
+def test_rat_04_a_forwarding_header_we_do_not_know_is_refused_when_the_application_is_made() -> None:
+    with pytest.raises(ConfigurationError, match="forwarded_header"):
+        create_app(production(forwarded_header="x-real-ip"))
 
 
 @pytest.mark.parametrize(("path", "state"), [("/healthz", "alive"), ("/readyz", "ready")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from multiprocessing import Pipe
 from pathlib import Path
@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from coatcheck import ConfigurationError
+from coatcheck.server.app import ServerApp
 from coatcheck.server.config import Config, load, without_password
+from coatcheck.server.secret import create_private
 
 SECRET = "Zq3v9-KfT1mXc7Rw5Lb2Yd8Hn4Js6Pg0Ue_AoIxBtC"
 PUBLIC = {"COATCHECK_PUBLIC_URL": "https://login.example.org", "COATCHECK_SECRET": SECRET}
@@ -75,6 +77,7 @@ def test_the_environment_may_name_the_file() -> None:
 
 @pytest.mark.parametrize("content", [b"port = ", b"\xff", b"port = 1\nport = 2"])
 def test_a_damaged_file_is_told(content: bytes) -> None:
+    written("")
     Path("coatcheck.toml").write_bytes(content)
 
     (problem,) = problems()
@@ -121,6 +124,7 @@ def test_policy_settings_are_read_from_the_environment_by_their_type() -> None:
         ("allowed_hosts = 'a.example'", "allowed_hosts"),
         ("allowed_hosts = [1]", "allowed_hosts"),
         ("trusted_proxies = ['10.0.0.1/8']", "trusted_proxies"),
+        ("forwarded_header = 'x-real-ip'", "forwarded_header"),
         ("profile = 'loose'", "profile"),
         ("host = ''", "host"),
         ("[settings]\nidle_timeout = 'long'", "idle_timeout"),
@@ -228,6 +232,91 @@ def test_key_07_a_secret_file_that_others_can_read_is_refused(here: Path) -> Non
     (problem,) = problems(environ={"COATCHECK_SECRET_FILE": "key"})
 
     assert problem.startswith("secret_file (COATCHECK_SECRET_FILE): ")
+
+
+def test_key_07_a_secret_file_of_another_user_is_refused(here: Path, give_away: Callable[[Path], None]) -> None:
+    create_private(here / "key", SECRET.encode())
+    give_away(here / "key")
+
+    (problem,) = problems(environ={"COATCHECK_SECRET_FILE": "key"})
+
+    assert problem.startswith("secret_file (COATCHECK_SECRET_FILE): key belongs to another user")
+    assert SECRET not in problem
+
+
+def test_key_07_a_file_with_a_secret_of_another_user_is_refused_even_if_named(
+    give_away: Callable[[Path], None],
+) -> None:
+    give_away(written(f'secret = "{SECRET}"'))
+
+    (problem,) = problems(environ={"COATCHECK_CONFIG": "coatcheck.toml"})
+
+    assert problem.startswith("secret (coatcheck.toml): coatcheck.toml belongs to another user")
+    assert "chown" in problem
+
+
+@pytest.mark.parametrize("serving", [True, False])
+def test_a_configuration_that_another_user_planted_is_refused(give_away: Callable[[Path], None], serving: bool) -> None:
+    give_away(written('templates = "nowhere"\nport = 99'))
+
+    with pytest.raises(ConfigurationError) as refusal:
+        load({}, {}, serving=serving)
+
+    (problem,) = refusal.value.problems
+    assert problem.startswith("config (coatcheck.toml): coatcheck.toml belongs to another user (uid 65534); ")
+    assert "chown" in problem
+    assert "--config" in problem
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_configuration_found_here_that_others_can_change_is_refused(mode: int) -> None:
+    written("port = 99", mode=mode)
+
+    (problem,) = problems()
+
+    assert problem.startswith("config (coatcheck.toml): coatcheck.toml can be changed by other users")
+    assert "chmod go-w coatcheck.toml" in problem
+    assert "--config" in problem
+
+
+def test_a_configuration_of_another_user_without_a_secret_is_read_if_named(give_away: Callable[[Path], None]) -> None:
+    give_away(written("port = 99", mode=0o644))
+
+    assert load({}, {}, Path("coatcheck.toml")).port == 99
+
+
+def test_templates_of_another_user_are_refused(here: Path, give_away: Callable[[Path], None]) -> None:
+    (here / "pages").mkdir(mode=0o755)
+    give_away(here / "pages")
+
+    (problem,) = problems(environ={"COATCHECK_TEMPLATES": "pages"})
+
+    assert problem.startswith("templates (COATCHECK_TEMPLATES): pages belongs to another user")
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+def test_templates_that_others_can_change_are_refused(here: Path, mode: int) -> None:
+    (here / "pages").mkdir()
+    (here / "pages").chmod(mode)
+
+    (problem,) = problems(environ={"COATCHECK_TEMPLATES": "pages"})
+
+    assert problem.startswith("templates (COATCHECK_TEMPLATES): pages can be changed by other users")
+    assert "chmod go-w pages" in problem
+
+
+def test_rat_04_the_forwarding_header_that_is_set_is_the_one_that_is_read() -> None:
+    apps = [ServerApp(load({}, {"COATCHECK_FORWARDED_HEADER": name} if name else {})) for name in ("", "forwarded")]
+
+    assert [app.mount.forwarded_header for app in apps] == [b"x-forwarded-for", b"forwarded"]
+
+
+@pytest.mark.parametrize("name", ["x-real-ip", "X-Forwarded-For", "x-forwarded-for,forwarded"])
+def test_rat_04_any_other_forwarding_header_is_refused(name: str) -> None:
+    (problem,) = problems(environ={"COATCHECK_FORWARDED_HEADER": name})
+
+    assert problem.startswith("forwarded_header (COATCHECK_FORWARDED_HEADER): ")
+    assert problem.endswith("is not one of x-forwarded-for, forwarded")
 
 
 def test_a_secret_file_is_read_without_its_line_end(here: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from coatcheck import ConfigurationError
 from coatcheck.crypto.keys import problem_of_secret
-from coatcheck.server.secret import create_private, development_secret, new_secret, read_secret_file
+from coatcheck.server.secret import create_private, development_secret, new_secret, problem_of_file, read_secret_file
 
 
 def test_a_fresh_secret_is_a_sound_one() -> None:
@@ -44,6 +46,39 @@ def test_key_07_a_development_secret_that_others_can_read_is_refused(tmp_path: P
 
     with pytest.raises(ConfigurationError, match=r"secret: .*chmod 600"):
         development_secret(tmp_path / "app.db.secret")
+
+
+def test_key_07_a_development_secret_that_another_user_planted_is_refused(
+    tmp_path: Path, give_away: Callable[[Path], None]
+) -> None:
+    development_secret(tmp_path / "app.db.secret")
+    give_away(tmp_path / "app.db.secret")
+
+    with pytest.raises(ConfigurationError, match=r"secret: .*app\.db\.secret belongs to another user.*chown"):
+        development_secret(tmp_path / "app.db.secret")
+
+
+def test_key_07_a_file_of_root_is_believed_by_every_user(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch(mode=0o600)
+    ours = (tmp_path / "kept").stat()
+    of_root = os.stat_result((*ours[:4], 0, *ours[5:10]))
+
+    assert of_root.st_uid == 0
+    assert problem_of_file(tmp_path / "kept", of_root) is None
+
+
+def test_key_07_the_opened_file_is_judged_and_not_what_stands_there_now(
+    tmp_path: Path, give_away: Callable[[Path], None]
+) -> None:
+    (tmp_path / "kept").touch(mode=0o600)
+    (tmp_path / "planted").touch(mode=0o600)
+    give_away(tmp_path / "planted")
+
+    with (tmp_path / "planted").open("rb") as planted:
+        problem = problem_of_file(tmp_path / "kept", os.fstat(planted.fileno()))
+
+    assert problem is not None
+    assert "belongs to another user" in problem
 
 
 def test_where_nothing_can_be_written_the_mend_is_told(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ store = "sqlite:///coatcheck.db"
 #tls_key = "/etc/ssl/private/login.example.org.key"
 
 # Proxies in front of the server: their addresses or networks, and how many of them a request passes. Without these the
-# limits on failed log-ins take all visitors for one, the proxy. The header must be the one that the proxy writes, for the
-# other (x-forwarded-for or forwarded) comes from the visitor and is ignored.
+# limits on failed log-ins take all visitors for one, the proxy. The header is x-forwarded-for or forwarded, whichever
+# the proxy writes; the other one comes from the visitor and is ignored.
 #trusted_proxies = ["127.0.0.1"]
 #trusted_hops = 1
 #forwarded_header = "x-forwarded-for"

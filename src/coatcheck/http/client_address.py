@@ -2,8 +2,8 @@
 
 The address decides rate limits, so a client that could choose it would have none (RAT-04). Forwarding headers are
 read only from a trusted peer and only from the right, where trusted proxies wrote; what stands to the left of that
-was written by the client. Of the two headers there are, exactly one is read: a proxy maintains one of them and passes the
-client's other one on.
+was written by the client. Of the two headers there are, exactly one is read: a proxy maintains one of them and passes
+the client's other one on.
 """
 
 from __future__ import annotations

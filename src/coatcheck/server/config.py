@@ -171,9 +171,7 @@ def _with_source(problem: str, given: Mapping[str, Given]) -> str:
     return f"{name} ({given[name].source}){colon}{rest}" if name in given else problem
 
 
-def _secret(
-    given: Mapping[str, Given], text: str | None, file: Path | None, problems: list[str]
-) -> bytes | None:
+def _secret(given: Mapping[str, Given], text: str | None, file: Path | None, problems: list[str]) -> bytes | None:
     if text is not None and given["secret"].source == "--secret":
         problems.append("secret: other users can read a command line; use COATCHECK_SECRET, secret_file or the file")
     if text is not None and file is not None:

@@ -1,4 +1,7 @@
-"""The root secret: read from a file that nobody else wrote or can read, or made beside the database in development mode."""
+"""The root secret: read from a file that is ours alone, or made beside the database in development mode.
+
+Also the judgement on which files may be believed at all.
+"""
 
 from __future__ import annotations
 
