@@ -53,7 +53,7 @@ _SESSIONS_OF = f"""
     AND s.epoch = u.epoch AND u.disabled_at IS NULL
 """
 _SCAN_SESSIONS = f"{rows.SELECT_FOUND} WHERE s.id > ? ORDER BY s.id LIMIT ?"
-_IDENTIFY = f"{rows.SELECT_IDENTIFIED} WHERE a.username_key = ?1 OR a.email_key = ?1"
+_IDENTIFY = f"{rows.SELECT_IDENTIFIED} WHERE a.username_key = ? OR a.email_key = ?"
 _ACCOUNT = f"{rows.SELECT_ACCOUNT} WHERE u.subject = ?"
 _CREDENTIAL = f"{rows.SELECT_CREDENTIAL} WHERE u.subject = ?"
 _SCAN_ACCOUNTS = f"{rows.SELECT_ACCOUNT} WHERE u.subject > ? ORDER BY u.subject LIMIT ?"
@@ -322,7 +322,7 @@ class SqliteStore:
         return await self._write(work)
 
     async def identify(self, key: str) -> Identified | None:
-        return self._one(rows.identified_of, _IDENTIFY, key)
+        return self._one(rows.identified_of, _IDENTIFY, key, key)
 
     async def account(self, subject: str) -> AccountRecord | None:
         return self._one(rows.account_of, _ACCOUNT, subject)
@@ -438,8 +438,8 @@ class SqliteStore:
                 if not link.closed:  # else there was a fork meanwhile
                     return _read(link, sql, parameters)
 
-    def _one(self, make: Callable[[Row], R], sql: str, name: object) -> R | None:
-        found = self._rows(sql, name)
+    def _one(self, make: Callable[[Row], R], sql: str, *names: object) -> R | None:
+        found = self._rows(sql, *names)
         return make(found[0]) if found else None
 
     def _page(self, make: Callable[[Row], R], sql: str, after: str, *, limit: int) -> tuple[tuple[R, ...], bool]:
