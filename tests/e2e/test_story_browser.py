@@ -399,10 +399,10 @@ def let_time_pass(server: Server, username: str, *, seconds: int) -> None:
     connection = sqlite3.connect(server.store, timeout=10)
     with connection:
         connection.execute(
-            "UPDATE sessions SET auth_time = auth_time - ?1, created_at = created_at - ?1, "
-            "expires_at = expires_at - ?1 "
-            "WHERE subject = (SELECT id FROM accounts WHERE username_key = ?2)",
-            (seconds, username),
+            "UPDATE sessions SET auth_time = auth_time - :age, created_at = created_at - :age, "
+            "expires_at = expires_at - :age "
+            "WHERE subject = (SELECT id FROM accounts WHERE username_key = :name)",
+            {"age": seconds, "name": username},
         )
     connection.close()
 
