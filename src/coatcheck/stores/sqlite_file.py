@@ -82,7 +82,9 @@ class Link:
             self.connection.close()
 
     def __del__(self) -> None:
-        self.close()
+        # Not amid a fork: the child would inherit a connection half closed. `_before_fork` closes it then instead.
+        with _gate:
+            self.close()
 
 
 class SqliteFile:
@@ -298,7 +300,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
 _connections: set[sqlite3.Connection] = set()
 _links: WeakSet[Link] = WeakSet()
 _files: WeakSet[SqliteFile] = WeakSet()
-_gate = threading.Lock()  # held while a connection is made, and during a fork
+_gate = threading.RLock()  # held while a connection is made or dropped, and during a fork
 
 
 def _before_fork() -> None:
@@ -311,6 +313,11 @@ def _before_fork() -> None:
         if link.lock.acquire(timeout=max(0.0, deadline - monotonic())):
             link.close()
             link.lock.release()
+    # Connections whose last referrer is letting go of them at this moment, and waits for the gate to do it.
+    in_use = {link.connection for link in list(_links) if not link.closed}
+    for connection in _connections - in_use:
+        _connections.discard(connection)
+        connection.close()
 
 
 def _after_fork_in_parent() -> None:
@@ -319,7 +326,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     global _gate  # noqa: PLW0603 - a lock that was held during a fork is made anew
-    _gate = threading.Lock()
+    _gate = threading.RLock()
     _links.clear()
     for file in list(_files):
         file.forget()
