@@ -166,7 +166,7 @@ def _pieces(stock: Stock, *, rounds: int) -> list[Line]:
 
     def view() -> None:
         for found in founds:
-            Visit(Session(found.session), Account(found.account), is_touch_due=False)  # type: ignore[arg-type]
+            Visit(Session(found.session), Account(found.account), is_touch_due=False)  # type: ignore[arg-type]  # these sessions all have an account
 
     pieces: dict[str, Callable[[], object]] = {
         "the store's `find`: SELECT and records": lambda: [run_blocking(find(digest)) for digest in digests],

@@ -136,7 +136,7 @@ def log_in_once(number: int) -> None:
     from django.http import HttpRequest
 
     request = HttpRequest()
-    request.session = SessionStore()  # type: ignore[attr-defined]
+    request.session = SessionStore()  # type: ignore[attr-defined]  # as its middleware does
     user = User.objects.get_by_natural_key(user_name(number))
     login(request, user, backend=SETTINGS["AUTHENTICATION_BACKENDS"][0])
-    request.session.save()  # type: ignore[attr-defined]
+    request.session.save()  # type: ignore[attr-defined]  # set above

@@ -35,7 +35,7 @@ CLIENT = Client(ip="192.0.2.7", user_agent=USER_AGENTS[0])
 class _WithoutHash(Blocking):
     """Says that every password is right without looking: the hash is to be left out of the figure, and only that."""
 
-    async def hash(self, work: Callable[[], T]) -> Any:  # noqa: ARG002
+    async def hash(self, work: Callable[[], T]) -> Any:  # noqa: ARG002 - the hash is what is left out
         return True
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from coatcheck.core import passwords, throttle
-from coatcheck.core.audit import AccountDisabled, AccountEnabled, SignedUp, Throttled
+from coatcheck.core.audit import AccountDisabled, AccountEnabled, SignedUp
 from coatcheck.core.identifiers import email_key, identifier_key, username_key
 from coatcheck.core.networks import network_of
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential
 from coatcheck.core.sessions import ACCOUNT_DISABLED
 from coatcheck.core.views import Account, Client
-from coatcheck.errors import EmailTaken, FieldError, InvalidInput, TooManyAttempts, UsernameTaken
+from coatcheck.errors import EmailTaken, FieldError, InvalidInput, UsernameTaken
+from coatcheck.flows.admission import admit
 from coatcheck.flows.parts import Parts, origin_of, records
 from coatcheck.flows.sessions import check_subject
 from coatcheck.stores.protocols import AccountPage, Answer, EventPage
@@ -64,19 +65,9 @@ class AccountFlows:
         network = None if origin.ip is None else network_of(origin.ip)
         if network is None:
             return
-        parts, now = self._parts, self._parts.clock()
-        gate = throttle.sign_up_gate(network, parts.policy)
-        wait = await self._store.admit([gate], now=now)
-        if wait:
-            event = Throttled(
-                at=now,
-                ip=origin.ip,
-                user_agent=origin.user_agent,
-                identifier_hash=parts.keys.identifier_hash(name_key),
-                retry_after=wait,
-            )
-            await parts.announce(event)
-            raise TooManyAttempts(retry_after=wait)
+        gate = throttle.sign_up_gate(network, self._parts.policy)
+        await admit(self._parts, [gate], named=name_key, origin=origin)
+        now = self._parts.clock()
         await self._store.settle(throttle.settlements_of([gate], "failure", at=now), events=())
 
     async def account(self, subject: str) -> Account | None:

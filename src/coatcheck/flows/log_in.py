@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from coatcheck.core import passwords, throttle
 from coatcheck.core import sessions as decisions
-from coatcheck.core.audit import LogInFailed, Reauthenticated, ReauthenticationFailed, Throttled
+from coatcheck.core.audit import LogInFailed, Reauthenticated, ReauthenticationFailed
 from coatcheck.core.identifiers import identifier_key
 from coatcheck.core.networks import network_of
 from coatcheck.core.records import AccountRecord, PasswordCredential
@@ -26,8 +26,8 @@ from coatcheck.errors import (
     NotAuthenticated,
     SessionEnded,
     StoreError,
-    TooManyAttempts,
 )
+from coatcheck.flows.admission import admit
 from coatcheck.flows.parts import Parts, origin_of, records
 from coatcheck.flows.sessions import SessionFlows, rotated
 
@@ -131,19 +131,9 @@ class LogInFlows:
 
     async def admit(self, name_keys: list[str], origin: Client) -> tuple[Gate, ...]:
         """Count an attempt at an account known by these names, or raise while it has to wait."""
-        parts, now = self._parts, self._parts.clock()
-        gates = throttle.gates_of(name_keys, None if origin.ip is None else network_of(origin.ip), parts.policy)
-        wait = await self._store.admit(gates, now=now)
-        if wait:
-            event = Throttled(
-                at=now,
-                ip=origin.ip,
-                user_agent=origin.user_agent,
-                identifier_hash=parts.keys.identifier_hash(" ".join(name_keys)),
-                retry_after=wait,
-            )
-            await parts.announce(event)
-            raise TooManyAttempts(retry_after=wait)
+        network = None if origin.ip is None else network_of(origin.ip)
+        gates = throttle.gates_of(name_keys, network, self._parts.policy)
+        await admit(self._parts, gates, named=" ".join(name_keys), origin=origin)
         return gates
 
     async def matches(self, credential: PasswordCredential | None, secret: bytes, gates: tuple[Gate, ...]) -> bool:
