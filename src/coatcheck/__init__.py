@@ -2,6 +2,10 @@
 
 from coatcheck.core.audit import (
     AccountDisabled,
+    PasswordLocked,
+    EverybodyRevoked,
+    AttemptsForgotten,
+    AccountDeleted,
     AccountEnabled,
     CrossSiteRefused,
     DuplicateCookie,
@@ -52,6 +56,10 @@ __all__ = [
     "Absent",
     "Account",
     "AccountDisabled",
+    "PasswordLocked",
+    "EverybodyRevoked",
+    "AttemptsForgotten",
+    "AccountDeleted",
     "AccountEnabled",
     "AsyncCoatcheck",
     "BadRequest",

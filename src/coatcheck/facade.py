@@ -278,6 +278,10 @@ class Coatcheck(_Desk):
         """
         return run_blocking(self.flows.oversight.revoke_all(of, keep=keep, note=note, client=client))
 
+    def revoke_everybody(self, *, note: str = "") -> None:
+        """End every session there is at once: everybody's, and anonymous ones. For operators (REV-06)."""
+        run_blocking(self.flows.oversight.revoke_everybody(note=note))
+
     def account(self, subject: str) -> Account | None:
         """Read an account by its subject."""
         return run_blocking(self.flows.accounts.account(subject))
@@ -303,6 +307,17 @@ class Coatcheck(_Desk):
     def enable(self, subject: str) -> bool:
         """Let a disabled subject log in again; its old sessions stay dead. False if it was not disabled."""
         return run_blocking(self.flows.accounts.enable(subject))
+
+    def unlock(self, subject: str) -> bool:
+        """Lift an account's waits after failures, and the lock of its password. False if there is no such account."""
+        return run_blocking(self.flows.accounts.unlock(subject))
+
+    def delete_account(self, subject: str) -> bool:
+        """Delete an account with its password, its sessions and every trace of it. False if there is none.
+
+        Its names are free then. Events that named it keep their time and name only. The id is never given again.
+        """
+        return run_blocking(self.flows.accounts.delete(subject))
 
     def events(
         self, *, of: str, after: str | None = None, limit: int = PAGE
@@ -518,6 +533,10 @@ class AsyncCoatcheck(_Desk):
         """
         return await self.flows.oversight.revoke_all(of, keep=keep, note=note, client=client)
 
+    async def revoke_everybody(self, *, note: str = "") -> None:
+        """End every session there is at once: everybody's, and anonymous ones. For operators (REV-06)."""
+        await self.flows.oversight.revoke_everybody(note=note)
+
     async def account(self, subject: str) -> Account | None:
         """Read an account by its subject."""
         return await self.flows.accounts.account(subject)
@@ -543,6 +562,17 @@ class AsyncCoatcheck(_Desk):
     async def enable(self, subject: str) -> bool:
         """Let a disabled subject log in again; its old sessions stay dead. False if it was not disabled."""
         return await self.flows.accounts.enable(subject)
+
+    async def unlock(self, subject: str) -> bool:
+        """Lift an account's waits after failures, and the lock of its password. False if there is no such account."""
+        return await self.flows.accounts.unlock(subject)
+
+    async def delete_account(self, subject: str) -> bool:
+        """Delete an account with its password, its sessions and every trace of it. False if there is none.
+
+        Its names are free then. Events that named it keep their time and name only. The id is never given again.
+        """
+        return await self.flows.accounts.delete(subject)
 
     async def events(
         self, *, of: str, after: str | None = None, limit: int = PAGE

@@ -42,8 +42,23 @@ def test_setting_may_stand_at_its_bound(name, edge):
 def test_setting_beyond_its_bound_is_refused_by_name(name, edge):
     beyond = edge - 1 if edge == BOUNDS[name][0] else edge + 1
 
+    mend = "; unsafe_long_sessions lifts that" if name.endswith("_timeout") and beyond > edge else ""
     assert problems(**(COMPANIONS.get(name, {}) | {name: beyond})) == (
-        f"{name}: {beyond} is outside {BOUNDS[name][0]} to {BOUNDS[name][1]}",
+        f"{name}: {beyond} is outside {BOUNDS[name][0]} to {BOUNDS[name][1]}{mend}",
+    )
+
+
+def test_tmo_06_longer_sessions_need_a_flag_that_says_so_and_are_told_at_start():
+    sixty = 60 * 86_400
+
+    assert problems(remembered_absolute_timeout=sixty) == (
+        f"remembered_absolute_timeout: {sixty} is outside 60 to 2592000; unsafe_long_sessions lifts that",
+    )
+    allowed = make_policy(overrides={"remembered_absolute_timeout": sixty, "unsafe_long_sessions": True})
+    assert [warning.split()[0] for warning in warnings_of(allowed)] == ["remembered_absolute_timeout"]
+    beyond = 400 * 86_400 + 1
+    assert problems(remembered_absolute_timeout=beyond, unsafe_long_sessions=True) == (
+        f"remembered_absolute_timeout: {beyond} is outside 60 to {beyond - 1}",
     )
 
 

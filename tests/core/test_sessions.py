@@ -14,6 +14,7 @@ from coatcheck.core.records import SessionRecord, SubjectState
 T = 1_800_000_000
 DAY = 86_400
 STATE = SubjectState("ada")
+EVERYBODY = SubjectState("")
 replace = msgspec.structs.replace
 
 
@@ -84,13 +85,15 @@ def test_anonymous_sessions_are_never_persistent_and_have_no_auth_time():
 DEATHS = [
     (replace(issue(), ended_at=T + 5, end_reason="logged_out"), STATE, "logged_out"),
     (replace(issue(), ended_at=T + 5, end_reason=None), STATE, "revoked"),
-    (replace(issue(None), ended_at=T + 5, end_reason="replaced"), None, "replaced"),
+    (replace(issue(None), ended_at=T + 5, end_reason="replaced"), EVERYBODY, "replaced"),
     (issue(), None, "revoked"),
     (issue(), replace(STATE, disabled_at=T), "account_disabled"),
     (issue(), replace(STATE, epoch=1, epoch_reason="password_changed"), "password_changed"),
     (issue(), replace(STATE, epoch=1), "revoked"),
     (replace(issue(), epoch=2), replace(STATE, epoch=1), "revoked"),
-    (issue(None), None, None),
+    (issue(None), EVERYBODY, None),
+    (issue(None), None, "revoked"),
+    (issue(None), replace(EVERYBODY, epoch=1, epoch_reason="everybody_revoked"), "everybody_revoked"),
     (issue(), STATE, None),
 ]
 

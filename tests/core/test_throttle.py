@@ -12,7 +12,8 @@ from coatcheck.core.throttle import Counter, Gate
 
 T = 1_800_000_000
 DAY = 86_400
-ACCOUNT, NETWORK = throttle.gates_of(["ada"], "192.0.2.7", STANDARD)
+ACCOUNT, NETWORK, HOURLY = throttle.gates_of(["ada"], "192.0.2.7", STANDARD, now=T)
+LOCK = throttle.lock_of("subject-1", STANDARD)
 
 
 def fail(times: int, *, gate: Gate = ACCOUNT, now: int = T) -> Counter:
@@ -51,7 +52,7 @@ def test_rat_03_tenth_failure_of_a_network_waits_ten_minutes(failures, wait):
 def test_rat_03_network_that_served_its_wait_starts_over_and_a_name_does_not():
     served = T + 600
 
-    assert throttle.counted(fail(10, gate=NETWORK), NETWORK, now=served) == Counter(0, 1, served, 0)
+    assert throttle.counted(fail(10, gate=NETWORK), NETWORK, now=served) == Counter(0, 1, served, 0, served + DAY)
     assert throttle.counted(fail(5), ACCOUNT, now=served).failures == 5
 
 
@@ -62,7 +63,8 @@ def test_rat_12_failures_are_forgotten_after_a_day_without_attempts(age, failure
 
 def test_success_clears_the_name_and_leaves_the_failures_of_the_network():
     assert settled(throttle.counted(fail(4), ACCOUNT, now=T), ACCOUNT, "success") == Counter()
-    assert settled(throttle.counted(fail(7, gate=NETWORK), NETWORK, now=T), NETWORK, "success") == Counter(7, 0, T, 0)
+    kept = Counter(7, 0, T, 0, T + DAY)
+    assert settled(throttle.counted(fail(7, gate=NETWORK), NETWORK, now=T), NETWORK, "success") == kept
 
 
 def test_rat_03_one_valid_account_does_not_buy_guesses_at_others():
@@ -144,17 +146,78 @@ def test_no_wait_is_ever_longer_than_twice_the_longest(history):
 
 
 def test_enu_06_rat_12_keys_have_one_size_whatever_was_typed():
-    keys = {throttle.gates_of([name], None, STANDARD)[0].key for name in ("", "ada", "x" * 1000, "\ud800", "\0")}
+    keys = {throttle.gates_of([name], None, STANDARD, now=T)[0].key for name in ("", "ada", "x" * 1000, "\ud800", "\0")}
 
     assert {len(key) for key in keys} == {32}
     assert len(keys) == 5
 
 
 def test_a_name_and_a_network_that_look_alike_have_different_keys():
-    name, network = throttle.gates_of(["192.0.2.7"], "192.0.2.7", STANDARD)
+    gates = throttle.gates_of(["192.0.2.7"], "192.0.2.7", STANDARD, now=T)
 
-    assert name.key != network.key
+    assert len({gate.key for gate in gates}) == 3
 
 
 def test_without_a_known_address_only_the_name_is_counted():
-    assert throttle.gates_of(["ada"], None, STANDARD) == (ACCOUNT,)
+    assert throttle.gates_of(["ada"], None, STANDARD, now=T) == (ACCOUNT,)
+
+
+def test_rat_03_the_fiftieth_failure_of_an_hour_closes_a_network_until_the_next():
+    into_the_hour = 1200
+    now = T - T % 3600 + into_the_hour
+    *_, hourly = throttle.gates_of(["ada"], "192.0.2.7", STANDARD, now=now)
+
+    almost, full = fail(49, gate=hourly, now=now), fail(50, gate=hourly, now=now)
+
+    assert throttle.wait_of(almost, hourly, now=now) == 0
+    assert throttle.wait_of(full, hourly, now=now) == 3600 - into_the_hour
+    *_, next_hour = throttle.gates_of(["ada"], "192.0.2.7", STANDARD, now=now + 3600 - into_the_hour)
+    assert next_hour.key != hourly.key
+
+
+def test_rat_02_a_lock_closes_at_its_hundredth_failure_and_refuses_success_only():
+    almost, locked = fail_lock(99), fail_lock(100)
+
+    assert not throttle.is_locked(almost, LOCK)
+    assert throttle.is_locked(locked, LOCK)
+    assert throttle.locks_now(almost, locked, LOCK)
+    assert not throttle.locks_now(locked, fail_lock(101), LOCK)
+    for counter, outcome, refused in (
+        (almost, "success", False), (locked, "success", True), (locked, "failure", False), (locked, "unread", False),
+        (None, "success", False),
+    ):  # fmt: skip
+        assert throttle.refuses_success(counter, throttle.Settlement(LOCK, outcome, T)) is refused
+
+
+def test_rat_02_a_lock_counts_for_years_what_other_counters_forget_in_a_day():
+    assert fail_lock(1).kept_until > T + 3000 * DAY
+    assert fail(1).kept_until == T + DAY
+
+
+def test_rat_02_only_a_failure_begins_a_lock_counter():
+    for outcome in ("success", "unread", "lifted"):
+        assert throttle.settled(None, throttle.Settlement(LOCK, outcome, T)) is None
+    for outcome in ("success", "unread", "lifted", "failure"):
+        assert throttle.settled(None, throttle.Settlement(ACCOUNT, outcome, T)) is None
+
+
+def test_rat_01_an_operator_lifts_what_was_counted():
+    for counter, gate in ((fail(7), ACCOUNT), (fail_lock(100), LOCK)):
+        assert throttle.settled(counter, throttle.Settlement(gate, "lifted", T)) is None
+
+
+def test_rat_13_a_known_device_has_a_counter_of_its_own_for_each_account():
+    keys = {
+        throttle.known_device_gate(device, subject, STANDARD).key
+        for device, subject in (("d1", "ada"), ("d2", "ada"), ("d1", "bob"))
+    }
+
+    assert len(keys | {ACCOUNT.key, LOCK.key}) == 5
+
+
+def fail_lock(times: int) -> Counter:
+    counter = None
+    for _ in range(times):
+        counter = throttle.settled(counter, throttle.Settlement(LOCK, "failure", T))
+    assert counter is not None
+    return counter

@@ -401,7 +401,6 @@ async def test_log_in_that_began_before_a_password_change_is_refused_and_told_of
                     keep=None,
                     credential_version=2,
                     disabled_at=None,
-                    settlements=(),
                     events=(),
                 )
             )

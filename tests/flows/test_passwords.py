@@ -137,7 +137,7 @@ async def test_rev_05_fix_01_change_ends_all_other_sessions_and_rotates_this_one
 
     changed = await change(world, login.session)
 
-    assert world.steps == ["account", "credential", "admit", "change_password"]
+    assert world.steps == ["account", "credential", "admit", "settle", "change_password"]
     for dead in others:
         assert await world.absence(dead.token) == "password_changed"
     assert await world.absence(login.token) == "unknown_session"

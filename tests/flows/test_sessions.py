@@ -583,7 +583,6 @@ async def test_ses_09_raised_epoch_ends_every_session_by_the_next_request(world)
         keep=None,
         credential_version=None,
         disabled_at=None,
-        settlements=(),
         events=(),
     )
 

@@ -114,7 +114,7 @@ def test_tok_03_no_issued_token_is_in_any_file(store: SqliteStore, path: Path) -
     tokens = [encode(os.urandom(32)) for _ in range(20)]
     for number, token in enumerate(tokens):
         run(start(store, a_session(number), replaces=session_digest(tokens[number - 1]) if number else None))
-        run(store.rotate(_rotated(a_session(number), token), settlements=(), events=[an_event()]))
+        run(store.rotate(_rotated(a_session(number), token), events=[an_event()]))
 
     # Read by another process: opening the files in this one would drop the locks of SQLite.
     search = (
@@ -583,7 +583,7 @@ def test_dat_06_user_agents_are_kept_once_and_go_with_their_last_use(store: Sqli
     run(store.record([an_event()]))
     before = _user_agents(path)
 
-    run(purge_round(store, Cutoffs(ended_before=NOW + 5 * DAY, counted_before=0, events_before=0)))
+    run(purge_round(store, Cutoffs(ended_before=NOW + 5 * DAY, counters_before=0, events_before=0)))
 
     assert before == [("Browser/1.0", 1), ("both", 5), ("only old", 1)]
     assert _user_agents(path) == [("Browser/1.0", 1), ("both", 2)]
@@ -596,13 +596,13 @@ def test_a_refused_change_leaves_no_trace_of_its_user_agent_or_subject(store: Sq
 
     assert answer is Answer.USERNAME_TAKEN
     assert _user_agents(path) == []
-    assert _execute(path, "SELECT subject FROM subjects") == [("ada",)]
+    assert _execute(path, "SELECT subject FROM subjects WHERE id > 0") == [("ada",)]
 
 
 def test_a_user_agent_is_told_right_when_its_like_was_purged_and_another_came(store: SqliteStore) -> None:
     run(start(store, a_session(1, user_agent="first")))
     run(store.find(a_digest(1)))
-    run(purge_round(store, Cutoffs(ended_before=NOW + 5 * DAY, counted_before=0, events_before=0)))
+    run(purge_round(store, Cutoffs(ended_before=NOW + 5 * DAY, counters_before=0, events_before=0)))
 
     run(start(store, a_session(2, user_agent="second")))
 

@@ -124,10 +124,10 @@ class SideBySide(RuleBasedStateMachine):
     def increment(self, number: int, key: str, by: int, limit: int) -> None:
         self.both(lambda store: store.increment(a_digest(number), namespace="app", key=key, by=by, limit=limit))
 
-    @rule(number=NUMBERS, new=NUMBERS, at=TIMES, settlements=SETTLEMENTS, events=EVENTS)
-    def rotate(self, number, new, at, settlements, events):  # type: ignore[no-untyped-def]
+    @rule(number=NUMBERS, new=NUMBERS, at=TIMES, events=EVENTS)
+    def rotate(self, number, new, at, events):  # type: ignore[no-untyped-def]
         rotation = replace(a_rotation(a_session(number), new), last_seen_at=at, expires_at=at + DAY)
-        self.both(lambda store: store.rotate(rotation, settlements=settlements, events=events))
+        self.both(lambda store: store.rotate(rotation, events=events))
 
     @rule(number=NUMBERS, at=TIMES, events=EVENTS)
     def end(self, number, at, events):  # type: ignore[no-untyped-def]
@@ -141,9 +141,9 @@ class SideBySide(RuleBasedStateMachine):
 
     @rule(
         subject=PEOPLE, at=TIMES, keep=st.one_of(st.none(), st.tuples(NUMBERS, NUMBERS)), version=VERSIONS,
-        disabled_at=st.one_of(st.none(), st.none(), TIMES), settlements=SETTLEMENTS, events=EVENTS,
+        disabled_at=st.one_of(st.none(), st.none(), TIMES), events=EVENTS,
     )  # fmt: skip
-    def raise_epoch(self, subject, at, keep, version, disabled_at, settlements, events):  # type: ignore[no-untyped-def]
+    def raise_epoch(self, subject, at, keep, version, disabled_at, events):  # type: ignore[no-untyped-def]
         self.both(
             lambda store: raise_epoch(
                 store,
@@ -152,7 +152,6 @@ class SideBySide(RuleBasedStateMachine):
                 keep=None if keep is None else a_rotation(a_session(keep[0]), keep[1]),
                 credential_version=version,
                 disabled_at=disabled_at,
-                settlements=settlements,
                 events=events,
             )
         )

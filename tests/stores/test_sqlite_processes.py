@@ -88,7 +88,7 @@ def _sign_up(store: SqliteStore, turn: int) -> Answer | None:
 
 
 def _rotate(store: SqliteStore, turn: int) -> bool:
-    return run_blocking(store.rotate(a_rotation(a_session(0), turn + 1), settlements=(), events=()))
+    return run_blocking(store.rotate(a_rotation(a_session(0), turn + 1), events=()))
 
 
 def _end(store: SqliteStore, _turn: int) -> bool:

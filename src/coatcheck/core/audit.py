@@ -6,7 +6,7 @@ An event is announced after the change it tells of is committed. It carries publ
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -14,15 +14,20 @@ from coatcheck.core.records import EventRecord
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What every event tells: when (integer seconds UTC), whose, in which session and from where."""
+    """What every event tells: when (integer seconds UTC), whose, in which session, from where, by which request.
+
+    `name` and `outcome` belong to the kind and are stable (LOG-02).
+    """
 
     name: ClassVar[str] = "event"
+    outcome: ClassVar[Literal["success", "failure"]] = "success"
 
     at: int
     subject: str | None = None
     session_id: str | None = None
     ip: str | None = None
     user_agent: str | None = None
+    request_id: str | None = None
 
 
 class SignedUp(Event, frozen=True):
@@ -47,6 +52,7 @@ class LogInFailed(Event, frozen=True):
     """
 
     name: ClassVar[str] = "log_in_failed"
+    outcome = "failure"
 
     cause: str
     identifier_hash: str
@@ -56,6 +62,7 @@ class Throttled(Event, frozen=True):
     """A try was turned away unread because too many failed before it."""
 
     name: ClassVar[str] = "throttled"
+    outcome = "failure"
 
     identifier_hash: str
     retry_after: int
@@ -108,6 +115,7 @@ class ReauthenticationFailed(Event, frozen=True):
     """A proof of identity inside a session was refused."""
 
     name: ClassVar[str] = "reauthentication_failed"
+    outcome = "failure"
 
 
 class PasswordChanged(Event, frozen=True):
@@ -128,10 +136,42 @@ class AccountEnabled(Event, frozen=True):
     name: ClassVar[str] = "account_enabled"
 
 
+class AccountDeleted(Event, frozen=True):
+    """An account is gone with all that named it; `subject_hash` is a keyed hash of its id (DAT-07)."""
+
+    name: ClassVar[str] = "account_deleted"
+
+    subject_hash: str
+
+
+class PasswordLocked(Event, frozen=True):
+    """So many tries in a row failed that the password opens nothing any more until an operator lifts that (RAT-02)."""
+
+    name: ClassVar[str] = "password_locked"
+    outcome = "failure"
+
+    failures: int
+
+
+class AttemptsForgotten(Event, frozen=True):
+    """An operator lifted the waits and the lock of an account."""
+
+    name: ClassVar[str] = "attempts_forgotten"
+
+
+class EverybodyRevoked(Event, frozen=True):
+    """An operator ended every session there was."""
+
+    name: ClassVar[str] = "everybody_revoked"
+
+    note: str
+
+
 class CrossSiteRefused(Event, frozen=True):
     """A request lacked the evidence of coming from our own pages; `cause` says what was missing."""
 
     name: ClassVar[str] = "cross_site_refused"
+    outcome = "failure"
 
     cause: str
     path: str
@@ -141,6 +181,7 @@ class DuplicateCookie(Event, frozen=True):
     """A request carried the session cookie twice and was treated as anonymous (CKY-10)."""
 
     name: ClassVar[str] = "duplicate_cookie"
+    outcome = "failure"
 
 
 class SessionRotated(Event, frozen=True):
@@ -162,6 +203,7 @@ def record_of(event: Event) -> EventRecord:
         session_id=event.session_id,
         ip=event.ip,
         user_agent=event.user_agent,
+        request_id=event.request_id,
         details=details,
     )
 

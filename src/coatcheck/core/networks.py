@@ -24,6 +24,15 @@ def canonical_address(text: str) -> str | None:
     return None if address is None else str(address)
 
 
+def shortened_address(text: str) -> str | None:
+    """Give an address without the part that tells one household from the next: IPv4 /24, IPv6 /48 (DAT-11)."""
+    address = parse_address(text)
+    if address is None:
+        return None
+    prefix = 24 if isinstance(address, IPv4Address) else 48
+    return str(ip_network((address, prefix), strict=False).network_address)
+
+
 def network_of(text: str) -> str | None:
     """Give the network an address belongs to: the address itself for IPv4, its /64 for IPv6."""
     address = parse_address(text)

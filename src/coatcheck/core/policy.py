@@ -26,6 +26,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         idle_timeout, absolute_timeout: seconds of disuse, and seconds since log-in, that end a session.
         remembered_idle_timeout, remembered_absolute_timeout: the same when "remember me" was ticked.
         remember_allowed: whether a log-in may ask to be remembered.
+        unsafe_long_sessions: whether timeouts may be longer than the 30 days that SP 800-63B-4 2.1.3 allows.
         anonymous_idle_timeout, anonymous_absolute_timeout: the same for sessions without a log-in.
         step_up_lifetime: seconds for which a proof of identity counts as fresh.
         sessions_per_subject: live sessions kept; opening one more ends the one idle longest.
@@ -40,7 +41,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         account_free_failures, account_delay, account_delay_max: straight failures for one name before waiting starts,
             the first wait, and the longest; it doubles in between.
         network_free_failures, network_delay: the same for one network (IPv4 /32, IPv6 /64), which waits a fixed time.
-        network_free_sign_ups: sign-ups of one network before it waits that time, too.
+        network_hourly_failures: failures of one network within an hour, at whichever accounts, before it waits for the
+            next hour.
+        network_free_sign_ups: sign-ups of one network before it waits as long as after straight failures.
+        password_lock_failures: straight failures at one account, over all names and devices, that lock its password
+            until an operator lifts it.
+        known_device_lifetime: seconds for which a browser that has logged in to an account keeps its own budget of
+            failures there; 0 turns that off.
+        stored_addresses: what is kept of client addresses: `full`, `network` (/24, IPv6 /48) or `off`.
         same_site: SameSite of the session cookie.
     """
 
@@ -50,6 +58,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     remembered_idle_timeout: int = 14 * DAY
     remembered_absolute_timeout: int = 30 * DAY
     remember_allowed: bool = True
+    unsafe_long_sessions: bool = False
     anonymous_idle_timeout: int = 14 * DAY
     anonymous_absolute_timeout: int = 30 * DAY
     step_up_lifetime: int = 300
@@ -69,7 +78,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     account_delay_max: int = 3600
     network_free_failures: int = 10
     network_delay: int = 600
+    network_hourly_failures: int = 50
     network_free_sign_ups: int = 50
+    password_lock_failures: int = 100
+    known_device_lifetime: int = 90 * DAY
+    stored_addresses: Literal["full", "network", "off"] = "full"
     same_site: Literal["Lax", "Strict"] = "Lax"
 
 
@@ -110,7 +123,16 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "account_delay_max": (1, DAY // 2),
     "network_free_failures": (1, 1000),
     "network_delay": (1, DAY // 2),
+    "network_hourly_failures": (1, 10_000),
     "network_free_sign_ups": (1, 100_000),
+    "password_lock_failures": (10, 100),
+    "known_device_lifetime": (0, 400 * DAY),
+}
+UNSAFE_LONGEST = 400 * DAY  # what a browser keeps a cookie for (RFC 6265bis 5.5)
+FLAGS = ("remember_allowed", "unsafe_long_sessions")
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "same_site": ("Lax", "Strict"),
+    "stored_addresses": ("full", "network", "off"),
 }
 # Argon2id is strong enough at any one of these (memory in KiB, passes): OWASP Password Storage Cheat Sheet.
 ARGON2_FLOORS = ((47_104, 1), (19_456, 2), (12_288, 3))
@@ -131,7 +153,9 @@ def make_policy(profile: str = "standard", overrides: Mapping[str, object] | Non
     settings: dict[str, object] = {}
     for name, value in (overrides or {}).items():
         settings[name] = _seconds(value)
-        problems.extend(_problems_of_one(name, settings[name]))
+    is_unsafe = settings.get("unsafe_long_sessions") is True
+    for name, value in settings.items():
+        problems.extend(_problems_of_one(name, value, is_unsafe=is_unsafe))
     if not problems:
         merged = msgspec.structs.asdict(base) | settings
         policy = msgspec.convert(merged, Policy)
@@ -155,6 +179,11 @@ def warnings_of(policy: Policy) -> list[str]:
         weaker.append(
             f"absolute_timeout is {policy.absolute_timeout} s: AAL2 asks for at most {STANDARD.absolute_timeout} s"
         )
+    if policy.remembered_absolute_timeout > STANDARD.remembered_absolute_timeout:
+        weaker.append(
+            f"remembered_absolute_timeout is {policy.remembered_absolute_timeout} s: AAL1 asks for at most "
+            f"{STANDARD.remembered_absolute_timeout} s (SP 800-63B-4 2.1.3)"
+        )
     return weaker
 
 
@@ -164,18 +193,23 @@ def _seconds(value: object) -> object:
     return value
 
 
-def _problems_of_one(name: str, value: object) -> list[str]:
+def _problems_of_one(name: str, value: object, *, is_unsafe: bool) -> list[str]:
     if name not in Policy.__struct_fields__:
         return [f"{name}: there is no such setting"]
-    if name == "remember_allowed":
+    if name in FLAGS:
         return [] if isinstance(value, bool) else [f"{name}: must be true or false, not {value!r}"]
-    if name == "same_site":
-        return [] if value in ("Lax", "Strict") else [f'{name}: must be "Lax" or "Strict", spelled so, not {value!r}']
+    if name in CHOICES:
+        spelled = " or ".join(f'"{choice}"' for choice in CHOICES[name])
+        return [] if value in CHOICES[name] else [f"{name}: must be {spelled}, spelled so, not {value!r}"]
     lowest, highest = BOUNDS[name]
+    can_be_longer = name.endswith("_timeout") and highest < UNSAFE_LONGEST
+    if is_unsafe and can_be_longer:
+        highest = UNSAFE_LONGEST
     if not isinstance(value, int) or isinstance(value, bool):
         return [f"{name}: must be a whole number, not {value!r}"]
     if not lowest <= value <= highest:
-        return [f"{name}: {value} is outside {lowest} to {highest}"]
+        mend = "; unsafe_long_sessions lifts that" if value > highest and can_be_longer and not is_unsafe else ""
+        return [f"{name}: {value} is outside {lowest} to {highest}{mend}"]
     return []
 
 

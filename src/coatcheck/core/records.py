@@ -42,7 +42,9 @@ class PasswordCredential(msgspec.Struct, frozen=True, gc=False):
 class SubjectState(msgspec.Struct, frozen=True, gc=False):
     """What lives beside the sessions for each subject: its epoch, and whether it may have sessions at all.
 
-    Raising `epoch` ends every session of the subject at once, in constant time (SES-09, REV-06).
+    Raising `epoch` ends every session of the subject at once, in constant time (SES-09, REV-06). What sessions are
+    compared with is the sum of the subject's own and everybody's, so that raising either ends them; sessions of nobody
+    (anonymous ones) stand under everybody's alone, whose `subject` is empty.
     `credential_version` is the newest version a session was started with or a password change announced.
     """
 
@@ -91,4 +93,5 @@ class EventRecord(msgspec.Struct, frozen=True, gc=False):
     session_id: str | None
     ip: str | None
     user_agent: str | None
+    request_id: str | None
     details: dict[str, str | int | bool]

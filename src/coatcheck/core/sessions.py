@@ -22,6 +22,7 @@ IDLE_TIMEOUT = "idle_timeout"
 ABSOLUTE_TIMEOUT = "absolute_timeout"
 LOGGED_OUT = "logged_out"
 REVOKED = "revoked"
+EVERYBODY_REVOKED = "everybody_revoked"
 REPLACED = "replaced"
 EVICTED = "too_many_sessions"
 PASSWORD_CHANGED = "password_changed"
@@ -98,6 +99,19 @@ def idle_deadline(session: SessionRecord) -> int:
     return session.last_seen_at + session.idle_timeout + touch_step(session.idle_timeout)
 
 
+def standing_under(own: SubjectState, everybody: SubjectState) -> SubjectState:
+    """The state that a subject's sessions are compared with: raised by everybody's epoch, told by the later reason."""
+    if everybody.epoch == 0:
+        return own
+    is_later = everybody.epoch_at > own.epoch_at
+    return msgspec.structs.replace(
+        own,
+        epoch=own.epoch + everybody.epoch,
+        epoch_at=everybody.epoch_at if is_later else own.epoch_at,
+        epoch_reason=everybody.epoch_reason if is_later else own.epoch_reason,
+    )
+
+
 def death_of(session: SessionRecord, state: SubjectState | None, *, now: int) -> str | None:
     """Say why the session is dead, or None while it lives.
 
@@ -106,13 +120,12 @@ def death_of(session: SessionRecord, state: SubjectState | None, *, now: int) ->
     """
     if session.ended_at is not None:
         return session.end_reason or REVOKED
-    if session.subject is not None:
-        if state is None:
-            return REVOKED
-        if state.disabled_at is not None:
-            return ACCOUNT_DISABLED
-        if state.epoch != session.epoch:
-            return state.epoch_reason or REVOKED
+    if state is None:
+        return REVOKED
+    if state.disabled_at is not None:
+        return ACCOUNT_DISABLED
+    if state.epoch != session.epoch:
+        return state.epoch_reason or REVOKED
     return timeout_of(session, now=now)
 
 

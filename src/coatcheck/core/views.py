@@ -24,10 +24,16 @@ def instant(seconds: int) -> datetime:
 
 
 class Client(msgspec.Struct, frozen=True):
-    """Where a request comes from, as far as it says. Kept for the device list, never trusted."""
+    """Where a request comes from, as far as it says. Kept for the device list, never trusted.
+
+    `device` is the secret that `Login.device` gave this browser at an earlier log-in, if it shows one: it has failures
+    of its own, so that strangers who guess cannot lock the owner out (RAT-13). `request_id` goes into events.
+    """
 
     ip: str | None = None
     user_agent: str | None = None
+    device: Token | None = None
+    request_id: str | None = None
 
 
 class Account:
@@ -176,14 +182,19 @@ class Absent:
 
 
 class Login:
-    """A session that was just issued or given a new secret. `token` goes into the cookie and nowhere else."""
+    """A session that was just issued or given a new secret. `token` goes into the cookie and nowhere else.
 
-    __slots__ = ("account", "session", "token")
+    `device`, if there is one, goes into a cookie of its own that outlives the session, and comes back with
+    `Client.device`: this browser is known to its account from now on (RAT-13). It opens nothing.
+    """
 
-    def __init__(self, token: Token, session: Session, account: Account | None) -> None:
+    __slots__ = ("account", "device", "session", "token")
+
+    def __init__(self, token: Token, session: Session, account: Account | None, *, device: Token | None = None) -> None:
         self.token = token
         self.session = session
         self.account = account
+        self.device = device
 
     @property
     def subject(self) -> str | None:

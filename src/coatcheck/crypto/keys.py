@@ -12,7 +12,9 @@ _KNOWN_BAD = (b"changeme", b"secret", b"password", b"example")
 
 
 class Keys:
-    """Sub-keys of a root secret. `csrf`, `presession` and `identifier` are 32-byte HMAC keys; keep them in memory only.
+    """Sub-keys of a root secret: `csrf`, `presession`, `identifier` and `device` are 32-byte HMAC keys.
+
+    Keep them in memory only.
 
     Args:
         secret: at least 32 random bytes, kept outside the database.
@@ -21,7 +23,7 @@ class Keys:
         ConfigurationError: the secret is short or plainly not random (KEY-09).
     """
 
-    __slots__ = ("csrf", "identifier", "presession")
+    __slots__ = ("csrf", "device", "identifier", "presession")
 
     def __init__(self, secret: bytes) -> None:
         problem = problem_of_secret(secret)
@@ -30,6 +32,7 @@ class Keys:
         self.csrf = _derive(secret, b"csrf")
         self.presession = _derive(secret, b"presession")
         self.identifier = _derive(secret, b"identifier")
+        self.device = _derive(secret, b"device")
 
     def __repr__(self) -> str:
         return "Keys(****)"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from coatcheck.core import passwords, throttle
-from coatcheck.core.audit import AccountDisabled, AccountEnabled, SignedUp
+from coatcheck.core.audit import AccountDeleted, AccountDisabled, AccountEnabled, AttemptsForgotten, SignedUp
 from coatcheck.core.identifiers import email_key, identifier_key, username_key
-from coatcheck.core.networks import network_of
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential
 from coatcheck.core.sessions import ACCOUNT_DISABLED
+from coatcheck.core.throttle import Gate
 from coatcheck.core.views import Account, Client
 from coatcheck.errors import EmailTaken, FieldError, InvalidInput, UsernameTaken
 from coatcheck.flows.admission import admit
-from coatcheck.flows.parts import Parts, origin_of, records
+from coatcheck.flows.parts import Origin, Parts, records
 from coatcheck.flows.sessions import check_subject
 from coatcheck.stores.protocols import AccountPage, Answer, EventPage
 
@@ -27,7 +27,7 @@ class AccountFlows:
         self, *, username: str | None, email: str | None, password: str, client: Client | None
     ) -> Account:
         """Open an account. All refused fields are told at once; nothing is hashed for what is refused anyway."""
-        parts, origin = self._parts, origin_of(client)
+        parts, origin = self._parts, self._parts.origin_of(client)
         named = username_key(username) if isinstance(username, str) and username else None
         addressed = email_key(email) if isinstance(email, str) and email else None
         problems = [
@@ -51,7 +51,7 @@ class AccountFlows:
             created_at=now,
         )
         credential = PasswordCredential(account.subject, hashed, version=1, changed_at=now)
-        event = SignedUp(at=now, subject=account.subject, ip=origin.ip, user_agent=origin.user_agent)
+        event = SignedUp(at=now, subject=account.subject, **origin.told)
         answer = await self._store.create_account(account, credential, events=records(event))
         if answer is Answer.USERNAME_TAKEN:
             raise UsernameTaken(errors=[FieldError("/username", "username_taken")])
@@ -60,12 +60,11 @@ class AccountFlows:
         await parts.announce(event)
         return Account(account)
 
-    async def _admit(self, name_key: str, origin: Client) -> None:
+    async def _admit(self, name_key: str, origin: Origin) -> None:
         """Count a sign-up, or raise while its network has to wait: a flood would keep everybody from hashing."""
-        network = None if origin.ip is None else network_of(origin.ip)
-        if network is None:
+        if origin.network is None:
             return
-        gate = throttle.sign_up_gate(network, self._parts.policy)
+        gate = throttle.sign_up_gate(origin.network, self._parts.policy)
         await admit(self._parts, [gate], named=name_key, origin=origin)
         now = self._parts.clock()
         await self._store.settle(throttle.settlements_of([gate], "failure", at=now), events=())
@@ -108,7 +107,6 @@ class AccountFlows:
             keep=None,
             credential_version=None,
             disabled_at=now,
-            settlements=(),
             events=records(event),
         )
         await self._parts.announce(event)
@@ -120,6 +118,40 @@ class AccountFlows:
             return False
         await self._parts.announce(event)
         return True
+
+    async def delete(self, subject: str) -> bool:
+        """Delete an account with its sessions and all that names it; False if there is none (SES-07, DAT-07)."""
+        check_subject(subject)
+        parts = self._parts
+        record = await self._store.account(subject)
+        if record is None:
+            return False
+        event = AccountDeleted(at=parts.clock(), subject_hash=parts.keys.identifier_hash(subject))
+        counters = [gate.key for gate in self._gates_of(record)]
+        if not await self._store.delete_account(subject, counters=counters, events=records(event)):
+            return False
+        await parts.announce(event)
+        return True
+
+    async def unlock(self, subject: str) -> bool:
+        """Forget all failures at an account's names and the lock of its password; False if there is no account.
+
+        What one network has failed, at this account or others, stays counted.
+        """
+        check_subject(subject)
+        record = await self._store.account(subject)
+        if record is None:
+            return False
+        event = AttemptsForgotten(at=self._parts.clock(), subject=subject)
+        lifted = throttle.settlements_of(self._gates_of(record), "lifted", at=event.at)
+        await self._store.settle(lifted, events=records(event))
+        await self._parts.announce(event)
+        return True
+
+    def _gates_of(self, record: AccountRecord) -> list[Gate]:
+        policy = self._parts.policy
+        names = [key for key in (record.username_key, record.email_key) if key]
+        return [*throttle.gates_of(names, None, policy, now=0), throttle.lock_of(record.subject, policy)]
 
     async def events(
         self, subject: str, *, after: str | None, limit: int

@@ -4,22 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
+from coatcheck.core import throttle
 from coatcheck.core.audit import Throttled
-from coatcheck.core.throttle import Gate
-from coatcheck.core.views import Client
+from coatcheck.core.records import PasswordCredential
+from coatcheck.core.throttle import Gate, Outcome, Settlement
+from coatcheck.crypto.known_devices import KnownDevice
 from coatcheck.errors import TooManyAttempts
-from coatcheck.flows.parts import Parts
+from coatcheck.flows.parts import Origin, Parts
 
 
-async def admit(parts: Parts, gates: Sequence[Gate], *, named: str, origin: Client) -> None:
+class Attempt(msgspec.Struct, frozen=True):
+    """A try that was admitted: the gates it passed, the account it was at, if any, and the device if it is known."""
+
+    gates: tuple[Gate, ...]
+    credential: PasswordCredential | None
+    lock: Gate | None
+    device: KnownDevice | None
+
+    @property
+    def subject(self) -> str | None:
+        """Whose account was tried; None for nobody's."""
+        return None if self.credential is None else self.credential.subject
+
+    def settled(self, outcome: Outcome, *, at: int) -> tuple[Settlement, ...]:
+        """What the outcome means for every counter it concerns."""
+        gates = self.gates if self.lock is None else (*self.gates, self.lock)
+        return throttle.settlements_of(gates, outcome, at=at)
+
+
+async def admit(parts: Parts, gates: Sequence[Gate], *, named: str, origin: Origin) -> None:
     """Count an attempt at every gate, or raise while one is closed. `named` is told to listeners as a keyed hash."""
     now = parts.clock()
     wait = await parts.store.admit(gates, now=now)
     if wait:
         event = Throttled(
             at=now,
-            ip=origin.ip,
-            user_agent=origin.user_agent,
+            **origin.told,
             identifier_hash=parts.keys.identifier_hash(named),
             retry_after=wait,
         )

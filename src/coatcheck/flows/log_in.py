@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from coatcheck.core import passwords, throttle
 from coatcheck.core import sessions as decisions
-from coatcheck.core.audit import LogInFailed, Reauthenticated, ReauthenticationFailed
+from coatcheck.core.audit import Event, LogInFailed, PasswordLocked, Reauthenticated, ReauthenticationFailed
 from coatcheck.core.identifiers import identifier_key
-from coatcheck.core.networks import network_of
 from coatcheck.core.records import AccountRecord, PasswordCredential
 from coatcheck.core.throttle import Gate
 from coatcheck.core.tokens import Token
 from coatcheck.core.views import Account, Client, Login, Session
+from coatcheck.crypto.known_devices import note_device, recognise_device
 from coatcheck.errors import (
     Busy,
     FieldError,
@@ -27,9 +27,10 @@ from coatcheck.errors import (
     SessionEnded,
     StoreError,
 )
-from coatcheck.flows.admission import admit
-from coatcheck.flows.parts import Parts, origin_of, records
-from coatcheck.flows.sessions import SessionFlows, rotated
+from coatcheck.flows.admission import Attempt, admit
+from coatcheck.flows.parts import Origin, Parts, records
+from coatcheck.flows.sessions import Refusal, SessionFlows, rotated
+from coatcheck.stores.protocols import Answer
 
 T = TypeVar("T")
 IDENTIFIER_MAX = 1024
@@ -55,114 +56,141 @@ class LogInFlows:
     ) -> Login:
         """Start a session for whoever knows the password. Every refusal of a password looks the same (ENU-01)."""
         _check_typed(identifier, password)
-        parts, origin = self._parts, origin_of(client)
+        parts, origin = self._parts, self._parts.origin_of(client)
         secret = presented_password(password, "/password", parts)
         key = identifier_key(identifier)
         identified = await self._store.identify(key)
-        gates = await self.admit([key], origin)
-
         credential = None if identified is None else identified.credential
-        matches = await self.matches(credential, secret, gates)
+        attempt = await self.admit([key], credential, origin)
+
+        matches = await self.matches(credential, secret, attempt)
         if identified is None or credential is None or not matches:
-            raise await self._failed(
-                key, origin, gates, subject=None if identified is None else identified.account.subject
-            )
+            cause = "unknown_identifier" if identified is None else "wrong_password"
+            raise await self._failed(key, origin, attempt, cause)
         if identified.state is not None and identified.state.disabled_at is not None:
-            raise await self._failed(key, origin, gates, subject=identified.account.subject, cause="account_disabled")
+            raise await self._failed(key, origin, attempt, "account_disabled")
 
         try:
             login = await self._sessions.start(
-                identified.account.subject,
+                credential.subject,
                 methods=(PASSWORD_METHOD,),
-                client=origin,
+                client=client,
                 remember=remember,
                 replaces=replaces,
                 account=Account(identified.account),
                 credential_version=credential.version,
-                settlements=throttle.settlements_of(gates, "success", at=parts.clock()),
+                settlements=attempt.settled("success", at=parts.clock()),
             )
-        except InvalidCredentials:
-            # Disabled, or given a new password, while the old one was being verified.
-            cause = "refused_meanwhile"
-            raise await self._failed(key, origin, gates, subject=identified.account.subject, cause=cause) from None
+        except InvalidCredentials as error:
+            # Its password is locked; or it was disabled, deleted or given a new one while the old one was verified.
+            is_locked = isinstance(error.__cause__, Refusal) and error.__cause__.answer is Answer.LOCKED
+            cause = "password_locked" if is_locked else "refused_meanwhile"
+            raise await self._failed(key, origin, attempt, cause) from None
         await self._rehash(credential, secret)
+        login.device = self.note_device(credential, attempt)
         return login
 
     async def reauthenticate(self, session: Session, password: str, *, client: Client | None) -> Login:
         """Prove identity again inside a session: same account only, new secret, both limits start again (STP-05)."""
-        parts, origin = self._parts, origin_of(client)
+        parts, origin = self._parts, self._parts.origin_of(client)
         if session.subject is None:
             raise NotAuthenticated
         secret = presented_password(password, "/password", parts)
         await self._sessions.check_time(session)
-        account, _, gates = await self.prove(session, secret, "/password", origin)
+        account, credential, attempt = await self.prove(session, secret, "/password", origin)
         now = parts.clock()
         token, digest = parts.new_session_token(session.subject)
         rotation = decisions.reauthenticate(
             session.record, new_digest=digest, method=PASSWORD_METHOD, policy=parts.policy, now=now
         )
-        event = Reauthenticated(
-            at=now, subject=session.subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
-        )
-        settlements = throttle.settlements_of(gates, "success", at=now)
-        if not await self._store.rotate(rotation, settlements=settlements, events=records(event)):
+        event = Reauthenticated(at=now, subject=session.subject, session_id=session.id, **origin.told)
+        if not await self._store.rotate(rotation, events=records(event)):
             raise SessionEnded
         await parts.announce(event)
-        return Login(token, rotated(session, rotation), Account(account))
+        return Login(token, rotated(session, rotation), Account(account), device=self.note_device(credential, attempt))
 
     async def prove(
-        self, session: Session, secret: bytes, pointer: str, origin: Client
-    ) -> tuple[AccountRecord, PasswordCredential, tuple[Gate, ...]]:
+        self, session: Session, secret: bytes, pointer: str, origin: Origin
+    ) -> tuple[AccountRecord, PasswordCredential, Attempt]:
         """Check the password of the session's own account, counted and slowed down like a log-in (PWD-15)."""
         parts, subject = self._parts, session.subject or ""
         account = await self._store.account(subject)
         credential = await self._store.credential(subject)
         # The same counters as at the log-in page (STP-05): a stolen session is no second budget of guesses.
         names = [] if account is None else [key for key in (account.username_key, account.email_key) if key]
-        gates = await self.admit(names, origin)
-        if not await self.matches(credential, secret, gates) or credential is None or account is None:
-            event = ReauthenticationFailed(
-                at=parts.clock(), subject=subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
-            )
-            await self._store.settle(throttle.settlements_of(gates, "failure", at=event.at), events=records(event))
-            await parts.announce(event)
-            raise InvalidCredentials(errors=[FieldError(pointer, "invalid_password")])
-        return account, credential, gates
+        attempt = await self.admit(names, credential, origin)
+        if await self.matches(credential, secret, attempt) and credential is not None and account is not None:
+            success = attempt.settled("success", at=parts.clock())
+            if await self._store.settle(success, events=()) is not Answer.LOCKED:
+                return account, credential, attempt
+        event = ReauthenticationFailed(at=parts.clock(), subject=subject, session_id=session.id, **origin.told)
+        await self._settle_failure(attempt, event)
+        raise InvalidCredentials(errors=[FieldError(pointer, "invalid_password")])
 
-    async def admit(self, name_keys: list[str], origin: Client) -> tuple[Gate, ...]:
+    async def admit(self, name_keys: list[str], credential: PasswordCredential | None, origin: Origin) -> Attempt:
         """Count an attempt at an account known by these names, or raise while it has to wait."""
-        network = None if origin.ip is None else network_of(origin.ip)
-        gates = throttle.gates_of(name_keys, network, self._parts.policy)
-        await admit(self._parts, gates, named=" ".join(name_keys), origin=origin)
-        return gates
+        parts, now = self._parts, self._parts.clock()
+        device = None
+        if credential is not None:
+            device = recognise_device(
+                parts.keys.device,
+                origin.device,
+                subject=credential.subject,
+                version=credential.version,
+                now=now,
+                lifetime=parts.policy.known_device_lifetime,
+            )
+        if credential is not None and device is not None:
+            gates: tuple[Gate, ...] = (throttle.known_device_gate(device.name, credential.subject, parts.policy),)
+        else:
+            gates = throttle.gates_of(name_keys, origin.network, parts.policy, now=now)
+        await admit(parts, gates, named=" ".join(name_keys), origin=origin)
+        lock = None if credential is None else throttle.lock_of(credential.subject, parts.policy)
+        return Attempt(gates, credential, lock, device)
 
-    async def matches(self, credential: PasswordCredential | None, secret: bytes, gates: tuple[Gate, ...]) -> bool:
+    def note_device(self, credential: PasswordCredential, attempt: Attempt) -> Token | None:
+        """Make the note by which the browser is known to the account from now on; None while it has a young one."""
+        parts, now = self._parts, self._parts.clock()
+        lifetime = parts.policy.known_device_lifetime
+        is_young = attempt.device is not None and now - attempt.device.made_at < lifetime // 2
+        if lifetime == 0 or is_young:
+            return None
+        return note_device(
+            parts.keys.device, parts.entropy, subject=credential.subject, version=credential.version, now=now
+        )
+
+    async def matches(self, credential: PasswordCredential | None, secret: bytes, attempt: Attempt) -> bool:
         """Verify in the lane; without a credential the same work is done on a decoy (ENU-02)."""
         hashed = None if credential is None else credential.hash
-        return await self.hash_admitted(lambda: self._parts.hasher.verify(hashed, secret), gates)
+        return await self.hash_admitted(lambda: self._parts.hasher.verify(hashed, secret), attempt)
 
-    async def hash_admitted(self, work: Callable[[], T], gates: tuple[Gate, ...]) -> T:
+    async def hash_admitted(self, work: Callable[[], T], attempt: Attempt) -> T:
         """Hash for an attempt that was counted. A full lane takes the count back: a crowd must lock nobody out."""
         try:
             return await self._parts.colour.hash(work)
         except Busy:
-            await self._store.settle(throttle.settlements_of(gates, "unread", at=self._parts.clock()), events=())
+            await self._store.settle(attempt.settled("unread", at=self._parts.clock()), events=())
             raise
 
-    async def _failed(
-        self, key: str, origin: Client, gates: tuple[Gate, ...], *, subject: str | None, cause: str | None = None
-    ) -> InvalidCredentials:
+    async def _failed(self, key: str, origin: Origin, attempt: Attempt, cause: str) -> InvalidCredentials:
         event = LogInFailed(
             at=self._parts.clock(),
-            subject=subject,
-            ip=origin.ip,
-            user_agent=origin.user_agent,
-            cause=cause or ("unknown_identifier" if subject is None else "wrong_password"),
+            subject=attempt.subject,
+            **origin.told,
+            cause=cause,
             identifier_hash=self._parts.keys.identifier_hash(key),
         )
-        await self._store.settle(throttle.settlements_of(gates, "failure", at=event.at), events=records(event))
-        await self._parts.announce(event)
+        await self._settle_failure(attempt, event)
         return InvalidCredentials()
+
+    async def _settle_failure(self, attempt: Attempt, event: Event) -> None:
+        answer = await self._store.settle(attempt.settled("failure", at=event.at), events=records(event))
+        await self._parts.announce(event)
+        if answer is Answer.LOCKED:
+            failures = self._parts.policy.password_lock_failures
+            locked = PasswordLocked(at=event.at, subject=event.subject, failures=failures)
+            await self._store.record(records(locked))
+            await self._parts.announce(locked)
 
     async def _rehash(self, credential: PasswordCredential, secret: bytes) -> None:
         # PWD-11: a log-in is the only moment at which an old hash can be replaced. It stands if that fails.

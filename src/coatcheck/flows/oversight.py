@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from coatcheck.core import sessions as decisions
-from coatcheck.core.audit import SessionRevoked, SessionsRevoked, safe_label
+from coatcheck.core.audit import EverybodyRevoked, SessionRevoked, SessionsRevoked, safe_label
 from coatcheck.core.records import SessionRecord
-from coatcheck.core.sessions import REVOKED, Rotation
+from coatcheck.core.sessions import EVERYBODY_REVOKED, REVOKED, Rotation
 from coatcheck.core.views import Client, Session
 from coatcheck.errors import NotFound, SessionEnded
-from coatcheck.flows.parts import Parts, origin_of, records
+from coatcheck.flows.parts import Parts, records
 from coatcheck.flows.sessions import check_subject
 from coatcheck.stores.protocols import Cutoffs, Found, Purged, SessionPage
 
@@ -26,13 +26,12 @@ class OversightFlows:
     async def revoke(self, session_id: str, *, subject: str, note: str, client: Client | None) -> None:
         """End one session of a subject by its public id."""
         check_subject(subject)
-        now, origin = self._clock(), origin_of(client)
+        now, origin = self._clock(), self._parts.origin_of(client)
         event = SessionRevoked(
             at=now,
             subject=subject,
             session_id=session_id,
-            ip=origin.ip,
-            user_agent=origin.user_agent,
+            **origin.told,
             note=safe_label(note) or "",
         )
         if not await self._store.end_by_id(session_id, subject=subject, at=now, reason=REVOKED, events=records(event)):
@@ -42,7 +41,23 @@ class OversightFlows:
     async def revoke_all(self, subject: str, *, keep: str | None, note: str, client: Client | None) -> int:
         """End all sessions of a subject, but for `keep`; say how many live ones ended."""
         check_subject(subject)
-        now, origin = self._clock(), origin_of(client)
+        ended = await self._revoke_all(subject, keep=keep, note=note, client=client)
+        if ended is None:
+            # `keep` was given a new secret between the read and the step: look again, once.
+            ended = await self._revoke_all(subject, keep=keep, note=note, client=client)
+        if ended is None:
+            raise SessionEnded
+        return ended
+
+    async def revoke_everybody(self, *, note: str) -> None:
+        """End every session there is, of every subject and of none, in one step."""
+        now = self._clock()
+        event = EverybodyRevoked(at=now, note=safe_label(note) or "")
+        await self._store.raise_everybody(at=now, reason=EVERYBODY_REVOKED, events=records(event))
+        await self._parts.announce(event)
+
+    async def _revoke_all(self, subject: str, *, keep: str | None, note: str, client: Client | None) -> int | None:
+        now, origin = self._clock(), self._parts.origin_of(client)
         live = await self.live_sessions(subject)
         kept = next((session for session in live if session.id == keep), None)
         if keep is not None and kept is None:
@@ -51,8 +66,7 @@ class OversightFlows:
             at=now,
             subject=subject,
             session_id=keep,
-            ip=origin.ip,
-            user_agent=origin.user_agent,
+            **origin.told,
             kept_current=kept is not None,
             note=safe_label(note) or "",
         )
@@ -63,11 +77,10 @@ class OversightFlows:
             keep=None if kept is None else unchanged(kept.record),
             credential_version=None,
             disabled_at=None,
-            settlements=(),
             events=records(event),
         )
         if not done:
-            raise SessionEnded
+            return None
         await self._parts.announce(event)
         return len(live) - (kept is not None)
 
@@ -110,7 +123,7 @@ class OversightFlows:
         now, policy = self._clock(), self._parts.policy
         return Cutoffs(
             ended_before=now - policy.ended_kept,
-            counted_before=now - 23 * 3600,
+            counters_before=now + 3600,  # a round comes every hour: none is kept for longer than a day (RAT-12)
             events_before=now - policy.events_kept,
         )
 

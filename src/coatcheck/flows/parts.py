@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypedDict, TypeVar
+
+import msgspec
 
 from coatcheck.colour import Colour
 from coatcheck.core import tokens
 from coatcheck.core.audit import Event, record_of, safe_label
-from coatcheck.core.networks import canonical_address
+from coatcheck.core.networks import canonical_address, network_of, shortened_address
 from coatcheck.core.policy import Policy
 from coatcheck.core.records import EventRecord
 from coatcheck.core.tokens import Token, TokenFormat
@@ -67,6 +69,22 @@ class Parts:
             if shelf is None or tokens.on_shelf(digest, shelf, bits):
                 return Token(text), digest
 
+    def origin_of(self, client: Client | None) -> Origin:
+        """Say where a request comes from, in the form in which it may be counted and kept."""
+        if client is None:
+            return NOWHERE
+        address = None if client.ip is None else canonical_address(client.ip)
+        kept = address
+        if address is not None and self.policy.stored_addresses != "full":
+            kept = shortened_address(address) if self.policy.stored_addresses == "network" else None
+        return Origin(
+            network=None if address is None else network_of(address),
+            ip=kept,
+            user_agent=safe_label(client.user_agent),
+            request_id=safe_label(client.request_id, limit=64),
+            device=client.device,
+        )
+
     def new_handle(self) -> str:
         """Draw a public session id."""
         return tokens.encode(self.entropy(tokens.HANDLE_BYTES))
@@ -96,12 +114,33 @@ class Parts:
             _trouble.exception("a listener for %s failed", event.name)
 
 
-def origin_of(client: Client | None) -> Client:
-    """Make what a client says of itself fit to keep: a canonical address, a harmless label (REV-08)."""
-    if client is None:
-        return Client()
-    address = None if client.ip is None else canonical_address(client.ip)
-    return Client(ip=address, user_agent=safe_label(client.user_agent))
+class Told(TypedDict):
+    """What events tell of where a request came from."""
+
+    ip: str | None
+    user_agent: str | None
+    request_id: str | None
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What a client says of itself, made fit for use: a canonical address, harmless labels (REV-08).
+
+    `network` is what limits are counted by; `ip` is as much of the address as the policy wants kept (DAT-11).
+    """
+
+    network: str | None
+    ip: str | None
+    user_agent: str | None
+    request_id: str | None
+    device: Token | None
+
+    @property
+    def told(self) -> Told:
+        """The fields that events share."""
+        return {"ip": self.ip, "user_agent": self.user_agent, "request_id": self.request_id}
+
+
+NOWHERE = Origin(network=None, ip=None, user_agent=None, request_id=None, device=None)
 
 
 def records(*events: Event) -> tuple[EventRecord, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from coatcheck.core import passwords, throttle
+import msgspec
+
+from coatcheck.core import passwords
 from coatcheck.core import sessions as decisions
 from coatcheck.core.audit import PasswordChanged
 from coatcheck.core.records import PasswordCredential
@@ -11,7 +13,7 @@ from coatcheck.core.views import Account, Client, Login, Session
 from coatcheck.errors import InvalidInput, NotAuthenticated, SessionEnded
 from coatcheck.flows.accounts import problems_of_new_password
 from coatcheck.flows.log_in import PASSWORD_METHOD, LogInFlows, presented_password
-from coatcheck.flows.parts import Parts, origin_of, records
+from coatcheck.flows.parts import Parts, records
 from coatcheck.flows.sessions import SessionFlows, rotated
 
 
@@ -31,7 +33,7 @@ class PasswordFlows:
 
         Refused while the old one still stands: whoever hears anything but success still has the old password.
         """
-        parts, origin = self._parts, origin_of(client)
+        parts, origin = self._parts, self._parts.origin_of(client)
         if session.subject is None:
             raise NotAuthenticated
         problems = problems_of_new_password(new_password, "/new_password", parts)
@@ -39,28 +41,23 @@ class PasswordFlows:
             raise InvalidInput(errors=problems)
         current = presented_password(current_password, "/current_password", parts)
         await self._sessions.check_time(session)
-        account, credential, gates = await self._log_ins.prove(session, current, "/current_password", origin)
+        account, credential, attempt = await self._log_ins.prove(session, current, "/current_password", origin)
 
         secret = passwords.normalised(new_password, parts.policy) or b""
-        hashed = await self._log_ins.hash_admitted(lambda: parts.hasher.hash(secret), gates)
+        hashed = await parts.colour.hash(lambda: parts.hasher.hash(secret))
         now = parts.clock()
         changed = PasswordCredential(session.subject, hashed, version=credential.version + 1, changed_at=now)
         token, digest = parts.new_session_token(session.subject)
         rotation = decisions.reauthenticate(
             session.record, new_digest=digest, method=PASSWORD_METHOD, policy=parts.policy, now=now
         )
-        event = PasswordChanged(
-            at=now, subject=session.subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
-        )
+        event = PasswordChanged(at=now, subject=session.subject, session_id=session.id, **origin.told)
         done = await self._store.change_password(
-            changed,
-            at=now,
-            reason=PASSWORD_CHANGED,
-            keep=rotation,
-            settlements=throttle.settlements_of(gates, "success", at=now),
-            events=records(event),
+            changed, at=now, reason=PASSWORD_CHANGED, keep=rotation, events=records(event)
         )
         if not done:
             raise SessionEnded  # ended meanwhile, or somebody else changed the password first, which ended it
         await parts.announce(event)
-        return Login(token, rotated(session, rotation), Account(account))
+        # The note of the old password is void with it: the device that made the change stays a known one.
+        device = self._log_ins.note_device(changed, msgspec.structs.replace(attempt, device=None))
+        return Login(token, rotated(session, rotation), Account(account), device=device)

@@ -27,12 +27,20 @@ from coatcheck.errors import (
     SessionEnded,
     StepUpRequired,
 )
-from coatcheck.flows.parts import Parts, origin_of, records
+from coatcheck.flows.parts import Parts, records
 from coatcheck.stores.protocols import Answer
 
 SUBJECT_MAX = 255
 NO_SESSION = Absent("no_session")
 UNKNOWN_SESSION = Absent("unknown_session")
+
+
+class Refusal(Exception):
+    """Why the store would not start a session, as the cause of an answer that does not say it (ENU-01)."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.value)
 
 
 class SessionFlows:
@@ -60,7 +68,7 @@ class SessionFlows:
         if subject is not None:
             check_subject(subject)
         _check_methods(methods)
-        parts, now, origin = self._parts, self._clock(), origin_of(client)
+        parts, now, origin = self._parts, self._clock(), self._parts.origin_of(client)
         old = await self._presented(replaces, now=now)
         token, digest = parts.new_session_token(subject)
         session = decisions.issue(
@@ -81,8 +89,7 @@ class SessionFlows:
                     at=now,
                     subject=subject,
                     session_id=session.id,
-                    ip=origin.ip,
-                    user_agent=origin.user_agent,
+                    **origin.told,
                     methods=session.methods,
                     is_persistent=session.is_persistent,
                 )
@@ -99,7 +106,7 @@ class SessionFlows:
             events=records(*events),
         )
         if isinstance(answer, Answer):
-            raise InvalidCredentials
+            raise InvalidCredentials from Refusal(answer)
         evictions = [SessionEvicted(at=now, subject=subject, session_id=name) for name in answer.evicted]
         if evictions:  # only the store could say whose turn it was
             await self._store.record(records(*evictions))
@@ -158,7 +165,7 @@ class SessionFlows:
         token, digest = self._parts.new_session_token(session.subject)
         rotation = decisions.rotate(session.record, new_digest=digest, now=now)
         event = SessionRotated(at=now, subject=session.subject, session_id=session.id)
-        if not await self._store.rotate(rotation, settlements=(), events=records(event)):
+        if not await self._store.rotate(rotation, events=records(event)):
             raise SessionEnded
         await self._parts.announce(event)
         return Login(token, rotated(session, rotation), account)
@@ -171,14 +178,12 @@ class SessionFlows:
         found = await self._store.find(session_digest(text))
         if found is None:
             return False
-        now, origin, session = self._clock(), origin_of(client), found.session
+        now, origin, session = self._clock(), self._parts.origin_of(client), found.session
         death = decisions.death_of(session, found.state, now=now)
         if death is not None:
             await self._note_expiry(session, death, now=now)
             return False
-        event = LoggedOut(
-            at=now, subject=session.subject, session_id=session.id, ip=origin.ip, user_agent=origin.user_agent
-        )
+        event = LoggedOut(at=now, subject=session.subject, session_id=session.id, **origin.told)
         ended = await self._store.end(session.digest, at=now, reason=LOGGED_OUT, events=records(event))
         if not ended and session.subject is not None:
             # Another request may have rotated the secret since the read: it is still the session that was to end.

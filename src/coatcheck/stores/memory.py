@@ -20,7 +20,7 @@ from coatcheck.core.records import (
     SessionRecord,
     SubjectState,
 )
-from coatcheck.core.sessions import EVICTED, REPLACED, Rotation, idle_deadline, timeout_of
+from coatcheck.core.sessions import EVICTED, REPLACED, Rotation, idle_deadline, standing_under, timeout_of
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import (
@@ -47,6 +47,7 @@ class MemoryStore:
         self._lock = RLock()
         self._sessions: dict[bytes, SessionRecord] = {}
         self._states: dict[str, SubjectState] = {}
+        self._everybody = SubjectState("")
         self._counters: dict[bytes, Counter] = {}
         self._accounts: dict[str, AccountRecord] = {}
         self._credentials: dict[str, PasswordCredential] = {}
@@ -73,20 +74,24 @@ class MemoryStore:
         events: Sequence[EventRecord],
     ) -> Started | Answer:
         with self._lock:
-            state = None
+            state = SubjectState("")
             if session.subject is not None:
                 state = self._states.get(session.subject, SubjectState(session.subject))
                 if state.disabled_at is not None:
+                    return Answer.REFUSED
+                if credential_version is not None and session.subject not in self._credentials:
                     return Answer.REFUSED
                 if credential_version is not None and credential_version != state.credential_version:
                     if credential_version < state.credential_version:
                         return Answer.REFUSED
                     state = _completed(state, credential_version, at=session.created_at)
+            if any(throttle.refuses_success(self._counters.get(one.gate.key), one) for one in settlements):
+                return Answer.LOCKED
             if session.digest in self._sessions or self._by_id(session.id) is not None:
                 raise StoreConflict("a session with this digest or id exists already")
-            if state is not None:
-                self._states[state.subject] = state
-                session = replace(session, epoch=state.epoch)
+            if session.subject is not None:
+                self._states[session.subject] = state
+            session = replace(session, epoch=standing_under(state, self._everybody).epoch)
             old = None if replaces is None else self._standing(replaces)
             if old is not None:
                 if carry:
@@ -134,15 +139,12 @@ class MemoryStore:
             self._sessions[digest] = replace(session, data=data)
             return total
 
-    async def rotate(
-        self, rotation: Rotation, *, settlements: Sequence[Settlement], events: Sequence[EventRecord]
-    ) -> bool:
+    async def rotate(self, rotation: Rotation, *, events: Sequence[EventRecord]) -> bool:
         with self._lock:
             session = self._standing(rotation.digest)
             if session is None:
                 return False
             self._rotate(session, rotation)
-            self._settle(settlements)
             self._append(events)
             return True
 
@@ -175,7 +177,6 @@ class MemoryStore:
         keep: Rotation | None,
         credential_version: int | None,
         disabled_at: int | None,
-        settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
     ) -> bool:
         with self._lock:
@@ -195,10 +196,15 @@ class MemoryStore:
             )
             self._states[subject] = state
             if keep is not None and kept is not None:
-                self._rotate(replace(kept, epoch=state.epoch), keep)
-            self._settle(settlements)
+                self._rotate(replace(kept, epoch=standing_under(state, self._everybody).epoch), keep)
             self._append(events)
             return True
+
+    async def raise_everybody(self, *, at: int, reason: str, events: Sequence[EventRecord]) -> None:
+        with self._lock:
+            epoch = self._everybody.epoch + 1
+            self._everybody = replace(self._everybody, epoch=epoch, epoch_at=at, epoch_reason=reason)
+            self._append(events)
 
     async def enable(self, subject: str, *, events: Sequence[EventRecord]) -> bool:
         with self._lock:
@@ -229,14 +235,15 @@ class MemoryStore:
 
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
         with self._lock:
-            return {subject: self._states[subject] for subject in subjects if subject in self._states}
+            found = {subject: self._state(subject) for subject in subjects}
+            return {subject: state for subject, state in found.items() if state is not None}
 
     async def purge(self, cutoffs: Cutoffs, *, after: str | None, limit: int) -> Purged:  # noqa: ARG002 - one batch does
         with self._lock:
             past = [s.digest for s in self._sessions.values() if self._is_past(s, cutoffs.ended_before)]
             for digest in past:
                 del self._sessions[digest]
-            stale = [key for key, counter in self._counters.items() if counter.counted_at < cutoffs.counted_before]
+            stale = [key for key, counter in self._counters.items() if counter.kept_until < cutoffs.counters_before]
             for key in stale:
                 del self._counters[key]
             kept = [entry for entry in self._events if entry[1].at >= cutoffs.events_before]
@@ -257,10 +264,13 @@ class MemoryStore:
                     self._counters[gate.key] = throttle.counted(counter, gate, now=now)
             return wait
 
-    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> None:
+    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> Answer | None:
         with self._lock:
-            self._settle(settlements)
+            if any(throttle.refuses_success(self._counters.get(one.gate.key), one) for one in settlements):
+                return Answer.LOCKED
+            locks = self._settle(settlements)
             self._append(events)
+            return Answer.LOCKED if locks else None
 
     # Accounts
 
@@ -287,7 +297,7 @@ class MemoryStore:
             subject = self._keys.get(key)
             if subject is None:
                 return None
-            return Identified(self._accounts[subject], self._credentials.get(subject), self._states.get(subject))
+            return Identified(self._accounts[subject], self._credentials.get(subject), self._state(subject))
 
     async def account(self, subject: str) -> AccountRecord | None:
         with self._lock:
@@ -344,7 +354,6 @@ class MemoryStore:
         at: int,
         reason: str,
         keep: Rotation,
-        settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
     ) -> bool:
         with self._lock:
@@ -358,12 +367,30 @@ class MemoryStore:
                 keep=keep,
                 credential_version=credential.version,
                 disabled_at=None,
-                settlements=settlements,
                 events=events,
             )
             if kept:
                 self._credentials[credential.subject] = credential
             return kept
+
+    async def delete_account(self, subject: str, *, counters: Sequence[bytes], events: Sequence[EventRecord]) -> bool:
+        with self._lock:
+            account = self._accounts.pop(subject, None)
+            if account is None:
+                return False
+            for name in (account.username_key, account.email_key):
+                self._keys.pop(name or "", None)
+            self._credentials.pop(subject, None)
+            self._states.pop(subject, None)
+            self._sessions = {digest: s for digest, s in self._sessions.items() if s.subject != subject}
+            for key in counters:
+                self._counters.pop(key, None)
+            self._events = [
+                (n, EventRecord(e.at, e.name, None, None, None, None, None, {}) if e.subject == subject else e)
+                for n, e in self._events
+            ]
+            self._append(events)
+            return True
 
     # The engine
 
@@ -378,17 +405,19 @@ class MemoryStore:
     def _found(self, session: SessionRecord) -> Found:
         subject = session.subject
         if subject is None:
-            return Found(session, None, None)
-        return Found(session, self._states.get(subject), self._accounts.get(subject))
+            return Found(session, self._everybody, None)
+        return Found(session, self._state(subject), self._accounts.get(subject))
+
+    def _state(self, subject: str) -> SubjectState | None:
+        own = self._states.get(subject)
+        return None if own is None else standing_under(own, self._everybody)
 
     def _standing(self, digest: bytes) -> SessionRecord | None:
         session = self._sessions.get(digest)
         if session is None or session.ended_at is not None:
             return None
-        if session.subject is None:
-            return session
-        state = self._states[session.subject]
-        return session if state.disabled_at is None and state.epoch == session.epoch else None
+        state = self._found(session).state
+        return session if state is not None and state.disabled_at is None and state.epoch == session.epoch else None
 
     def _by_id(self, session_id: str) -> SessionRecord | None:
         return next((s for s in self._sessions.values() if s.id == session_id), None)
@@ -428,12 +457,16 @@ class MemoryStore:
             self._mark_ended(session, at=newcomer.created_at, reason=EVICTED)
         return tuple(session.id for session in surplus)
 
-    def _settle(self, settlements: Sequence[Settlement]) -> None:
+    def _settle(self, settlements: Sequence[Settlement]) -> bool:
+        """Apply them; say whether one made a gate lock."""
+        locks = False
         for settlement in settlements:
             counter = self._counters.pop(settlement.gate.key, None)
-            left = None if counter is None else throttle.settled(counter, settlement)
+            left = throttle.settled(counter, settlement)
             if left is not None:
                 self._counters[settlement.gate.key] = left
+            locks = locks or throttle.locks_now(counter, left, settlement.gate)
+        return locks
 
     def _append(self, events: Sequence[EventRecord]) -> None:
         for event in events:
@@ -444,7 +477,7 @@ class MemoryStore:
         died = [session.expires_at, idle_deadline(session)]
         if session.ended_at is not None:
             died.append(session.ended_at)
-        state = None if session.subject is None else self._states.get(session.subject)
+        state = self._found(session).state
         if state is not None and state.epoch != session.epoch:
             died.append(state.epoch_at)
         return min(died) < cutoff

@@ -14,8 +14,9 @@ General promises:
   apart, right after it.
 - G6. Text compares byte by byte; no value is folded, trimmed or interpreted. Values come back as they went in.
 
-A session is *standing* while it is not marked ended, carries its subject's present epoch, and its subject is not
-disabled. That is equality of stored values, no judgement: time never enters here.
+A session is *standing* while it is not marked ended, carries the present epoch, and its subject is not disabled. The
+epoch is the sum of the subject's own and everybody's (`SubjectState`). That is equality of stored values, no judgement:
+time never enters here.
 
 A store that shards by subject announces `shelf_bits`; every digest it is then given for a subject falls on that
 subject's shelf (`coatcheck.core.tokens.shelf_of`), so that a subject's sessions, state and index share a place.
@@ -47,12 +48,16 @@ class Answer(Enum):
     TOO_LARGE = "too_large"
     NOT_AN_INTEGER = "not_an_integer"
     REFUSED = "refused"  # the subject may not have this session
+    LOCKED = "locked"  # too many failures in a row: even the right password opens nothing
     USERNAME_TAKEN = "username_taken"
     EMAIL_TAKEN = "email_taken"
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """A session with its subject's state, and the account where the store holds both (None where it does not)."""
+    """A session, the state it stands under, and the account where the store holds both (None where it does not).
+
+    The state is the subject's, raised by everybody's epoch; an anonymous session's is everybody's.
+    """
 
     session: SessionRecord
     state: SubjectState | None
@@ -99,11 +104,11 @@ class Cutoffs(msgspec.Struct, frozen=True):
     """What `purge` may delete, as plain instants.
 
     `ended_before`: sessions ended, expired, outlived by their subject's epoch or idle past their timeout before it.
-    `counted_before`: attempt counters last counted before it. `events_before`: events older than it.
+    `counters_before`: attempt counters to be kept until before it. `events_before`: events older than it.
     """
 
     ended_before: int
-    counted_before: int
+    counters_before: int
     events_before: int
 
 
@@ -148,13 +153,14 @@ class SessionStore(Protocol):
         2. The subject's state is created if it is missing, and its epoch stamped into the session.
         3. `REFUSED` if the subject is disabled, or `credential_version` is older than the state's; if it is newer,
            the state takes it, and unless it is an account's first (1) the epoch is raised before: a password change
-           that died half way is completed.
+           that died half way is completed. A store that holds the accounts too refuses a `credential_version` when
+           the subject has no password any more: the account was deleted meanwhile.
         4. `replaces` is marked ended with reason `replaced` if it is standing; with `carry` its data moves to the new
            session in the same step, and no save that comes later is lost without being told `GONE`.
         5. If the subject has more than `most` standing sessions then, not counting those whose limits of time have
            passed at the new one's `created_at`, those seen longest ago are marked ended (`too_many_sessions`), never
            the new one; their ids come back.
-        6. `settlements` are applied.
+        6. `settlements` are applied; `LOCKED` if `settle` would say so of them, and nothing happens then.
         """
         ...
 
@@ -187,9 +193,7 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def rotate(
-        self, rotation: Rotation, *, settlements: Sequence[Settlement], events: Sequence[EventRecord]
-    ) -> bool:
+    async def rotate(self, rotation: Rotation, *, events: Sequence[EventRecord]) -> bool:
         """Give a standing session a new digest and what else the rotation says; id, data and epoch stay.
 
         1. From that step on only the new digest finds it. 2. Of several rotations of one digest one wins; the others
@@ -219,7 +223,6 @@ class SessionStore(Protocol):
         keep: Rotation | None,
         credential_version: int | None,
         disabled_at: int | None,
-        settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
     ) -> bool:
         """End every session of a subject at once, in constant time, by raising its epoch (SES-09, REV-06).
@@ -229,6 +232,10 @@ class SessionStore(Protocol):
         state's unless that is newer. 3. `disabled_at`, if given, disables the subject: no session can be started.
         4. The state is created if it is missing.
         """
+        ...
+
+    async def raise_everybody(self, *, at: int, reason: str, events: Sequence[EventRecord]) -> None:
+        """End every session there is, anonymous ones too, in constant time (REV-06)."""
         ...
 
     async def enable(self, subject: str, *, events: Sequence[EventRecord]) -> bool:
@@ -271,8 +278,12 @@ class AttemptStore(Protocol):
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> None:
-        """Apply the outcome of an attempt to its counters (`coatcheck.core.throttle.settled`), unknown ones ignored."""
+    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> Answer | None:
+        """Apply the outcome of an attempt to its counters (`coatcheck.core.throttle.settled`).
+
+        `LOCKED` if one of them refuses a success (`refuses_success`): then nothing is applied and no event kept. Also
+        `LOCKED`, with all of it done, for the one failure by which a gate locks.
+        """
         ...
 
 
@@ -338,7 +349,6 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
         at: int,
         reason: str,
         keep: Rotation,
-        settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
     ) -> bool:
         """Put a new password in place of the one before it (`version` - 1) and raise the epoch, in one step.
@@ -346,6 +356,15 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
         1. All of `replace_password` and `raise_epoch` with this `keep` and version, or nothing: False if the version
         has moved or `keep` is not a standing session of this subject. 2. Where accounts and sessions live apart it is
         those two, in this order; what a failure in between leaves undone, `start` completes (its promise 3).
+        """
+        ...
+
+    async def delete_account(self, subject: str, *, counters: Sequence[bytes], events: Sequence[EventRecord]) -> bool:
+        """Delete an account and every trace of its subject, in one step (DAT-07). False if there is no such account.
+
+        1. Account, password, sessions (ended ones too), state and the attempt counters under these keys are gone.
+        2. Events that named the subject keep their time and name, and lose everything else. 3. The subject's names
+        are free. A log-in that read the account before gets no session after (`start`, promise 3).
         """
         ...
 

@@ -21,54 +21,65 @@ from coatcheck.core.records import (
     SessionRecord,
     SubjectState,
 )
-from coatcheck.core.sessions import TOUCH_STEP
+from coatcheck.core.sessions import TOUCH_STEP, standing_under
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Found, Identified
 
 Row = tuple[Any, ...]
 R = TypeVar("R")
 
+EVERYBODY: Final = 0  # the row of `subjects` that stands for all of them, and for nobody
+NO_EPOCH = SubjectState("")
+
 _SESSION = """
     s.digest, s.subject, s.id, u.subject, s.epoch, s.created_at, s.auth_time, s.last_seen_at, s.idle_timeout,
     s.expires_at, s.is_persistent, s.methods, s.ip, s.ended_at, s.end_reason, s.data
 """
 _STATE = "u.epoch, u.epoch_at, u.epoch_reason, u.disabled_at, u.credential_version"
+_EVERYBODY = "e.epoch, e.epoch_at, e.epoch_reason"
 _ACCOUNT = "a.username, a.username_key, a.email, a.email_key, a.created_at"
 
 # One statement reads everything a request needs (one step). A touch, patch or rotation that commits meanwhile is seen
 # whole or not at all.
-_FROM = "FROM sessions s LEFT JOIN subjects u ON u.id = s.subject LEFT JOIN accounts a ON a.id = s.subject"
+_FROM = f"""
+    FROM sessions s
+    JOIN subjects e ON e.id = {EVERYBODY}
+    LEFT JOIN subjects u ON u.id = s.subject
+    LEFT JOIN accounts a ON a.id = s.subject
+"""
 SELECT_FOUND: Final = f"""
-    SELECT s.user_agent, {_SESSION}, {_STATE}, {_ACCOUNT}, g.text
+    SELECT s.user_agent, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT}, g.text
     {_FROM} LEFT JOIN user_agents g ON g.id = s.user_agent
 """
 # The same for who knows the user agent's text already: an eighth less work.
-SELECT_FOUND_BUT_USER_AGENT: Final = f"SELECT s.user_agent, {_SESSION}, {_STATE}, {_ACCOUNT} {_FROM}"
+SELECT_FOUND_BUT_USER_AGENT: Final = f"SELECT s.user_agent, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT} {_FROM}"
 # `idle_deadline` of `coatcheck.core.sessions`, for statements that look at many sessions at once.
 IDLE_DEADLINE: Final = f"(last_seen_at + idle_timeout + min(idle_timeout / 20, {TOUCH_STEP}))"
 SELECT_ACCOUNT: Final = f"SELECT u.subject, {_ACCOUNT} FROM accounts a JOIN subjects u ON u.id = a.id"
 SELECT_IDENTIFIED: Final = f"""
-    SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at, {_STATE}
+    SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at, {_STATE}, {_EVERYBODY}
     FROM accounts a
     JOIN subjects u ON u.id = a.id
+    JOIN subjects e ON e.id = {EVERYBODY}
     LEFT JOIN passwords p ON p.account = a.id
 """
 SELECT_CREDENTIAL: Final = """
     SELECT u.subject, p.hash, p.version, p.changed_at FROM passwords p JOIN subjects u ON u.id = p.account
 """
-SELECT_STATE: Final = f"SELECT u.subject, {_STATE} FROM subjects u"
+SELECT_STATE: Final = f"SELECT u.subject, {_STATE}, {_EVERYBODY} FROM subjects u JOIN subjects e ON e.id = {EVERYBODY}"
 SELECT_EVENT: Final = """
-    SELECT e.id, e.at, e.name, u.subject, e.session_id, e.ip, g.text, e.details
+    SELECT e.id, e.at, e.name, u.subject, e.session_id, e.ip, g.text, e.request_id, e.details
     FROM events e
     LEFT JOIN subjects u ON u.id = e.subject
     LEFT JOIN user_agents g ON g.id = e.user_agent
 """
 
 # A session that is not ended, of the present epoch, of a subject that is not disabled (`protocols`).
-STANDING: Final = """
-    s.ended_at IS NULL AND (s.subject IS NULL OR EXISTS (
-        SELECT 1 FROM subjects u WHERE u.id = s.subject AND u.epoch = s.epoch AND u.disabled_at IS NULL
-    ))
+STANDING: Final = f"""
+    s.ended_at IS NULL AND EXISTS (
+        SELECT 1 FROM subjects e LEFT JOIN subjects u ON u.id = s.subject
+        WHERE e.id = {EVERYBODY} AND s.epoch = e.epoch + iif(s.subject IS NULL, 0, u.epoch) AND u.disabled_at IS NULL
+    )
 """
 
 
@@ -93,20 +104,23 @@ def found_of(row: Row, user_agent: str | None) -> Found:
     (
         _, digest, owner, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
         is_persistent, methods, ip, ended_at, end_reason, data,
-        epoch_now, epoch_at, epoch_reason, disabled_at, credential_version,
+        own_epoch, epoch_at, epoch_reason, disabled_at, credential_version,
+        everybodys_epoch, everybodys_at, everybodys_reason,
         username, username_key, email, email_key, opened_at,
     ) = row  # fmt: skip
     session = SessionRecord(
         digest, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
         is_persistent == 1, methods, ip, user_agent, ended_at, end_reason, EMPTY_DATA if data is None else data,
     )  # fmt: skip
+    everybody = SubjectState("", everybodys_epoch, everybodys_at, everybodys_reason) if everybodys_epoch else NO_EPOCH
     if owner is None:
-        return Found(session, None, None)
-    if subject is None or epoch_now is None:
+        return Found(session, everybody, None)
+    if subject is None or own_epoch is None:
         raise CorruptRecord(f"session {public_id}")  # never to be taken for an anonymous one
+    state = SubjectState(subject, own_epoch, epoch_at, epoch_reason, disabled_at, credential_version)
     return Found(
         session,
-        SubjectState(subject, epoch_now, epoch_at, epoch_reason, disabled_at, credential_version),
+        standing_under(state, everybody) if everybodys_epoch else state,
         None if opened_at is None else AccountRecord(subject, username, username_key, email, email_key, opened_at),
     )
 
@@ -132,29 +146,29 @@ def credential_of(row: Row) -> PasswordCredential:
 def identified_of(row: Row) -> Identified:
     """Make what a log-in needs from a row of `SELECT_IDENTIFIED`."""
     _check(row, "account", row[0])
-    subject, account, password, state = row[0], row[:6], row[6:9], row[9:]
+    subject, account, password, state, everybody = row[0], row[:6], row[6:9], row[9:14], row[14:]
     return Identified(
         AccountRecord(*account),
         None if password[0] is None else PasswordCredential(subject, *password),
-        None if state[0] is None else SubjectState(subject, *state),
+        None if state[0] is None else standing_under(SubjectState(subject, *state), SubjectState("", *everybody)),
     )
 
 
 def state_of(row: Row) -> SubjectState:
     """Make a subject's state from a row of `SELECT_STATE`."""
     _check(row, "subject", row[0])
-    return SubjectState(*row)
+    return standing_under(SubjectState(*row[:6]), SubjectState("", *row[6:]))
 
 
 def event_of(row: Row) -> EventRecord:
     """Make an event from a row of `SELECT_EVENT`."""
     _check(row, "event", row[0])
-    _, at, name, subject, session_id, ip, user_agent, details = row
+    _, at, name, subject, session_id, ip, user_agent, request_id, details = row
     try:
         decoded = {} if details is None else _details.decode(details)
     except msgspec.DecodeError:
         raise CorruptRecord(f"event {row[0]}") from None
-    return EventRecord(at, name, subject, session_id, ip, user_agent, decoded)
+    return EventRecord(at, name, subject, session_id, ip, user_agent, request_id, decoded)
 
 
 def readable(make: Callable[[Row], R], rows: Iterable[Row]) -> tuple[R, ...]:

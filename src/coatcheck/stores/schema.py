@@ -108,6 +108,17 @@ SQLITE_STEPS: tuple[Step, ...] = (
         """,
         "CREATE INDEX events_of_subject ON events (subject, id) WHERE subject IS NOT NULL",
     ),
+    (
+        # The subject that stands for all of them: raising its epoch ends every session.
+        "INSERT INTO subjects (id, subject, epoch) VALUES (0, '', 0)",
+        # Lock counters outlive the others, so each says for itself how long it is kept.
+        "ALTER TABLE counters ADD COLUMN kept_until INTEGER NOT NULL DEFAULT 0",
+        "UPDATE counters SET kept_until = counted_at + 86400",
+        "ALTER TABLE events ADD COLUMN request_id TEXT",
+        # Ended sessions too: an account that is deleted takes them along.
+        "DROP INDEX sessions_of_subject",
+        "CREATE INDEX sessions_of_subject ON sessions (subject, epoch, ended_at) WHERE subject IS NOT NULL",
+    ),
 )
 LATEST = len(SQLITE_STEPS)
 

@@ -36,9 +36,10 @@ from coatcheck.stores.protocols import (
     SessionPage,
     Started,
 )
-from coatcheck.stores.rows import STANDING, Row, found_of
-from coatcheck.stores.sqlite_file import PATIENCE, Link, SqliteFile, Unchanged, translated
+from coatcheck.stores.rows import EVERYBODY, STANDING, Row, found_of
+from coatcheck.stores.sqlite_file import PATIENCE, Link, SqliteFile
 from coatcheck.stores.sqlite_purge import purge_batch
+from coatcheck.stores.sqlite_writes import Unchanged, translated
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,7 +51,7 @@ _FIND_BY_ID = f"{rows.SELECT_FOUND} WHERE s.id = ?"
 _SESSIONS_OF = f"""
     {rows.SELECT_FOUND}
     WHERE s.subject = (SELECT id FROM subjects WHERE subject = ?) AND s.ended_at IS NULL
-    AND s.epoch = u.epoch AND u.disabled_at IS NULL
+    AND s.epoch = u.epoch + e.epoch AND u.disabled_at IS NULL
 """
 _SCAN_SESSIONS = f"{rows.SELECT_FOUND} WHERE s.id > ? ORDER BY s.id LIMIT ?"
 _IDENTIFY = f"{rows.SELECT_IDENTIFIED} WHERE a.username_key = ? OR a.email_key = ?"
@@ -109,12 +110,12 @@ class SqliteStore:
         events: Sequence[EventRecord],
     ) -> Started | Answer:
         def work(cursor: sqlite3.Cursor) -> Started:
-            kept, owner = session, None
-            if kept.subject is not None:
-                owner, epoch = steps.admit_subject(
-                    cursor, kept.subject, credential_version=credential_version, at=kept.created_at
+            owner, own_epoch = None, 0
+            if session.subject is not None:
+                owner, own_epoch = steps.admit_subject(
+                    cursor, session.subject, credential_version=credential_version, at=session.created_at
                 )
-                kept = replace(kept, epoch=epoch)
+            kept = replace(session, epoch=own_epoch + steps.everybodys_epoch(cursor))
             old = None if replaces is None else steps.standing(cursor, replaces)
             if replaces is not None and old is not None:
                 kept = replace(kept, data=old[1]) if carry else kept
@@ -168,13 +169,10 @@ class SqliteStore:
 
         return await self._write(work)
 
-    async def rotate(
-        self, rotation: Rotation, *, settlements: Sequence[Settlement], events: Sequence[EventRecord]
-    ) -> bool:
+    async def rotate(self, rotation: Rotation, *, events: Sequence[EventRecord]) -> bool:
         def work(cursor: sqlite3.Cursor) -> bool:
             if not steps.rotate(cursor, rotation):
                 raise Unchanged(False)
-            steps.settle(cursor, settlements)
             steps.append_events(cursor, events)
             return True
 
@@ -219,7 +217,6 @@ class SqliteStore:
         keep: Rotation | None,
         credential_version: int | None,
         disabled_at: int | None,
-        settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
     ) -> bool:
         def work(cursor: sqlite3.Cursor) -> bool:
@@ -232,11 +229,20 @@ class SqliteStore:
                 credential_version=credential_version,
                 disabled_at=disabled_at,
             )
-            steps.settle(cursor, settlements)
             steps.append_events(cursor, events)
             return True
 
         return await self._write(work)
+
+    async def raise_everybody(self, *, at: int, reason: str, events: Sequence[EventRecord]) -> None:
+        def work(cursor: sqlite3.Cursor) -> None:
+            cursor.execute(
+                f"UPDATE subjects SET epoch = epoch + 1, epoch_at = ?, epoch_reason = ? WHERE id = {EVERYBODY}",
+                (at, reason),
+            )
+            steps.append_events(cursor, events)
+
+        await self._write(work)
 
     async def enable(self, subject: str, *, events: Sequence[EventRecord]) -> bool:
         if not _is_text(subject):
@@ -290,13 +296,13 @@ class SqliteStore:
 
         return await self._write(work, durable=False)
 
-    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> None:
-        def work(cursor: sqlite3.Cursor) -> None:
-            steps.settle(cursor, settlements)
+    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> Answer | None:
+        def work(cursor: sqlite3.Cursor) -> Answer | None:
+            answer = steps.settle(cursor, settlements)
             steps.append_events(cursor, events)
+            return answer
 
-        if settlements or events:
-            await self._write(work, durable=False)
+        return await self._write(work, durable=False) if settlements or events else None
 
     # Accounts
 
@@ -373,7 +379,6 @@ class SqliteStore:
         at: int,
         reason: str,
         keep: Rotation,
-        settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
     ) -> bool:
         def work(cursor: sqlite3.Cursor) -> bool:
@@ -388,11 +393,21 @@ class SqliteStore:
                 credential_version=credential.version,
                 disabled_at=None,
             )
-            steps.settle(cursor, settlements)
             steps.append_events(cursor, events)
             return True
 
         return await self._write(work)
+
+    async def delete_account(self, subject: str, *, counters: Sequence[bytes], events: Sequence[EventRecord]) -> bool:
+        def work(cursor: sqlite3.Cursor) -> bool:
+            if not steps.forget_subject(cursor, subject):
+                raise Unchanged(False)
+            for key in counters:
+                steps.forget_counter(cursor, key)
+            steps.append_events(cursor, events)
+            return True
+
+        return await self._write(work) if _is_text(subject) else False
 
     # The engine
 
@@ -420,7 +435,8 @@ class SqliteStore:
 
     async def _write(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool = True) -> T:
         deadline = monotonic() + PATIENCE  # from now: the wait for the writer's thread counts too
-        return await self._colour.offload(lambda: self._file.write(work, durable=durable, deadline=deadline))
+        write = self._file.queue(work, durable=durable, deadline=deadline)
+        return await self._colour.offload(lambda: self._file.carry_out(write))
 
     def _find_whole(self, link: Link, digest: bytes) -> Found | None:
         found = self._rows(_FIND_WHOLE, digest)

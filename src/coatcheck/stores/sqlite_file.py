@@ -1,5 +1,8 @@
 """One SQLite file as one process sees it: a reader for each thread, two writers behind a lock, errors translated.
 
+Writes that wait at the same time share one transaction, and with it one wait for the disk: whoever gets the lock
+carries out what the others have queued, each under a savepoint of its own.
+
 Nothing is opened before first use, and nothing stays open across a fork: before it all connections are closed, and
 parent and child open anew when they need to. Opening anew in the child alone would not do. SQLite keeps its locks in a
 table per process; a child that inherits the table believes to hold locks that only its parent has, and a parent that
@@ -14,6 +17,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,30 +25,15 @@ from time import monotonic, sleep
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from coatcheck.errors import (
-    ConfigurationError,
-    CorruptRecord,
-    SchemaMismatch,
-    StoreConflict,
-    StoreError,
-    StoreUnavailable,
-)
+from coatcheck.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
 from coatcheck.stores import schema
+from coatcheck.stores.sqlite_writes import MOST_TOGETHER, Write, begin, commit_together, is_busy, translated
 
 T = TypeVar("T")
 
 PATIENCE = 2.0  # seconds a write may wait in all: for the thread, for the lock of this process, for other processes
 FLOOR = (3, 37, 0)  # STRICT tables
 USER_AGENTS_REMEMBERED = 4096
-NAP_MIN, NAP_MAX = 0.000_1, 0.002  # seconds between two looks whether another process has done writing
-
-
-class Unchanged(Exception):
-    """Raised by work to say that nothing shall be written; what `write` returns then is `answer`."""
-
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
-        super().__init__()
 
 
 class Link:
@@ -94,6 +83,7 @@ class SqliteFile:
         # Absolute: a later chdir must not lead elsewhere, and ":memory:" is a file's name here like any other.
         self.path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps ".."
         self._steps = steps
+        self.forget_queued()
         self.forget()
         with _gate:
             _files.add(self)
@@ -105,6 +95,10 @@ class SqliteFile:
         self._lock = threading.Lock()
         self._user_agents: dict[int, str] = {}
 
+    def forget_queued(self) -> None:
+        """Let go of writes that threads of the parent had queued when this process was forked."""
+        self._queued: dict[bool, deque[Write[Any]]] = {True: deque(), False: deque()}  # by durability
+
     def reader(self) -> Link:
         """Give this thread's connection for reading."""
         readers = self._readers
@@ -114,23 +108,33 @@ class SqliteFile:
             link = readers.link = self._open()
         return link
 
-    def write(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> T:
-        """Do work in a transaction of its own: all of it is committed when this returns, or none.
+    def queue(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> Write[T]:
+        """Queue work, for `carry_out` of this or another thread.
 
         `durable` waits until the disk has it. Without that a loss of power may take the last moments, the death of
-        the process nothing. Raises StoreUnavailable when no turn comes before `deadline` (of `time.monotonic`).
+        the process nothing. `work` may be tried again after it failed: it must do nothing but use its cursor.
         """
-        while True:
+        write = Write(work, durable=durable, deadline=deadline)
+        self._queued[durable].append(write)
+        return write
+
+    def carry_out(self, write: Write[T]) -> T:
+        """See to it that a queued write is in the file, all of it, and give its answer; or nothing of it, and raise.
+
+        Raises StoreUnavailable when no turn comes before its deadline (of `time.monotonic`).
+        """
+        while not write.is_done:
             lock, writers = self._lock, self._writers
-            if not lock.acquire(timeout=max(0.0, deadline - monotonic())):
-                raise StoreUnavailable("the store is busy: no turn to write came in time")
+            if not lock.acquire(timeout=max(0.0, write.deadline - monotonic())):
+                if self._withdraw(write):
+                    raise StoreUnavailable("the store is busy: no turn to write came in time")
+                continue  # another thread is at it
             try:
-                writer = writers.get(durable) or self._open_writer(writers, durable=durable)
-                with writer.lock:
-                    if not writer.closed:  # else there was a fork meanwhile
-                        return self._transact(writer, work, deadline)
+                if not write.is_done:
+                    self._carry_out_queued(writers, write)
             finally:
                 lock.release()
+        return write.result()
 
     def version(self) -> int:
         """Read the schema's version without creating or changing anything; 0 if there is no file or nothing in it."""
@@ -175,13 +179,54 @@ class SqliteFile:
         writers[durable] = writer
         return writer
 
-    def _transact(self, writer: Link, work: Callable[[sqlite3.Cursor], T], deadline: float) -> T:
+    def _withdraw(self, write: Write[Any]) -> bool:
         try:
-            return _transact(writer, work, deadline)
-        except sqlite3.Error as error:
-            if not isinstance(error, sqlite3.IntegrityError) and not _is_busy(error):
-                self._writers = {}  # after trouble with the file, begin with fresh connections
-            raise translated(error) from error
+            self._queued[write.durable].remove(write)
+        except ValueError:
+            return False
+        return True
+
+    def _carry_out_queued(self, writers: dict[bool, Link], first: Write[Any]) -> None:
+        """Carry out what waits, `first` among it unless another thread has it in hand already."""
+        durable = bool(self._queued[True])
+        try:
+            writer = writers.get(durable) or self._open_writer(writers, durable=durable)
+        except BaseException:
+            self._withdraw(first)
+            raise
+        with writer.lock:
+            if writer.closed:  # there was a fork meanwhile
+                return
+            try:
+                begin(writer.cursor, first.deadline)
+            except sqlite3.Error as error:
+                self._note_trouble(error)
+                if self._withdraw(first):
+                    raise translated(error) from error
+                return
+            taken = self._take(durable=durable)
+            try:
+                trouble = commit_together(writer.cursor, taken)
+            except BaseException:
+                # This thread was told to stop. What it had in hand for others waits for them again.
+                for write in reversed(taken):
+                    if write is not first and not write.is_done:
+                        self._queued[write.durable].appendleft(write)
+                raise
+            if trouble is not None:
+                self._note_trouble(trouble)
+
+    def _take(self, *, durable: bool) -> list[Write[Any]]:
+        """Take what the transaction that has begun shall do. What need not be durable goes along with what must."""
+        taken: list[Write[Any]] = []
+        for queued in [self._queued[True], self._queued[False]] if durable else [self._queued[False]]:
+            while queued and len(taken) < MOST_TOGETHER:
+                taken.append(queued.popleft())
+        return taken
+
+    def _note_trouble(self, error: sqlite3.Error) -> None:
+        if not isinstance(error, sqlite3.IntegrityError) and not is_busy(error):
+            self._writers = {}  # after trouble with the file, begin with fresh connections
 
     @contextmanager
     def _connected(self) -> Generator[Link, None, None]:
@@ -224,18 +269,6 @@ class SqliteFile:
             raise StoreUnavailable(f"the store's file cannot be created: {error.strerror}") from error
 
 
-def translated(error: sqlite3.Error) -> StoreError:
-    """Say in our words what SQLite said. Programming errors are ours and stay as they are."""
-    if isinstance(error, sqlite3.IntegrityError):
-        return StoreConflict(f"a constraint of the store refused the change: {error}")
-    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
-        raise error
-    if not hasattr(error, "sqlite_errorcode"):
-        # Python's own complaint about text that is no UTF-8. Its message quotes that text: say less.
-        return CorruptRecord("text that cannot be read")
-    return StoreUnavailable(f"the store cannot do this now: {error}")
-
-
 class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in traces than a generator
     def __enter__(self) -> None:
         return None
@@ -247,37 +280,6 @@ class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in 
             raise translated(error) from error
 
 
-def _transact(link: Link, work: Callable[[sqlite3.Cursor], T], deadline: float) -> T:
-    cursor = link.cursor
-    _begin(cursor, deadline)
-    try:
-        result = work(cursor)
-        cursor.execute("COMMIT")
-    except BaseException as error:
-        if link.connection.in_transaction:
-            link.connection.rollback()
-        if isinstance(error, Unchanged):
-            return error.answer  # type: ignore[no-any-return]  # the work's own answer
-        raise
-    return result
-
-
-def _begin(cursor: sqlite3.Cursor, deadline: float) -> None:
-    # SQLite's own waiting sleeps up to 100 ms between two looks and starves beside one process that writes all the
-    # time (2 s: measured). Short naps get their turn.
-    nap = NAP_MIN
-    while True:
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or monotonic() >= deadline:
-                raise
-        else:
-            return
-        sleep(nap)
-        nap = min(2 * nap, NAP_MAX)
-
-
 def _patiently(step: Callable[[], object]) -> None:
     # SQLite does not wait its busy timeout where that could deadlock; switching a new file to WAL is such a place.
     deadline = monotonic() + PATIENCE
@@ -285,16 +287,11 @@ def _patiently(step: Callable[[], object]) -> None:
         try:
             step()
         except sqlite3.OperationalError as error:
-            if not _is_busy(error) or monotonic() > deadline:
+            if not is_busy(error) or monotonic() > deadline:
                 raise
             sleep(0.01)
         else:
             return
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    # The low byte is the primary code; extended ones (BUSY_SNAPSHOT, BUSY_RECOVERY) say the same to us.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 _connections: set[sqlite3.Connection] = set()
@@ -330,6 +327,7 @@ def _after_fork_in_child() -> None:
     _links.clear()
     for file in list(_files):
         file.forget()
+        file.forget_queued()
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from coatcheck.stores.protocols import Cutoffs, Purged
-from coatcheck.stores.rows import IDLE_DEADLINE
+from coatcheck.stores.rows import EVERYBODY, IDLE_DEADLINE
 from coatcheck.stores.sqlite_steps import release_user_agents
 
 
@@ -33,14 +33,19 @@ _DIED_AT = f"""
         {IDLE_DEADLINE},
         ifnull(ended_at, expires_at),
         ifnull(
-            (SELECT u.epoch_at FROM subjects u WHERE u.id = sessions.subject AND u.epoch <> sessions.epoch), expires_at
+            (
+                SELECT max(e.epoch_at, ifnull(u.epoch_at, 0))
+                FROM subjects e LEFT JOIN subjects u ON u.id = sessions.subject
+                WHERE e.id = {EVERYBODY} AND sessions.epoch <> e.epoch + ifnull(u.epoch, 0)
+            ),
+            expires_at
         )
     )
 """
 
 _WALKS = (
     _Walk("sessions", "digest", f"{_DIED_AT} < ?", names_user_agent=True, parse=bytes.fromhex, first=""),
-    _Walk("counters", "key", "counted_at < ?", names_user_agent=False, parse=bytes.fromhex, first=""),
+    _Walk("counters", "key", "kept_until < ?", names_user_agent=False, parse=bytes.fromhex, first=""),
     _Walk("events", "id", "at < ?", names_user_agent=True, parse=int, first="0"),
 )
 
@@ -50,7 +55,7 @@ def purge_batch(cursor: sqlite3.Cursor, cutoffs: Cutoffs, *, after: str | None, 
     name, _, position = (after or "sessions:").partition(":")
     place = next(place for place, walk in enumerate(_WALKS) if walk.table == name)
     walk = _WALKS[place]
-    cutoff = (cutoffs.ended_before, cutoffs.counted_before, cutoffs.events_before)[place]
+    cutoff = (cutoffs.ended_before, cutoffs.counters_before, cutoffs.events_before)[place]
     start = walk.parse(position or walk.first)
     end = cursor.execute(
         f"SELECT {walk.key} FROM {walk.table} WHERE {walk.key} > ? ORDER BY {walk.key} LIMIT 1 OFFSET ?",

@@ -17,8 +17,8 @@ from coatcheck.core.records import EMPTY_DATA, AccountRecord, EventRecord, Passw
 from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.stores.protocols import Answer
-from coatcheck.stores.rows import IDLE_DEADLINE, STANDING
-from coatcheck.stores.sqlite_file import Unchanged
+from coatcheck.stores.rows import EVERYBODY, IDLE_DEADLINE, STANDING
+from coatcheck.stores.sqlite_writes import Unchanged
 
 
 def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
@@ -30,14 +30,25 @@ def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
     return key
 
 
+def everybodys_epoch(cursor: sqlite3.Cursor) -> int:
+    """Read the epoch that every session stands under."""
+    epoch: int = cursor.execute(f"SELECT epoch FROM subjects WHERE id = {EVERYBODY}").fetchone()[0]
+    return epoch
+
+
 def admit_subject(cursor: sqlite3.Cursor, subject: str, *, credential_version: int | None, at: int) -> tuple[int, int]:
-    """Let a subject have one more session: its integer and the epoch to stamp. Undoes with `REFUSED` if it may not."""
+    """Let a subject have one more session: its integer and its own epoch. Undoes with `REFUSED` if it may not."""
     key = subject_key(cursor, subject)
-    epoch, disabled_at, known_version = cursor.execute(
-        "SELECT epoch, disabled_at, credential_version FROM subjects WHERE id = ?", (key,)
+    epoch, disabled_at, known_version, password = cursor.execute(
+        """
+        SELECT epoch, disabled_at, credential_version, (SELECT account FROM passwords WHERE account = subjects.id)
+        FROM subjects WHERE id = ?
+        """,
+        (key,),
     ).fetchone()
+    is_deleted = credential_version is not None and password is None
     version = known_version if credential_version is None else credential_version
-    if disabled_at is not None or version < known_version:
+    if disabled_at is not None or is_deleted or version < known_version:
         raise Unchanged(Answer.REFUSED)
     if epoch is None:
         epoch = 0
@@ -133,7 +144,9 @@ def raise_epoch(
     )
     if keep is not None:
         cursor.execute(
-            "UPDATE sessions SET epoch = (SELECT epoch FROM subjects WHERE id = ?) WHERE digest = ?",
+            f"""
+            UPDATE sessions SET epoch = (SELECT sum(epoch) FROM subjects WHERE id IN (?, {EVERYBODY})) WHERE digest = ?
+            """,
             (owner, keep.new_digest),
         )
 
@@ -191,7 +204,7 @@ def taken(cursor: sqlite3.Cursor, account: AccountRecord) -> Answer | None:
 def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
     """Read an attempt counter."""
     row = cursor.execute(
-        "SELECT failures, pending, counted_at, blocked_until FROM counters WHERE key = ?", (key,)
+        "SELECT failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key = ?", (key,)
     ).fetchone()
     return None if row is None else Counter(*row)
 
@@ -199,29 +212,68 @@ def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
 def write_counter(cursor: sqlite3.Cursor, key: bytes, counter: Counter) -> None:
     """Keep an attempt counter."""
     cursor.execute(
-        "INSERT OR REPLACE INTO counters (key, failures, pending, counted_at, blocked_until) VALUES (?, ?, ?, ?, ?)",
-        (key, counter.failures, counter.pending, counter.counted_at, counter.blocked_until),
+        """
+        INSERT OR REPLACE INTO counters (key, failures, pending, counted_at, blocked_until, kept_until)
+        VALUES (?, ?, ?, ?, ?, ?)
+        """,
+        (key, counter.failures, counter.pending, counter.counted_at, counter.blocked_until, counter.kept_until),
     )
 
 
-def settle(cursor: sqlite3.Cursor, settlements: Iterable[Settlement]) -> None:
-    """Apply what a success means for the counters."""
-    for settlement in settlements:
-        counter = read_counter(cursor, settlement.gate.key)
-        if counter is None:
-            continue
+def settle(cursor: sqlite3.Cursor, settlements: Sequence[Settlement]) -> Answer | None:
+    """Apply outcomes to their counters: `LOCKED` if one of them made a gate lock. Undoes all if a lock refuses one."""
+    counters = [read_counter(cursor, settlement.gate.key) for settlement in settlements]
+    answer: Answer | None = None
+    for counter, settlement in zip(counters, settlements, strict=True):
+        gate = settlement.gate
+        if throttle.refuses_success(counter, settlement):
+            raise Unchanged(Answer.LOCKED)
         left = throttle.settled(counter, settlement)
-        if left is None:
-            cursor.execute("DELETE FROM counters WHERE key = ?", (settlement.gate.key,))
-        else:
-            write_counter(cursor, settlement.gate.key, left)
+        if left is not None:
+            write_counter(cursor, gate.key, left)
+        elif counter is not None:
+            forget_counter(cursor, gate.key)
+        if throttle.locks_now(counter, left, gate):
+            answer = Answer.LOCKED
+    return answer
+
+
+def forget_counter(cursor: sqlite3.Cursor, key: bytes) -> None:
+    """Delete an attempt counter."""
+    cursor.execute("DELETE FROM counters WHERE key = ?", (key,))
+
+
+def forget_subject(cursor: sqlite3.Cursor, subject: str) -> bool:
+    """Delete an account and all that names its subject; events keep their time and name. False if it has none."""
+    row = cursor.execute(
+        "SELECT u.id FROM subjects u JOIN accounts a ON a.id = u.id WHERE u.subject = ?", (subject,)
+    ).fetchone()
+    if row is None:
+        return False
+    named = cursor.execute("DELETE FROM sessions WHERE subject = ? RETURNING user_agent", row).fetchall()
+    named += cursor.execute("SELECT user_agent FROM events WHERE subject = ?", row).fetchall()
+    cursor.execute(
+        """
+        UPDATE events SET subject = NULL, session_id = NULL, ip = NULL, user_agent = NULL, request_id = NULL,
+            details = NULL
+        WHERE subject = ?
+        """,
+        row,
+    )
+    release_user_agents(cursor, (key for (key,) in named))
+    cursor.execute("DELETE FROM accounts WHERE id = ?", row)  # the password goes with it
+    cursor.execute("DELETE FROM subjects WHERE id = ?", row)
+    return True
 
 
 def append_events(cursor: sqlite3.Cursor, events: Sequence[EventRecord]) -> None:
     """Keep events, in their order."""
     for event in events:
         cursor.execute(
-            "INSERT INTO events (at, name, subject, session_id, ip, user_agent, details) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            """
+            INSERT INTO events (at, name, subject, session_id, ip, user_agent, request_id, details)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            """,
             (
                 event.at,
                 event.name,
@@ -229,6 +281,7 @@ def append_events(cursor: sqlite3.Cursor, events: Sequence[EventRecord]) -> None
                 event.session_id,
                 event.ip,
                 user_agent_key(cursor, event.user_agent),
+                event.request_id,
                 msgspec.json.encode(event.details).decode() if event.details else None,
             ),
         )

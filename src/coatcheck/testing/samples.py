@@ -16,7 +16,7 @@ from coatcheck.stores.protocols import Answer, AttemptStore, Cutoffs, Purged, Se
 NOW = 1_750_000_000
 HOUR = 3600
 DAY = 86_400
-NEVER = Cutoffs(ended_before=0, counted_before=0, events_before=0)
+NEVER = Cutoffs(ended_before=0, counters_before=0, events_before=0)
 
 
 def a_digest(number: int) -> bytes:
@@ -76,7 +76,7 @@ def a_password(subject: str = "ada", *, version: int = 1) -> PasswordCredential:
 def an_event(name: str = "something", *, subject: str | None = "ada", at: int = NOW) -> EventRecord:
     """Make an event."""
     return EventRecord(
-        at, name, subject, a_handle(1), "192.0.2.7", "Browser/1.0", {"count": 3, "note": "n", "is": True}
+        at, name, subject, a_handle(1), "192.0.2.7", "Browser/1.0", "request-1", {"count": 3, "note": "n", "is": True}
     )
 
 
@@ -100,6 +100,12 @@ def a_gate(
     return Gate(key, free=free, delay=30, delay_max=HOUR, is_cleared=is_cleared, starts_over=starts_over, crowd=crowd)
 
 
+def a_lock(name: str = "lock", *, free: int = 3) -> Gate:
+    """Make a gate that locks at the `free`-th failure."""
+    key = sha256(name.encode()).digest()
+    return Gate(key, free=free, delay=0, delay_max=0, is_cleared=True, starts_over=False, crowd=0, locks=True)
+
+
 async def change_password(store: Store, *, keep: Rotation, version: int = 2) -> bool:
     """Change ada's password to a version, from the session that `keep` rotates."""
     return await store.change_password(
@@ -107,7 +113,6 @@ async def change_password(store: Store, *, keep: Rotation, version: int = 2) -> 
         at=NOW,
         reason=PASSWORD_CHANGED,
         keep=keep,
-        settlements=(),
         events=[an_event("password_changed")],
     )
 
@@ -159,7 +164,6 @@ async def raise_epoch(
     keep: Rotation | None = None,
     credential_version: int | None = None,
     disabled_at: int | None = None,
-    settlements: Sequence[Settlement] = (),
     events: Sequence[EventRecord] = (),
 ) -> bool:
     """Call `raise_epoch` with what a test does not speak of left out."""
@@ -170,7 +174,6 @@ async def raise_epoch(
         keep=keep,
         credential_version=credential_version,
         disabled_at=disabled_at,
-        settlements=settlements,
         events=events,
     )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from coatcheck.core.records import AccountRecord, SubjectState
+from coatcheck.core.records import AccountRecord, EventRecord, SubjectState
 from coatcheck.core.sessions import LOGGED_OUT
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Identified, Store
@@ -14,12 +14,16 @@ from coatcheck.testing.driving import Driver, Suite
 from coatcheck.testing.samples import (
     NOW,
     a_digest,
+    a_gate,
     a_password,
     a_rotation,
+    a_session,
     an_account,
     an_event,
     change_password,
+    fail,
     is_standing,
+    start,
     started,
 )
 
@@ -197,3 +201,63 @@ class AccountContract(Suite):
 
         assert await store.credential("ada") == a_password(version=2)
         assert await is_standing(store, here.digest)
+
+    async def test_dat_07_a_deleted_account_leaves_no_trace(self, store: Store) -> None:
+        await store.create_account(an_account(email="ada@example.org"), a_password(), events=[an_event("signed_up")])
+        await started(store, 1)
+        await started(store, 2)
+        await store.end(a_digest(2), at=NOW, reason="logged_out", events=[an_event("logged_out")])
+        gate = a_gate(free=1)
+        await fail(store, gate)
+        told = an_event("account_deleted", subject=None)
+
+        assert await store.delete_account("ada", counters=[gate.key], events=[told]) is True
+
+        assert await store.account("ada") is None
+        assert await store.credential("ada") is None
+        assert [await store.identify(key) for key in ("ada", "ada@example.org")] == [None, None]
+        assert [await store.find(a_digest(number)) for number in (1, 2)] == [None, None]
+        assert await store.states_of(["ada"]) == {}
+        assert await store.admit([gate], now=NOW) == 0
+        assert (await store.events_of("ada", after=None, limit=9)).events == ()
+        assert (await store.events_of(None, after=None, limit=9)).events == (
+            told,
+            EventRecord(NOW, "logged_out", None, None, None, None, None, {}),
+            EventRecord(NOW, "signed_up", None, None, None, None, None, {}),
+        )
+
+    async def test_ses_07_a_log_in_that_read_the_account_before_gets_no_session_after(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
+        await store.delete_account("ada", counters=(), events=())
+
+        assert await start(store, a_session(1), credential_version=1) is Answer.REFUSED
+        assert await store.find(a_digest(1)) is None
+
+    async def test_acc_01_deleting_harms_nobody_else_and_frees_the_names(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=[an_event()])
+        await store.create_account(an_account("bob", username="Bob"), a_password("bob"), events=())
+        await started(store, 1)
+        kept = await started(store, 2, subject="bob")
+        await store.delete_account("ada", counters=(), events=())
+
+        reopened = await store.create_account(an_account("eve"), a_password("eve"), events=())
+
+        assert reopened is None
+        assert await is_standing(store, kept.digest)
+        found = await store.find(kept.digest)
+        assert found is not None
+        assert found.session.user_agent == "Browser/1.0"
+        assert await store.account("bob") == an_account("bob", username="Bob")
+
+    async def test_only_an_account_is_deleted_and_only_once(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
+        await started(store, 1, subject="somebody")
+
+        answers = [
+            await store.delete_account(subject, counters=(), events=[an_event("deleted", subject=None)])
+            for subject in ("somebody", "nobody", "", "\ud800", "ada", "ada")
+        ]
+
+        assert answers == [False, False, False, False, True, False]
+        assert len((await store.events_of(None, after=None, limit=9)).events) == 1
+        assert await is_standing(store, a_digest(1))

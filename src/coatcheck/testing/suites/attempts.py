@@ -3,14 +3,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import msgspec
 
-from coatcheck.core.throttle import Settlement
-from coatcheck.stores.protocols import Store
+from coatcheck.core.throttle import Outcome, Settlement
+from coatcheck.stores.protocols import Answer, Store
 from coatcheck.testing.driving import Suite
-from coatcheck.testing.samples import DAY, NOW, a_gate, an_event, fail
+from coatcheck.testing.samples import (
+    DAY,
+    NEVER,
+    NOW,
+    a_digest,
+    a_gate,
+    a_lock,
+    a_session,
+    an_event,
+    fail,
+    purge_round,
+    start,
+)
 
-OUTCOMES: tuple[Literal["success", "failure", "unread"], ...] = ("success", "failure", "unread")
+OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "unread", "lifted")
+replace = msgspec.structs.replace
 
 
 class AttemptContract(Suite):
@@ -119,6 +132,61 @@ class AttemptContract(Suite):
         await store.settle([], events=[an_event("log_in_failed")])
 
         assert (await store.events_of("ada", after=None, limit=9)).events == (an_event("log_in_failed"),)
+
+    async def test_rat_02_a_lock_refuses_success_from_its_last_failure_on(self, store: Store) -> None:
+        lock, other = a_lock(free=2), a_gate("other", free=2)
+        failure, success = Settlement(lock, "failure", NOW), Settlement(lock, "success", NOW)
+        await fail(store, other)
+
+        answers = [await store.settle([one], events=()) for one in (failure, failure, failure)]
+        refused = await store.settle([Settlement(other, "success", NOW), success], events=[an_event()])
+
+        assert answers == [None, Answer.LOCKED, None]
+        assert refused is Answer.LOCKED
+        assert (await store.events_of(None, after=None, limit=9)).events == ()
+        assert [await fail(store, other) for _ in range(2)] == [0, 30]
+
+    async def test_rat_02_a_lock_counts_straight_failures_only(self, store: Store) -> None:
+        lock = a_lock(free=2)
+
+        answers = [
+            await store.settle([Settlement(lock, outcome, NOW)], events=())
+            for outcome in ("failure", "success", "failure", "unread", "failure", "success")
+        ]
+
+        assert answers == [None, None, None, None, Answer.LOCKED, Answer.LOCKED]
+
+    async def test_rat_02_a_lock_remembers_for_years_and_is_lifted_by_an_operator(self, store: Store) -> None:
+        lock = a_lock(free=2)
+        for at in (NOW, NOW + 300 * DAY):
+            await store.settle([Settlement(lock, "failure", at)], events=())
+            await purge_round(store, replace(NEVER, counters_before=at + 300 * DAY))
+        later = NOW + 600 * DAY
+
+        assert await store.settle([Settlement(lock, "success", later)], events=()) is Answer.LOCKED
+        assert await store.settle([Settlement(lock, "lifted", later)], events=[an_event()]) is None
+        assert await store.settle([Settlement(lock, "success", later)], events=()) is None
+
+    async def test_rat_02_a_locked_account_starts_no_session(self, store: Store) -> None:
+        lock, gate = a_lock(free=1), a_gate(free=1)
+        await store.settle([Settlement(lock, "failure", NOW)], events=())
+        await fail(store, gate)
+        settlements = [Settlement(gate, "success", NOW), Settlement(lock, "success", NOW)]
+
+        refused = await start(store, a_session(), settlements=settlements, events=[an_event()])
+
+        assert refused is Answer.LOCKED
+        assert await store.find(a_digest(1)) is None
+        assert await store.admit([gate], now=NOW) == 30
+        assert (await store.events_of(None, after=None, limit=9)).events == ()
+
+    async def test_lifting_forgets_failures_of_any_gate(self, store: Store) -> None:
+        gate = a_gate(free=1, is_cleared=False)
+        await fail(store, gate)
+
+        await store.settle([Settlement(gate, "lifted", NOW)], events=())
+
+        assert await store.admit([gate], now=NOW) == 0
 
     async def test_rat_12_a_day_without_attempts_starts_afresh(self, store: Store) -> None:
         gate = a_gate(free=2)

@@ -8,19 +8,16 @@ import pytest
 
 from coatcheck.core.records import SubjectState
 from coatcheck.core.sessions import LOGGED_OUT
-from coatcheck.core.throttle import Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Started, Store
 from coatcheck.testing.driving import Suite
 from coatcheck.testing.samples import (
     NOW,
     a_digest,
-    a_gate,
     a_handle,
     a_rotation,
     a_session,
     an_event,
-    fail,
     is_standing,
     put,
     raise_epoch,
@@ -202,7 +199,7 @@ class EpochContract(Suite):
         await raise_epoch(store, keep=a_rotation(session, 2), disabled_at=NOW)
 
         assert await store.touch(a_digest(2), seen_at=NOW + 60) is False
-        assert await store.rotate(a_rotation(a_session(2), 3), settlements=(), events=()) is False
+        assert await store.rotate(a_rotation(a_session(2), 3), events=()) is False
         assert await store.sessions_of("ada") == ()
 
     async def test_raising_the_epoch_again_leaves_a_subject_disabled(self, store: Store) -> None:
@@ -231,10 +228,48 @@ class EpochContract(Suite):
         assert answers == [False, False]
         assert (await store.events_of(None, after=None, limit=9)).events == ()
 
-    async def test_raising_the_epoch_settles_counters(self, store: Store) -> None:
-        gate = a_gate(free=1)
-        await fail(store, gate)
+    async def test_rev_06_everybodys_sessions_end_in_one_step(self, store: Store) -> None:
+        await started(store, 1)
+        await started(store, 2, subject="bob")
+        await started(store, 3, subject=None)
 
-        await raise_epoch(store, settlements=[Settlement(gate, "success", NOW)])
+        await store.raise_everybody(at=NOW + 5, reason="everybody_revoked", events=[an_event("all", subject=None)])
 
-        assert await store.admit([gate], now=NOW) == 0
+        assert [await is_standing(store, a_digest(number)) for number in (1, 2, 3)] == [False, False, False]
+        assert await store.sessions_of("ada") == ()
+        found = await store.find(a_digest(1))
+        assert found is not None
+        assert found.state == SubjectState("ada", 1, NOW + 5, "everybody_revoked")
+        assert [event.name for event in (await store.events_of(None, after=None, limit=9)).events] == ["all"]
+
+    async def test_rev_06_a_dead_session_takes_no_touch_no_data_and_no_rotation(self, store: Store) -> None:
+        sessions = [await started(store, 1), await started(store, 2, subject=None)]
+
+        await store.raise_everybody(at=NOW, reason="everybody_revoked", events=())
+
+        for session in sessions:
+            assert await store.touch(session.digest, seen_at=NOW + 9) is False
+            assert await put(store, session.digest, key=b"1") is Answer.GONE
+            assert await store.rotate(a_rotation(session, 9), events=()) is False
+
+    async def test_sessions_start_stand_and_end_under_everybodys_epoch(self, store: Store) -> None:
+        await store.raise_everybody(at=NOW, reason="everybody_revoked", events=())
+        await raise_epoch(store)
+        await store.raise_everybody(at=NOW, reason="everybody_revoked", events=())
+        session, other = await started(store, 1), await started(store, 2)
+        anonymous = await started(store, 3, subject=None)
+
+        assert [await is_standing(store, one.digest) for one in (session, other, anonymous)] == [True, True, True]
+        assert await put(store, anonymous.digest, key=b"1") is None
+        assert await raise_epoch(store, keep=a_rotation(session, 9)) is True
+
+        assert [await is_standing(store, a_digest(number)) for number in (9, 2, 3)] == [True, False, True]
+        assert [found.session.id for found in await store.sessions_of("ada")] == [session.id]
+
+    async def test_the_later_of_two_reasons_is_told(self, store: Store) -> None:
+        await started(store, 1)
+        await raise_epoch(store, at=NOW + 9, reason="password_changed")
+
+        await store.raise_everybody(at=NOW + 5, reason="everybody_revoked", events=())
+
+        assert (await store.states_of(["ada"]))["ada"] == SubjectState("ada", 2, NOW + 9, "password_changed")

@@ -21,8 +21,10 @@ class EventContract(Suite):
     """`EventStore`."""
 
     async def test_events_are_read_back_as_they_went_in(self, store: Store) -> None:
-        full = EventRecord(NOW, "odd 'name'\x00", "ada", "id", "::1", "UA/é", {"a": "\u2028", "b": -5, "c": False})
-        empty = EventRecord(NOW, "empty", None, None, None, None, {})
+        full = EventRecord(
+            NOW, "odd 'name'\x00", "ada", "id", "::1", "UA/é", "r-1", {"a": "\u2028", "b": -5, "c": False}
+        )
+        empty = EventRecord(NOW, "empty", None, None, None, None, None, {})
 
         await store.record([full, empty])
 

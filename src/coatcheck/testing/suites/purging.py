@@ -74,6 +74,13 @@ class PurgeContract(Suite):
 
         await self._goes_exactly_after(store, session, NOW + 9)
 
+    async def test_dat_06_a_session_outlived_by_everybodys_epoch_goes_after_that_was_raised(self, store: Store) -> None:
+        for number, subject in ((1, "ada"), (2, None)):
+            session = await started(store, number, subject=subject)
+            await store.raise_everybody(at=NOW + 9 * number, reason="everybody_revoked", events=())
+
+            await self._goes_exactly_after(store, session, NOW + 9 * number)
+
     async def test_a_session_kept_when_the_epoch_was_raised_is_not_outlived(self, store: Store) -> None:
         session = await started(store)
         await raise_epoch(store, at=NOW + 9, keep=a_rotation(session, 2))
@@ -82,12 +89,12 @@ class PurgeContract(Suite):
 
         assert await is_standing(store, a_digest(2))
 
-    async def test_a_counter_goes_after_it_was_last_counted(self, store: Store) -> None:
+    async def test_rat_12_a_counter_goes_a_day_after_it_was_last_counted(self, store: Store) -> None:
         gate = a_gate(free=1)
         await store.admit([gate], now=NOW)
 
-        first = await purge_round(store, replace(NEVER, counted_before=NOW))
-        second = await purge_round(store, replace(NEVER, counted_before=NOW + 1))
+        first = await purge_round(store, replace(NEVER, counters_before=NOW + DAY))
+        second = await purge_round(store, replace(NEVER, counters_before=NOW + DAY + 1))
 
         assert (first.counters, second.counters) == (0, 1)
         assert await store.admit([gate], now=NOW) == 0

@@ -43,7 +43,7 @@ class FindContract(Suite):
 
         await start(store, session)
 
-        assert await store.find(session.digest) == Found(session, None, None)
+        assert await store.find(session.digest) == Found(session, SubjectState(""), None)
 
     async def test_text_is_neither_trimmed_nor_folded_nor_interpreted(self, store: Store) -> None:
         odd = " Ünï\u202e%_' OR 1=1--\x00\n*\\ "
@@ -69,10 +69,10 @@ class FindContract(Suite):
         assert found is not None
         assert found.account == an_account()
 
-    async def test_an_anonymous_session_has_neither_state_nor_account(self, store: Store) -> None:
+    async def test_an_anonymous_session_stands_under_everybodys_state_and_has_no_account(self, store: Store) -> None:
         session = await started(store, subject=None)
 
-        assert await store.find(session.digest) == Found(session, None, None)
+        assert await store.find(session.digest) == Found(session, SubjectState(""), None)
 
     async def test_tmo_08_an_expired_session_is_found_until_purged_for_stores_do_not_judge(self, store: Store) -> None:
         session = a_session(at=1)
@@ -122,7 +122,7 @@ class FindContract(Suite):
             if after is None:
                 break
             await started(store, number, subject=None)
-            await store.rotate(a_rotation(a_session(number % 10), number + 1000), settlements=(), events=())
+            await store.rotate(a_rotation(a_session(number % 10), number + 1000), events=())
 
         assert after is None
         assert len(met) == len(set(met))

@@ -19,7 +19,9 @@ from coatcheck.testing.samples import (
     a_digest,
     a_gate,
     a_handle,
+    a_password,
     a_session,
+    an_account,
     an_event,
     data_of,
     fail,
@@ -92,12 +94,14 @@ class StartContract(Suite):
         assert (await store.events_of(None, after=None, limit=9)).events == ()
 
     async def test_a_log_in_with_an_older_password_is_refused(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
         await start(store, a_session(1), credential_version=2)
 
         assert await start(store, a_session(2), credential_version=1) is Answer.REFUSED
         assert await store.find(a_digest(2)) is None
 
     async def test_rev_05_a_log_in_with_a_newer_password_ends_the_sessions_of_the_older(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
         await start(store, a_session(1), credential_version=1)
 
         await start(store, a_session(2, at=NOW + 5), credential_version=2)
@@ -107,6 +111,7 @@ class StartContract(Suite):
         assert [found.session.id for found in await store.sessions_of("ada")] == [a_handle(2)]
 
     async def test_an_accounts_first_version_ends_nothing(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
         await start(store, a_session(1))
 
         await start(store, a_session(2), credential_version=1)
@@ -114,6 +119,7 @@ class StartContract(Suite):
         assert len(await store.sessions_of("ada")) == 2
 
     async def test_a_later_version_raises_the_epoch_even_if_none_was_told_before(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
         await start(store, a_session(1))
 
         await start(store, a_session(2), credential_version=2)

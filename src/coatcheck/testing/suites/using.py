@@ -9,19 +9,16 @@ import pytest
 from coatcheck.core.records import EMPTY_DATA
 from coatcheck.core.session_data import INTEGER_MAX
 from coatcheck.core.sessions import LOGGED_OUT
-from coatcheck.core.throttle import Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Store
 from coatcheck.testing.driving import Driver, Suite
 from coatcheck.testing.samples import (
     NOW,
     a_digest,
-    a_gate,
     a_rotation,
     a_session,
     an_event,
     data_of,
-    fail,
     is_standing,
     put,
     raise_epoch,
@@ -189,7 +186,7 @@ class RotateContract(Suite):
             a_rotation(session, 2), last_seen_at=NOW + 5, auth_time=NOW + 5, expires_at=NOW + 99, methods="pwd otp"
         )
 
-        rotated = await store.rotate(rotation, settlements=(), events=[an_event()])
+        rotated = await store.rotate(rotation, events=[an_event()])
 
         found = await store.find(a_digest(2))
         assert rotated is True
@@ -206,15 +203,6 @@ class RotateContract(Suite):
         )
         assert (await store.events_of("ada", after=None, limit=9)).events == (an_event(),)
 
-    async def test_rotation_settles_counters(self, store: Store) -> None:
-        session = await started(store)
-        gate = a_gate(free=1)
-        await fail(store, gate)
-
-        await store.rotate(a_rotation(session, 2), settlements=[Settlement(gate, "success", NOW)], events=())
-
-        assert await store.admit([gate], now=NOW) == 0
-
     async def test_only_a_standing_session_is_rotated(self, store: Store) -> None:
         ended = await started(store, 1)
         outlived = await started(store, 2)
@@ -222,7 +210,7 @@ class RotateContract(Suite):
         await raise_epoch(store)
 
         for session in (ended, outlived, a_session(3)):
-            assert await store.rotate(a_rotation(session, 9), settlements=(), events=[an_event()]) is False
+            assert await store.rotate(a_rotation(session, 9), events=[an_event()]) is False
         assert await store.find(a_digest(9)) is None
         assert (await store.events_of(None, after=None, limit=9)).events == ()
 
@@ -230,7 +218,7 @@ class RotateContract(Suite):
         first, second = await started(store, 1), await started(store, 2, subject="bob")
 
         with pytest.raises(StoreConflict):
-            await store.rotate(a_rotation(first, 2), settlements=(), events=())
+            await store.rotate(a_rotation(first, 2), events=())
 
         assert [found.session for found in await store.sessions_of("ada")] == [first]
         assert [found.session for found in await store.sessions_of("bob")] == [second]

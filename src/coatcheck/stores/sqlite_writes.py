@@ -1,0 +1,144 @@
+"""Writes of the SQLite store: what waits, how several share one transaction, and SQLite's errors in our words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from time import monotonic, sleep
+from typing import Any, Generic, TypeVar
+
+from coatcheck.errors import CorruptRecord, StoreConflict, StoreError, StoreUnavailable
+
+T = TypeVar("T")
+
+MOST_TOGETHER = 64  # writes in one transaction: what another process may have to wait for
+NAP_MIN, NAP_MAX = 0.000_1, 0.002  # seconds between two looks whether another process has done writing
+
+
+class Unchanged(Exception):
+    """Raised by work to say that nothing shall be written; what `write` returns then is `answer`."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        super().__init__()
+
+
+class Write(Generic[T]):
+    """One change on its way into the file: `work` in a transaction, all of it or nothing.
+
+    `durable` asks that the disk has it; it may wait for its turn until `deadline` (of `time.monotonic`). Once it
+    `is_done`, `result` tells what became of it.
+    """
+
+    __slots__ = ("_answer", "_work", "deadline", "durable", "error", "is_done")
+
+    def __init__(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> None:
+        self._work = work
+        self.durable = durable
+        self.deadline = deadline
+        self.is_done = False
+        self.error: Exception | None = None
+        self._answer: T | None = None
+
+    def attempt(self, cursor: sqlite3.Cursor) -> bool:
+        """Do the work and note its answer or error. True if what it did is to be kept."""
+        self.error = None
+        try:
+            self._answer = self._work(cursor)
+        except Unchanged as unchanged:
+            self._answer = unchanged.answer
+            return False
+        except Exception as error:  # noqa: BLE001 - it belongs to the thread whose write this is
+            self.error = error
+            return False
+        return True
+
+    def result(self) -> T:
+        """Give the work's answer or raise its error, in our words."""
+        if isinstance(self.error, sqlite3.Error):
+            raise translated(self.error) from self.error
+        if self.error is not None:
+            raise self.error
+        answer: T = self._answer  # type: ignore[assignment]  # set whenever there is no error
+        return answer
+
+
+def commit_together(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]]) -> sqlite3.Error | None:
+    """Carry out writes in the transaction that has begun, and commit. Gives the trouble with the file, if any.
+
+    One that fails takes none of the others with it: each has a savepoint of its own. Where SQLite gives up the whole
+    transaction for one (the disk is full), the others are tried again, each in a transaction of its own.
+    """
+    connection, keep = cursor.connection, False
+    try:
+        for write in writes:
+            keep = (write.attempt(cursor) if len(writes) == 1 else _attempt_apart(cursor, write)) or keep
+            if not connection.in_transaction:
+                _try_each(cursor, [other for other in writes if other is not write])
+                break
+        else:
+            cursor.execute("COMMIT" if keep else "ROLLBACK")
+    except sqlite3.Error as error:
+        for write in writes:
+            write.error = error
+    finally:
+        if connection.in_transaction:
+            connection.rollback()
+    for write in writes:
+        write.is_done = True
+    return next((write.error for write in writes if isinstance(write.error, sqlite3.Error)), None)
+
+
+def _attempt_apart(cursor: sqlite3.Cursor, write: Write[Any]) -> bool:
+    cursor.execute("SAVEPOINT one")
+    keep = write.attempt(cursor)
+    if cursor.connection.in_transaction:
+        if not keep:
+            cursor.execute("ROLLBACK TO one")
+        cursor.execute("RELEASE one")
+    return keep
+
+
+def _try_each(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]]) -> None:
+    for write in writes:
+        try:
+            begin(cursor, write.deadline)
+        except sqlite3.Error as error:
+            write.error = error
+        else:
+            commit_together(cursor, [write])
+
+
+def begin(cursor: sqlite3.Cursor, deadline: float) -> None:
+    """Begin a transaction that writes; a busy file is tried again until `deadline` (of `time.monotonic`)."""
+    # SQLite's own waiting sleeps up to 100 ms between two looks and starves beside one process that writes all the
+    # time (2 s: measured). Short naps get their turn.
+    nap = NAP_MIN
+    while True:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or monotonic() >= deadline:
+                raise
+        else:
+            return
+        sleep(nap)
+        nap = min(2 * nap, NAP_MAX)
+
+
+def translated(error: sqlite3.Error) -> StoreError:
+    """Say in our words what SQLite said. Programming errors are ours and stay as they are."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return StoreConflict(f"a constraint of the store refused the change: {error}")
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        raise error
+    if not hasattr(error, "sqlite_errorcode"):
+        # Python's own complaint about text that is no UTF-8. Its message quotes that text: say less.
+        return CorruptRecord("text that cannot be read")
+    return StoreUnavailable(f"the store cannot do this now: {error}")
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Say whether another process has the file, and waiting would help."""
+    # The low byte is the primary code; extended ones (BUSY_SNAPSHOT, BUSY_RECOVERY) say the same to us.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
