@@ -201,9 +201,9 @@ def test_cky_11_several_cookie_fields_are_one_list(server: Server) -> None:
 WEIRD = [
     "/%00", "/%2e%2e/login", "/login/%2e%2e/login", "/..", "/./login", "//login", "/login/", "/login;x=y", "/login%00",
     "/log%69n", "/%6cogin", "/api/sessions/%2e%2e", "/api/sessions/../me", "/api//me", "/API/me", "/\\login",
-    "/login%20",
+    "/login%20", "http://localhost:8000/nowhere", "http://localhost:8000//login", "ftp://localhost:8000/login",
     "/" + "a" * 65_536, "/api/sessions/" + "a" * 65_536, "/" + "%2f" * 20_000, "/assets/../pages/messages.py",
-    "/assets/%2e%2e/messages.py", "/assets/coatcheck.css", "*", "http://evil.example/login", "/%ff%fe", "/%", "/%zz",
+    "/assets/%2e%2e/messages.py", "/assets/coatcheck.css", "*", "/%ff%fe", "/%", "/%zz",
 ]  # fmt: skip
 
 
@@ -213,6 +213,12 @@ def test_a_weird_path_is_404(server: Server, path: str) -> None:
 
     for method in ("GET", "POST", "DELETE"):
         assert server.serve(server.scope(method, path, cookie, ORIGIN), *body(b""))[0]["status"] == 404
+
+
+def test_hst_01_a_target_in_absolute_form_is_served_for_the_host_of_the_header_only(server: Server) -> None:
+    for target, status in (("http://localhost:8000/login", 200), ("http://evil.example/login", 400)):
+        for hidden in ({}, {"raw_path": None}):
+            assert server.serve(server.scope("GET", target) | hidden)[0]["status"] == status
 
 
 @pytest.mark.parametrize(

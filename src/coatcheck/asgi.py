@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from coatcheck.errors import BadRequest
 from coatcheck.http.csrf import SAFE_METHODS
-from coatcheck.http.messages import ClientGone, Read, Reply, Request
+from coatcheck.http.messages import ClientGone, Read, Reply, Request, split_target
 from coatcheck.web.app import Web
 
 Scope = MutableMapping[str, Any]
@@ -67,9 +67,11 @@ def request_of(scope: Scope, receive: Receive, *, body_seconds: float = BODY_SEC
     """Make our request of an HTTP scope. The body stays unread until somebody asks for it."""
     client = scope.get("client")
     headers = tuple(scope["headers"])
+    authority, path = split_target(_target_of(scope))
     return Request(
         method=scope["method"],
-        path=_path_of(scope),
+        authority=authority,
+        path=path,
         query=scope.get("query_string", b"").decode("latin-1"),
         scheme=scope.get("scheme", "http"),
         headers=headers,
@@ -87,7 +89,7 @@ async def send_reply(reply: Reply, send: Send, *, with_body: bool = True) -> Non
     await send({"type": "http.response.body", "body": reply.body if with_body else b""})
 
 
-def _path_of(scope: Scope) -> str:
+def _target_of(scope: Scope) -> str:
     raw_path: bytes | None = scope.get("raw_path")
     if raw_path:
         return raw_path.partition(b"?")[0].decode("latin-1")

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from coatcheck.core.tokens import encode
 from coatcheck.http.cookies import CookieStyle, write
 from coatcheck.http.csrf import issue_token, verify_token
-from coatcheck.http.presession import LIFE, NONCE_BYTES, issue, read
+from coatcheck.http.presession import LIFE, NONCE_BYTES, WORD_MAX, PreSession, issue, read
 
 KEY = b"k" * 32
 NONCE = bytes(range(NONCE_BYTES))
 NOW = 1_800_000_000
+BARE = PreSession(NONCE)
 
 
 @pytest.mark.parametrize(
-    ("at", "expected"), [(NOW - 1, None), (NOW, NONCE), (NOW + LIFE - 1, NONCE), (NOW + LIFE, None), (0, None)]
+    ("at", "expected"), [(NOW - 1, None), (NOW, BARE), (NOW + LIFE - 1, BARE), (NOW + LIFE, None), (0, None)]
 )
 def test_ses_01_a_pre_session_lives_3600_seconds_from_its_issue(at, expected):
     assert read(KEY, issue(KEY, nonce=NONCE, now=NOW), now=at) == expected
@@ -33,7 +34,27 @@ def test_ses_01_the_longest_life_is_an_hour():
 def test_tmo_03_a_nonce_comes_back_exactly_while_the_pre_session_lives(nonce, now, later):
     value = issue(KEY, nonce=nonce, now=now)
 
-    assert read(KEY, value, now=now + later) == (nonce if 0 <= later < LIFE else None)
+    assert read(KEY, value, now=now + later) == (PreSession(nonce) if 0 <= later < LIFE else None)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=WORD_MAX // 4))
+def test_the_word_it_carries_comes_back_and_any_changed_character_is_refused(word):
+    value = issue(KEY, nonce=NONCE, now=NOW, word=word)
+
+    assert read(KEY, value, now=NOW) == PreSession(NONCE, word)
+    place = len(value) // 2
+    assert read(KEY, value[:place] + ("A" if value[place] != "A" else "B") + value[place + 1 :], now=NOW) is None
+    assert read(KEY, value[:-1] + chr(ord(value[-1]) ^ 1), now=NOW) is None
+
+
+@pytest.mark.parametrize("word", ["a\0b", "\0", "x" * (WORD_MAX + 1), "\ud800" * (WORD_MAX + 1)])
+def test_a_word_that_cannot_be_carried_is_left_behind(word):
+    assert read(KEY, issue(KEY, nonce=NONCE, now=NOW, word=word), now=NOW) == BARE
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 8])
+def test_a_word_cannot_be_cut_short(cut):
+    assert read(KEY, issue(KEY, nonce=NONCE, now=NOW, word="somebody")[:-cut], now=NOW) is None
 
 
 def test_a_value_of_another_key_is_refused():
@@ -65,16 +86,16 @@ def signed_by_hand(label: bytes, version: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("label", "version", "nonce"),
+    ("label", "version", "expected"),
     [
-        (b"coatcheck:pre-session:1:", b"\x01", NONCE),
+        (b"coatcheck:pre-session:1:", b"\x01", BARE),
         (b"coatcheck:pre-session:1:", b"\x02", None),
         (b"coatcheck:csrf:1:", b"\x01", None),
         (b"", b"\x01", None),
     ],
 )
-def test_tok_07_only_this_purpose_and_version_are_read(label, version, nonce):
-    assert read(KEY, signed_by_hand(label, version), now=NOW) == nonce
+def test_tok_07_only_this_purpose_and_version_are_read(label, version, expected):
+    assert read(KEY, signed_by_hand(label, version), now=NOW) == expected
 
 
 def test_tok_07_a_csrf_token_is_no_pre_session_and_the_reverse():
@@ -86,6 +107,14 @@ def test_cky_06_the_value_fits_a_cookie():
     written = write(CookieStyle(name="__Host-coatcheck-pre"), issue(KEY, nonce=NONCE, now=NOW), max_age=None)
 
     assert len(written.partition(";")[0]) == len("__Host-coatcheck-pre=") + 76
+
+
+def test_cky_06_with_the_longest_word_it_fits_a_cookie_too():
+    word = "x" * WORD_MAX
+    value = issue(KEY, nonce=NONCE, now=NOW, word=word)
+
+    assert write(CookieStyle(name="__Host-coatcheck-pre"), value, max_age=None)
+    assert read(KEY, value, now=NOW) == PreSession(NONCE, word)
 
 
 @pytest.mark.parametrize(("key", "nonce"), [(b"k" * 31, NONCE), (KEY, NONCE[:-1]), (KEY, b"")])
@@ -100,7 +129,7 @@ def test_csr_08_a_forms_token_is_bound_to_the_browsers_own_pre_session():
     assert own is not None
     assert attackers is not None
 
-    token = issue_token(KEY, attackers, bytes(16))
+    token = issue_token(KEY, attackers.nonce, bytes(16))
 
-    assert verify_token(KEY, attackers, token)
-    assert not verify_token(KEY, own, token)
+    assert verify_token(KEY, attackers.nonce, token)
+    assert not verify_token(KEY, own.nonce, token)

@@ -28,7 +28,7 @@ from coatcheck.core.records import AccountRecord, PasswordCredential
 from coatcheck.crypto.entropy import system_entropy
 from coatcheck.crypto.hashing import PasswordHasher
 from coatcheck.http.hosts import Site
-from coatcheck.http.messages import Request
+from coatcheck.http.messages import Request, split_target
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.clock import MovableClock
@@ -206,6 +206,10 @@ class World:
     def pre_cookie(self) -> str:
         return self.site.presession_cookie.name
 
+    @property
+    def device_cookie(self) -> str:
+        return self.site.device_cookie.name
+
     def do(self, outcome: Any) -> Any:
         """Give the value of a desk's method, whichever desk it is."""
         return self.runner.run(outcome) if self.runner is not None else outcome
@@ -300,7 +304,8 @@ class World:
     def _blocking(
         self, method: str, target: str, headers: list[tuple[bytes, bytes]], chunks: list[bytes], peer: str | None
     ) -> Answer:
-        path, _, query = target.partition("?")
+        target, _, query = target.partition("?")
+        authority, path = split_target(target)
         answer = Answer(0, [], b"")
 
         async def read(limit: int) -> bytes:
@@ -313,7 +318,14 @@ class World:
             return whole
 
         request = Request(
-            method=method, path=path, query=query, scheme="http", headers=tuple(headers), peer=peer, read=read
+            method=method,
+            path=path,
+            query=query,
+            scheme="http",
+            headers=tuple(headers),
+            peer=peer,
+            read=read,
+            authority=authority,
         )
         reply, exchange = run_blocking(self.web.answer(request))
         run_blocking(self.web.finish(exchange))

@@ -75,7 +75,7 @@ def test_log_in_answers_account_and_session_and_sets_the_cookie(world: Any) -> N
     assert set(answer.json["session"]) == SESSION
     assert answer.json["session"]["methods"] == ["pwd"]
     assert answer.json["session"]["device"].startswith("Firefox")
-    assert list(answer.cookies) == [world.cookie]
+    assert list(answer.cookies) == [world.cookie, world.device_cookie]
     assert answer.one("cache-control") == "no-store"
 
 

@@ -48,7 +48,7 @@ def test_cky_01_in_production_the_name_bears_the_host_prefix(build: Callable[...
 
     names = {cookie.partition("=")[0] for cookie in all_set_cookies(world)}
 
-    assert names == {"__Host-coatcheck", "__Host-coatcheck-pre"}
+    assert names == {"__Host-coatcheck", "__Host-coatcheck-pre", "__Host-coatcheck-device"}
 
 
 def test_cky_01_in_development_the_name_bears_none(build: Callable[..., Any]) -> None:
@@ -56,7 +56,7 @@ def test_cky_01_in_development_the_name_bears_none(build: Callable[..., Any]) ->
 
     names = {cookie.partition("=")[0] for cookie in all_set_cookies(world)}
 
-    assert names == {"coatcheck-dev", "coatcheck-dev-pre"}
+    assert names == {"coatcheck-dev", "coatcheck-dev-pre", "coatcheck-dev-device"}
 
 
 def test_cky_01_development_behind_tls_uses_the_real_name(build: Callable[..., Any]) -> None:
@@ -154,7 +154,7 @@ def test_cky_07_logging_in_over_a_stale_cookie_sets_each_name_once(world: Any) -
     answer = browser.post("/login", {"identifier": "ada", "password": PASSWORD}, token=token)
 
     assert answer.status == 303
-    assert len(answer.all("set-cookie")) == len(answer.cookies) == 2
+    assert len(answer.all("set-cookie")) == len(answer.cookies) == 3
     assert answer.cookies[world.cookie]
     assert answer.cookies[world.pre_cookie] == ""
 
@@ -309,3 +309,45 @@ def test_dua_01_another_authorization_scheme_changes_nothing(world: Any) -> None
     browser = world.logged_in()
 
     assert browser.get("/api/me", [("authorization", "Basic eDp5")]).status == 200
+
+
+def test_rat_13_a_browser_that_logged_in_before_gets_in_while_strangers_wait(world: Any) -> None:
+    world.account()
+    browser = world.browser()
+    right = {"identifier": "ada", "password": PASSWORD}
+    first = browser.call("POST", "/api/login", right)
+    browser.call("POST", "/api/logout")
+    for _ in range(5):
+        world.browser().call("POST", "/api/login", {"identifier": "ada", "password": "not the passphrase"})
+
+    stranger = world.browser().call("POST", "/api/login", right)
+    known = browser.call("POST", "/api/login", right)
+
+    assert first.cookies[world.device_cookie]
+    assert stranger.status == 429
+    assert known.status == 200
+    assert world.device_cookie not in known.cookies, "it keeps the one it has"
+
+
+def test_cky_14_the_cookie_of_a_known_device_outlives_the_session_and_opens_nothing(world: Any) -> None:
+    world.account()
+    answer = world.browser().call("POST", "/api/login", {"identifier": "ada", "password": PASSWORD})
+    cookie = next(one for one in answer.all("set-cookie") if one.startswith(world.device_cookie))
+
+    assert attributes(cookie) == sorted([*expected(world), f"Max-Age={90 * 86_400}"])
+    thief = world.browser()
+    thief.jar[world.device_cookie] = answer.cookies[world.device_cookie]
+    assert thief.me().status == 401
+    thief.jar = {world.cookie: answer.cookies[world.device_cookie]}
+    assert thief.me().status == 401
+
+
+def test_con_15_a_device_cookie_alone_asks_for_no_form_token(world: Any) -> None:
+    world.account()
+    curl = world.curl()
+    right = {"identifier": "ada", "password": PASSWORD}
+    curl.call("POST", "/api/login", right)
+    del curl.jar[world.cookie]
+
+    assert list(curl.jar) == [world.device_cookie]
+    assert curl.call("POST", "/api/login", right).status == 200

@@ -83,7 +83,6 @@ def test_hdr_04_strict_transport_security_over_https_only(build: Callable[..., A
     in_production = {what: answer.one("strict-transport-security") for what, answer in every_reply(safe)}
     in_development = {answer.one("strict-transport-security") for _, answer in every_reply(plain)}
 
-    in_production = {what: value for what, value in in_production.items() if "host" not in what}
     assert set(in_production.values()) == {"max-age=31536000"}
     assert in_development == {None}
 
@@ -186,9 +185,47 @@ def test_hst_01_only_our_own_host_is_answered_and_nothing_is_asked(one: Any, hos
     assert [answer.reads for answer in answers] == [0, 0]
 
 
-def test_hst_01_an_absolute_form_target_leads_nowhere(one: Any) -> None:
-    for target in ("https://evil.example/login", "http://login.example.org/login", "//evil.example/login", "*"):
-        assert one.send("GET", target).status == 404
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("{origin}/api/me", 200),
+        ("http://{host}/api/me", 200),
+        ("https://{HOST}/api/me", 200),
+        ("https://evil.example/api/me", 400),
+        ("https://evil.example:443/api/me", 400),
+        ("https://{host}.evil.example/api/me", 400),
+        ("https://{host}./api/me", 400),
+        ("https://{host}@evil.example/api/me", 400),
+        ("https://user@{host}/api/me", 400),
+        ("https:///api/me", 400),
+        ("//evil.example/api/me", 404),
+        ("ftp://{host}/api/me", 404),
+        ("*", 404),
+    ],
+)
+def test_hst_01_a_target_in_absolute_form_must_name_the_host_of_the_header(
+    world: Any, target: str, status: int
+) -> None:
+    world.account()
+    browser = world.logged_in()
+    world.steps.clear()
+
+    answer = browser.send("GET", target.format(origin=world.origin, host=world.host, HOST=world.host.upper()))
+
+    assert answer.status == status
+    assert world.steps == (["find"] if status == 200 else [])
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("login.example.org:443", 200), ("LOGIN.example.org", 200), ("evil.example", 400), (None, 400), (" ", 400)],
+)
+def test_hst_01_an_allowed_target_does_not_excuse_another_host(one: Any, host: str | None, status: int) -> None:
+    assert one.send("GET", "https://login.example.org/login", host=host).status == status
+
+
+def test_hst_01_a_target_without_a_path_is_the_start_page(one: Any) -> None:
+    assert one.send("GET", "https://login.example.org").location == "/login"
 
 
 def test_hst_01_letter_case_and_the_default_port_make_no_difference(one: Any) -> None:
@@ -220,5 +257,5 @@ def test_hst_02_nothing_is_learnt_from_forwarding_headers(world: Any) -> None:
 
     assert plain.comparable == spoofed.comparable
     assert "evil" not in page.text
-    assert list(logged_in.cookies) == [world.cookie]
+    assert list(logged_in.cookies) == [world.cookie, world.device_cookie]
     assert logged_in.json["session"]["ip"] == "192.0.2.9"

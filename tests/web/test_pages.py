@@ -45,9 +45,12 @@ def session(*, current: bool = False, words: str = "Firefox on Linux") -> dict[s
     }
 
 
-def event(text: str = "Logged in", *, device: str | None = "curl", ip: str | None = "192.0.2.7") -> dict[str, Any]:
+def event(
+    text: str = "Logged in", *, device: str | None = "curl", ip: str | None = "192.0.2.7", revoked: str | None = None
+) -> dict[str, Any]:
     return {
         "text": text,
+        "revoked": revoked,
         "at": "21 November 2026, 05:14 UTC",
         "iso": "2026-11-21T05:14:00Z",
         "ip": ip,
@@ -137,6 +140,10 @@ HOSTILE_FRAME: dict[str, Any] = {
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "log_in": ("log_in.html", FORM),
+    "log_in_after_sign_up": (
+        "log_in.html",
+        FORM | {"notice": "Your account is open.", "values": {"identifier": "ada"}},
+    ),
     "log_in_without_remember": ("log_in.html", FORM | {"remember_allowed": False, "notice": "You have logged out."}),
     "log_in_refused": (
         "log_in.html",
@@ -166,7 +173,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         | {
             "account": HOSTILE_ACCOUNT,
             "sessions": [session(current=True, words=HOSTILE), session(words=HOSTILE)],
-            "events": [event(HOSTILE, device=HOSTILE, ip=HOSTILE)],
+            "events": [event(HOSTILE, device=HOSTILE, ip=HOSTILE), event("Revoked", revoked=HOSTILE)],
         },
     ),
     "log_out": ("log_out.html", FORM | {"account": ADA}),
@@ -185,7 +192,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "problem_hostile": (
         "problem.html",
-        {"status": 400, "title": HOSTILE, "message": HOSTILE, "action": {"href": "/account", "text": HOSTILE}},
+        {"status": 400, "title": HOSTILE, "message": HOSTILE, "again": "/account"},
     ),
     "docs": ("docs.html", {"document": api()}),
     "docs_empty": ("docs.html", {"document": {"openapi": "3.1.0", "info": {}}}),
@@ -488,6 +495,75 @@ def test_at_most_one_thing_takes_the_focus_and_errors_come_first(pages: Pages, c
     assert len(focused) <= 1
     if CASES[case][1].get("errors"):
         assert focused[0]["role"] == "alert"
+
+
+@pytest.mark.parametrize(
+    ("case", "field"),
+    [
+        ("log_in", "identifier"),
+        ("log_in_without_remember", "identifier"),
+        ("log_in_after_sign_up", "password"),
+        ("sign_up", "username"),
+        ("reauthenticate", "password"),
+    ],
+)
+def test_the_first_field_to_fill_in_has_the_focus(pages: Pages, case: str, field: str) -> None:
+    page = read(pages, case)
+
+    assert [e["id"] for e in page.elements if "autofocus" in e.attributes] == [field]
+
+
+@pytest.mark.parametrize("case", ["log_in_without_remember", "log_in_after_sign_up"])
+def test_a_notice_is_read_out_with_the_field_that_has_the_focus(pages: Pages, case: str) -> None:
+    page = read(pages, case)
+    (focused,) = [element for element in page.elements if "autofocus" in element.attributes]
+
+    assert "notice" in focused["aria-describedby"].split()
+    assert [e.text for e in page.all("p", id="notice")] == [CASES[case][1]["notice"]]
+
+
+@pytest.mark.parametrize("case", ["problem", "problem_that_passes", "problem_hostile"])
+def test_every_problem_has_a_way_on(pages: Pages, case: str) -> None:
+    main = read(pages, case).all("main")[0]
+
+    ways = [link["href"] for link in main.inside if link.tag == "a"]
+
+    assert ways == [*([CASES[case][1]["again"]] if "again" in CASES[case][1] else []), "/"]
+
+
+def test_either_name_is_enough_to_sign_up_so_neither_is_called_required(pages: Pages) -> None:
+    page = read(pages, "sign_up")
+
+    required = {element["id"] for element in page.shown_fields() if "required" in element.attributes}
+
+    assert required == {"password"}
+    assert messages.text("sign_up.names_hint") in page.all("form")[0].text
+
+
+def test_an_account_shows_the_names_it_has_and_no_empty_ones(pages: Pages) -> None:
+    nameless = SimpleNamespace(username=None, email="ada@example.org", subject="subject-42")
+
+    page = Reading(pages.render("account.html", **ACCOUNT | {"account": nameless}).decode())
+
+    assert "None" not in page.all("body")[0].text
+    assert [e.text for e in page.all("dt")[:2]] == ["E-mail address", "Member since"]
+
+
+def test_the_event_of_a_revocation_names_the_device_that_was_revoked_and_the_one_it_was_done_on(pages: Pages) -> None:
+    events = [event("A device was logged out", device="Firefox on Linux", revoked="Chrome on Android")]
+
+    page = Reading(pages.render("account.html", **ACCOUNT | {"events": events}).decode())
+
+    (what,), (where,) = page.all("p", **{"class": "what"}), page.all("p", **{"class": "where"})
+    assert what.text == "A device was logged out: Chrome on Android"
+    assert "Firefox on Linux" in where.text
+
+
+def test_pages_that_do_not_ask_who_is_there_offer_a_link_that_serves_both(pages: Pages) -> None:
+    for case in ("docs", "problem"):
+        (nav,) = [e for e in read(pages, case).all("nav") if e["aria-label"] == messages.text("page.header")]
+
+        assert [link["href"] for link in nav.inside if link.tag == "a"] == ["/account"]
 
 
 def test_what_was_typed_is_given_back(pages: Pages) -> None:

@@ -61,10 +61,14 @@ class Place(Struct, frozen=True):
     secure: bool
     session_cookie: CookieStyle
     presession_cookie: CookieStyle
+    device_cookie: CookieStyle
 
 
 class HostRefused(Struct, frozen=True):
-    """The `Host` header is absent, repeated or malformed (400), or not ours (421). Nothing else may be looked at."""
+    """The `Host` header is absent, repeated, malformed or at odds with the target (400), or not ours (421).
+
+    Nothing else of the request may be looked at.
+    """
 
     reason: str
     status: int
@@ -78,7 +82,7 @@ class Site:
     default that of the public origin. `tls` says, for development, that the server itself speaks (self-signed) TLS.
     `strict` makes cookies `SameSite=Strict`.
 
-    From these follow the two cookies and, in production, the one `place` where all requests are. Construction raises
+    From these follow the three cookies and, in production, the one `place` where all requests are. Construction raises
     `ConfigurationError` with all mistakes found.
     """
 
@@ -92,6 +96,7 @@ class Site:
     strict: bool = False
     session_cookie: CookieStyle = field(init=False, compare=False)
     presession_cookie: CookieStyle = field(init=False, compare=False)
+    device_cookie: CookieStyle = field(init=False, compare=False)
     place: Place | None = field(init=False, repr=False, compare=False)
     host_spellings: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
@@ -103,15 +108,17 @@ class Site:
         same_site = "Strict" if self.strict else "Lax"
         session = CookieStyle(name=name, secure=secure, same_site=same_site)
         presession = CookieStyle(name=f"{name}-pre", secure=secure, same_site=same_site)
+        device = CookieStyle(name=f"{name}-device", secure=secure, same_site=same_site)
         hosts, place = frozenset[bytes](), None
         if self.public_origin is not None:
             allowed = self.allowed_hosts or {self.public_origin.authority}
             hosts = frozenset(_without_default_port(host).encode() for host in allowed)
-            place = Place(self.public_origin, True, session, presession)
+            place = Place(self.public_origin, True, session, presession, device)
         # A frozen dataclass prepares derived fields only this way.
         for attribute, value in (
             ("session_cookie", session),
             ("presession_cookie", presession),
+            ("device_cookie", device),
             ("place", place),
             ("host_spellings", hosts),
         ):
@@ -167,10 +174,16 @@ class Site:
 
 
 def locate(site: Site, request: Request) -> Place | HostRefused:
-    """Say where the request was received, or refuse its host. Comes before everything else (HST-01)."""
+    """Say where the request was received, or refuse its host. Comes before everything else (HST-01).
+
+    A target in absolute form must name the same host as the header: RFC 9112 §3.2.2 lets the target decide, and a cache
+    before us may have obeyed the other one.
+    """
     values = request.all(b"host")
     if len(values) != 1:
         return HostRefused("repeated_host" if values else "missing_host", 400)
+    if request.authority is not None and not _is_same_host(site, request.authority, values[0]):
+        return HostRefused("host_mismatch", 400)
     if values[0] in site.host_spellings and site.place is not None:  # the usual spelling costs one look-up
         return site.place
     parts = _authority(_ascii_lower(values[0]))
@@ -183,9 +196,16 @@ def locate(site: Site, request: Request) -> Place | HostRefused:
     if host not in LOOPBACK:
         return HostRefused("unknown_host", 421)
     scheme = "https" if site.tls else "http"
-    return Place(
-        Origin(scheme, host, port or _DEFAULT_PORTS[scheme]), site.tls, site.session_cookie, site.presession_cookie
-    )
+    origin = Origin(scheme, host, port or _DEFAULT_PORTS[scheme])
+    return Place(origin, site.tls, site.session_cookie, site.presession_cookie, site.device_cookie)
+
+
+def _is_same_host(site: Site, one: bytes, other: bytes) -> bool:
+    default = 443 if site.tls or site.place is not None else 80
+    first, second = (_authority(_ascii_lower(octets)) for octets in (one, other))
+    if first is None or second is None:
+        return False
+    return (first[0], first[1] or default) == (second[0], second[1] or default)
 
 
 def _problems(site: Site) -> Iterable[str]:

@@ -19,6 +19,7 @@ MAX_BODY = 64 * 1024
 Read = Callable[[int], Awaitable[bytes]]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ABSOLUTE_FORM = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 
 
 class ClientGone(Exception):
@@ -30,7 +31,8 @@ class Request(Struct, frozen=True, eq=False, kw_only=True):
 
     `path` keeps its percent-encoding and has no query; header names are lower-case octets, in the order received;
     `peer` is the address of the socket's other end, or None where there is none (a Unix socket). `scheme` says how
-    the connection reached us, which is not how the visitor reached the site: ask `hosts.locate` for that.
+    the connection reached us, which is not how the visitor reached the site: ask `hosts.locate` for that. `authority`
+    is what stands before the path of an absolute-form target, where the server lets us see it (`split_target`).
 
     `read(limit)` gives the whole body. It raises `BadRequest` 413 `body_too_large` for a body longer than `limit`
     bytes, without having kept more than that, and `ClientGone` where the visitor hangs up. It is called at most once.
@@ -43,6 +45,7 @@ class Request(Struct, frozen=True, eq=False, kw_only=True):
     headers: tuple[tuple[bytes, bytes], ...]
     peer: str | None
     read: Read
+    authority: bytes | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """Give the value of a header that may stand once; None where it is absent.
@@ -114,6 +117,16 @@ class Reply(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Headers may set the session token, the body may hold one (TOK-10).
         return f"<Reply {self.status}>"
+
+
+def split_target(target: str) -> tuple[bytes | None, str]:
+    """Take the authority off a request target without its query: `http://host/path` gives `(b"host", "/path")`.
+
+    A server must accept the absolute form (RFC 9112 §3.2.2), though only proxies are sent it. A target of any other
+    form is the path itself and gives None for the authority.
+    """
+    match = _ABSOLUTE_FORM.fullmatch(target)
+    return (None, target) if match is None else (match["authority"].encode("latin-1"), match["path"] or "/")
 
 
 def body_reader(body: bytes) -> Read:

@@ -27,6 +27,7 @@ TITLES = {
     "email_taken": "Another account has this e-mail address.",
     "foreign_origin": "The Origin header names another site.",
     "foreign_referer": "The Referer header names another site.",
+    "host_mismatch": "The request's target and its Host header name different hosts.",
     "insufficient_user_authentication": "Please prove once more that it is you.",
     "internal_error": "Something went wrong on our side.",
     "invalid_credentials": "The name or the password is wrong.",
@@ -67,6 +68,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     reason: str
     title: str
     errors: tuple[FieldError, ...] = ()
+    retry_after: int | None = None
     headers: Headers = ()
 
 
@@ -88,7 +90,9 @@ def problem(
     if status == 401:
         headers.append(("www-authenticate", f"{_CHALLENGE}{challenge}"))
     title = TITLES.get(reason) or HTTPStatus(status).phrase
-    return Problem(status=status, reason=reason, title=title, errors=errors, headers=tuple(headers))
+    return Problem(
+        status=status, reason=reason, title=title, errors=errors, retry_after=retry_after, headers=tuple(headers)
+    )
 
 
 def problem_of(error: Exception) -> Problem:

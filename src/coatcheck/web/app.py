@@ -15,6 +15,7 @@ import msgspec
 
 from coatcheck.core.audit import CrossSiteRefused, safe_label
 from coatcheck.errors import (
+    BadRequest,
     CoatcheckError,
     CrossSite,
     NotAuthenticated,
@@ -36,6 +37,7 @@ from coatcheck.web.showing import json_reply, page_reply, problem_page, redirect
 _log = logging.getLogger("coatcheck")
 
 Route = Page | Form | Call
+_PAGES = {route.view: route.path for route in ROUTES if isinstance(route, Page)}
 NO_TROUBLE = FormTrouble()
 
 
@@ -60,9 +62,10 @@ class Web:
         """
         place = locate(self.mount.site, request)
         if isinstance(place, HostRefused):
-            return to_reply(problem(place.status, place.reason)), None
-        exchange, reply = await self._reply(request, place)
-        return reply.with_headers(*self.mount.headers_of_site(place)), exchange
+            exchange, reply = None, to_reply(problem(place.status, place.reason))
+        else:
+            exchange, reply = await self._reply(request, place)
+        return reply.with_headers(*self.mount.site_headers), exchange
 
     async def finish(self, exchange: Exchange | None) -> None:
         """Do what may wait until the answer is out: note that the session was used."""
@@ -115,10 +118,16 @@ class Web:
 
     async def _answer_form(self, exchange: Exchange, route: Form) -> Reply:
         request = exchange.request
-        await self._judge(exchange)
+        verdict = await self._judge(exchange)
         body, content_type = await request.read(MAX_BODY), request.header(b"content-type")
         if not (route.is_harmless_without_session and exchange.token is None):
-            await self._require_token(exchange, form_fields(body, content_type, FormToken).csrf_token)
+            token = form_fields(body, content_type, FormToken).csrf_token
+            try:
+                await self._require_token(exchange, token)
+            except CrossSite as error:
+                if not verdict.passes:
+                    raise
+                return await self._show_again(exchange, route, error, body, content_type)
         typed: dict[str, str] = {}
         try:
             fields = form_fields(body, content_type, route.fields)
@@ -130,6 +139,24 @@ class Web:
             trouble = trouble_of(problem_of(error), error, typed)
             return with_session(exchange, await route.view(exchange, trouble), None, ended=False)
         return with_session(exchange, page_reply(exchange, outcome), outcome.login, ended=outcome.ended)
+
+    async def _show_again(
+        self, exchange: Exchange, route: Form, error: CrossSite, body: bytes, content_type: bytes | None
+    ) -> Reply:
+        """Refuse a form whose token is not good (any more) by showing it once more, with a good one and what was typed.
+
+        The post itself does nothing (CSR-06, FIX-04): whoever left the page open in another tab looks at it and sends
+        it again. Only for posts that the headers already call our own, or another site could fill in our forms.
+        """
+        try:
+            typed = _typed(form_fields(body, content_type, route.fields))
+        except BadRequest:
+            typed = {}
+        try:
+            reply = await route.view(exchange, trouble_of(problem_of(error), error, typed))
+        except Refused:
+            raise error from None  # the page needs a session, which is over
+        return with_session(exchange, reply, None, ended=False)
 
     async def _judge(self, exchange: Exchange) -> csrf.Verdict:
         """Weigh the headers' evidence before a byte of the body is read."""
@@ -155,8 +182,7 @@ class Web:
     async def _note_cross_site(self, exchange: Exchange, cause: str) -> None:
         event = CrossSiteRefused(
             at=self.mount.now(),
-            ip=exchange.client.ip,
-            user_agent=exchange.client.user_agent,
+            **self.mount.flows.parts.origin_of(exchange.client).told,
             cause=cause,
             path=safe_label(exchange.request.path) or "",
         )
@@ -173,17 +199,21 @@ class Web:
         elif isinstance(error, NotAuthenticated | StepUpRequired) and _is_navigation(exchange.request):
             reply = self._to_proof(exchange, route, error)
         else:
-            reply = problem_page(self.mount, told)
+            reply = problem_page(self.mount, told, again=None if told.status == 404 else self._page_of(route))
         if isinstance(error, StoreError):
             return reply
         return with_session(exchange, reply, None, ended=False)
 
     def _to_proof(self, exchange: Exchange, route: Page | Form, error: Exception) -> Reply:
         """Send a browser to where it can prove who it is, and back to a page that can be looked at."""
-        back = self.mount.pages.path("account") if isinstance(route, Form) else self.mount.prefix + route.path
+        back = self._page_of(route)
         if isinstance(error, StepUpRequired):
             return redirect(self.mount.pages.path("reauthenticate", next=back))
         return redirect(self.mount.pages.path("log_in", next=back, ended=exchange.ending))
+
+    def _page_of(self, route: Page | Form) -> str:
+        """The path of the page itself, or of the one that shows the form."""
+        return self.mount.prefix + (route.path if isinstance(route, Page) else _PAGES[route.view])
 
     def _method_refused(self, request: Request, path: str, allowed: list[str]) -> Reply:
         if not allowed:

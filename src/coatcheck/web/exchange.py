@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from coatcheck.core.audit import DuplicateCookie, safe_label
 from coatcheck.core.sessions import REPLACED
+from coatcheck.core.tokens import Token, encode
 from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
 from coatcheck.errors import NotAuthenticated
 from coatcheck.flows.bundle import Flows
@@ -18,12 +19,14 @@ from coatcheck.http.client_address import client_address
 from coatcheck.http.cookies import Duplicate
 from coatcheck.http.hosts import Place
 from coatcheck.http.messages import Request
+from coatcheck.http.presession import PreSession
 from coatcheck.http.redirects import redirect_target
 from coatcheck.web.mount import Mount
 
 # Where to go afterwards. Anything but one text means the default page, never an error (RED-06).
 Next = str | list[str] | None
 
+REQUEST_ID_BYTES = 9
 SESSION_BINDING = b"session:"
 PRESESSION_BINDING = b"pre-session:"
 
@@ -38,8 +41,8 @@ class Fields(Struct):
 class Outcome(Struct, frozen=True):
     """What an action has done. JSON says `body` with `status`, a page goes to `to` and shows `notice` there.
 
-    `login` is a session whose new token goes into the cookie; `ended` takes the cookie away. `values` are given to the
-    next page in its address.
+    `login` is a session whose new token goes into the cookie; `ended` takes the cookie away. `query` is given to the
+    next page in its address, `carried` in the pre-session, where nobody else can put it.
     """
 
     status: int = 200
@@ -48,6 +51,7 @@ class Outcome(Struct, frozen=True):
     target: str | None = None
     notice: str | None = None
     query: Mapping[str, str | None] = {}
+    carried: str = ""
     login: Login | None = None
     ended: bool = False
 
@@ -58,7 +62,7 @@ class Exchange:
     __slots__ = (
         "_client",
         "_is_page",
-        "_nonce",
+        "_opened",
         "_token",
         "_visit",
         "mount",
@@ -79,7 +83,7 @@ class Exchange:
         self.sets_presession: str | None = None
         self._client: Client | None = None
         self._visit: Visit | Absent | None = None
-        self._nonce: bytes | None = None
+        self._opened: bytes | None = None
         self._token: str | Duplicate | Literal[False] | None = False
 
     @property
@@ -102,6 +106,8 @@ class Exchange:
                 ),
                 # Made harmless at once: from here it goes into events, logs and lists (LOG-05, REV-08).
                 user_agent=safe_label(agent[0].decode("utf-8", "replace")) if agent else None,
+                device=self._shown_device(),
+                request_id=encode(self.flows.parts.entropy(REQUEST_ID_BYTES)),
             )
         return self._client
 
@@ -114,7 +120,10 @@ class Exchange:
 
     @property
     def has_cookie_of_ours(self) -> bool:
-        """Whether any cookie of ours came along, however malformed (CON-15)."""
+        """Whether any cookie of ours came along, however malformed (CON-15).
+
+        That of a known device does not count: it decides nothing, and stays when the session is gone.
+        """
         return self.token is not None or self.presession is not None
 
     @property
@@ -126,9 +135,8 @@ class Exchange:
         """Find out who is there. Raises `StoreUnavailable` rather than take anybody for a stranger (ERR-01)."""
         if self._visit is None:
             if isinstance(self.token, Duplicate):
-                await self.flows.parts.announce(
-                    DuplicateCookie(at=self.mount.now(), ip=self.client.ip, user_agent=self.client.user_agent)
-                )
+                told = self.flows.parts.origin_of(self.client).told
+                await self.flows.parts.announce(DuplicateCookie(at=self.mount.now(), **told))
                 self._visit = Absent("duplicate_cookie")
             else:
                 self._visit = await self.flows.sessions.authenticate(self.token, touch=False)
@@ -172,8 +180,19 @@ class Exchange:
         """What a CSRF token of this request must be bound to: the session's secret, else the pre-session's nonce."""
         if isinstance(self.token, str) and self._fits(self.token):
             return SESSION_BINDING + self.token.encode()
-        nonce = self._presented_nonce()
-        return None if nonce is None else PRESESSION_BINDING + nonce
+        shown = self._shown_presession()
+        return None if shown is None else PRESESSION_BINDING + shown.nonce
+
+    @property
+    def carried(self) -> str:
+        """What the page before this one gave us in the pre-session; "" for nothing."""
+        shown = self._shown_presession()
+        return "" if shown is None else shown.word
+
+    def carry(self, word: str) -> None:
+        """Give a word to the next page. It goes no further: the pre-session that comes with a form carries none."""
+        if self.token is None:
+            self._open_presession(word)
 
     def csrf_token(self, login: Login | None = None) -> str:
         """Make a token for the forms of this reply; without a live session a pre-session comes with it (SES-01)."""
@@ -182,10 +201,7 @@ class Exchange:
         elif isinstance(self.token, str) and self._fits(self.token) and not self.drops_cookie:
             binding = SESSION_BINDING + self.token.encode()
         else:
-            nonce = self._nonce or self._presented_nonce() or self.flows.parts.entropy(presession.NONCE_BYTES)
-            self._nonce = nonce
-            self.sets_presession = presession.issue(self.mount.keys.presession, nonce=nonce, now=self.mount.now())
-            binding = PRESESSION_BINDING + nonce
+            binding = PRESESSION_BINDING + self._open_presession()
         return csrf.issue_token(self.mount.keys.csrf, binding, self.flows.parts.entropy(csrf.MASK_BYTES))
 
     def query(self, name: str) -> str | None:
@@ -206,7 +222,21 @@ class Exchange:
     def _fits(self, token: str) -> bool:
         return self.flows.parts.token_format.fits(token)
 
-    def _presented_nonce(self) -> bytes | None:
+    def _open_presession(self, word: str = "") -> bytes:
+        """Begin a pre-session, or go on with the one that was shown; give its nonce."""
+        shown = self._shown_presession()
+        nonce = self._opened or (shown and shown.nonce) or self.flows.parts.entropy(presession.NONCE_BYTES)
+        self._opened = nonce
+        self.sets_presession = presession.issue(
+            self.mount.keys.presession, nonce=nonce, now=self.mount.now(), word=word
+        )
+        return nonce
+
+    def _shown_device(self) -> Token | None:
+        shown = cookies.read(self.request.all(b"cookie"), self.place.device_cookie.name)
+        return Token(shown) if isinstance(shown, str) else None
+
+    def _shown_presession(self) -> PreSession | None:
         shown = self.presession
         if not isinstance(shown, str):
             return None

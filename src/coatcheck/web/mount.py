@@ -55,10 +55,13 @@ class Mount:
         self.trusted_proxies = trusted_proxies
         self.trusted_hops = trusted_hops
         self._is_whole_site = is_whole_site
+        # What every reply says of the whole host (HDR-04), a refusal of the host itself too. Not in development: it
+        # would pin localhost to https for a year.
+        self.site_headers = transport_headers(secure=is_whole_site and site.public_origin is not None)
 
-    def headers_of_site(self, place: Place) -> Headers:
-        """What every reply says of the whole host. Not in development: it would pin localhost to https for a year."""
-        return transport_headers(secure=place.secure and self._is_whole_site and not self.site.development)
+    def headers_of_site(self, _place: Place) -> Headers:
+        """The same, for the server's own documents."""
+        return self.site_headers
 
     def headers_of_log_out(self) -> Headers:
         """What the end of a session asks the browser to drop (HDR-08)."""

@@ -65,8 +65,11 @@ ROUTES: tuple[Page | Form | Call, ...] = (
         reauthenticate.reauthenticate_page,
     ),
     Page("/account", account.account_page),
+    Page("/account/password", account.form_left),
     Form("/account/password", password.change_password, password.ChangePasswordFields, account.account_page),
+    Page("/account/sessions/revoke", account.form_left),
     Form("/account/sessions/revoke", sessions.revoke, sessions.RevokeFields, account.account_page),
+    Page("/account/sessions/revoke-others", account.form_left),
     Form("/account/sessions/revoke-others", sessions.revoke_others, log_out.NoFields, account.account_page),
     Call(
         "POST",

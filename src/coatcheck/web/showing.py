@@ -47,15 +47,19 @@ def _notice(exchange: Exchange) -> str | None:
     return (messages.for_notice(done) if done else None) or (messages.for_ending(ended) if ended else None)
 
 
-def problem_page(mount: Mount, told: Problem) -> Reply:
-    """Show a problem. It asks the store nothing, for the store may be the problem."""
+def problem_page(mount: Mount, told: Problem, *, again: str | None = None) -> Reply:
+    """Show a problem and the way on. It asks the store nothing, for the store may be the problem.
+
+    `again` is the path of a page of ours that may be asked for again, where waiting or another try can help.
+    """
     body = mount.pages.render(
         "problem.html",
         csrf_token="",
         status=told.status,
         title=messages.for_status(told.status),
         message=messages.for_reason(told.reason),
-        retry_after=next((int(value) for name, value in told.headers if name == "retry-after"), None),
+        retry_after=told.retry_after,
+        again=again,
         development=mount.site.development,
     )
     return Reply(status=told.status, headers=(HTML, *page_headers(), *told.headers), body=body)
@@ -72,6 +76,8 @@ def json_reply(outcome: Outcome) -> Reply:
 def page_reply(exchange: Exchange, outcome: Outcome) -> Reply:
     """Send a browser to the page that comes after what an action has done."""
     path = exchange.mount.pages.path
+    if outcome.carried:
+        exchange.carry(outcome.carried)
     target = outcome.target or path(outcome.to, notice=outcome.notice, **outcome.query)
     return redirect(target)
 
@@ -89,6 +95,9 @@ def with_session(exchange: Exchange, reply: Reply, login: Login | None, *, ended
         written.append(cookies.write(place.session_cookie, login.token.reveal(), max_age=max_age))
         if exchange.presession is not None:
             written.append(cookies.clear(place.presession_cookie))
+        if login.device is not None:
+            lifetime = exchange.flows.parts.policy.known_device_lifetime
+            written.append(cookies.write(place.device_cookie, login.device.reveal(), max_age=lifetime))
     elif ended or exchange.drops_cookie:
         written.append(cookies.clear(place.session_cookie))
     reply = reply.with_cookies(*written) if written else reply
@@ -98,7 +107,7 @@ def with_session(exchange: Exchange, reply: Reply, login: Login | None, *, ended
 def trouble_of(told: Problem, error: Exception, values: dict[str, str]) -> FormTrouble:
     """Say a refusal in a form's words: a sentence for each field at fault, or one for the whole."""
     named = [_sentence(fault) for fault in told.errors]
-    errors = named or [{"field": None, "message": messages.for_reason(told.reason)}]
+    errors = named or [{"field": None, "message": messages.for_refusal(told.reason, told.retry_after)}]
     if isinstance(error, InvalidCredentials) and not told.errors:
         errors = [{"field": "identifier", "message": messages.for_reason(told.reason)}]
     kept = {name: text for name, text in values.items() if name not in NO_SECRETS}

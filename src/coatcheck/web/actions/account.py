@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from coatcheck.core.audit import SessionRevoked
 from coatcheck.core.records import EventRecord
 from coatcheck.core.views import Session, instant
 from coatcheck.errors import BadRequest, FieldError, NotFound
@@ -47,6 +49,11 @@ async def home(exchange: Exchange, trouble: FormTrouble) -> Reply:
     return redirect(path("account") if visit and visit.subject is not None else path("log_in", ended=exchange.ending))
 
 
+async def form_left(exchange: Exchange, trouble: FormTrouble) -> Reply:
+    """Send whoever asks for the address of a form, as a reload after its refusal does, to the page that shows it."""
+    return redirect(exchange.mount.pages.path("account"))
+
+
 async def me(exchange: Exchange, fields: Fields) -> Outcome:
     """Who is logged in, and in which session."""
     session, _ = await exchange.require_session()
@@ -79,12 +86,13 @@ async def account_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
         raise NotFound
     live = await exchange.flows.oversight.live_sessions(subject)
     recent, _ = await exchange.flows.accounts.events(subject, after=None, limit=RECENT)
+    revoked = await _revoked_devices(exchange, recent)
     return await show(
         exchange,
         "account.html",
         trouble,
         sessions=[_device(one, current=session.id) for one in live],
-        events=[_event(event) for event in recent],
+        events=[_event(event, revoked) for event in recent],
         member_since=_in_words(account.created_at),
         member_since_iso=rfc3339(account.created_at),
         minimum_length=exchange.flows.parts.policy.password_min_length,
@@ -109,10 +117,19 @@ def _device(session: Session, *, current: str) -> dict[str, object]:
     }
 
 
-def _event(event: EventRecord) -> dict[str, object]:
+async def _revoked_devices(exchange: Exchange, recent: Sequence[EventRecord]) -> dict[str, str]:
+    """Name the devices that were logged out one by one, by session id; what is purged by now has no name left."""
+    ended = {event.session_id for event in recent if event.name == SessionRevoked.name and event.session_id}
+    found = [await exchange.flows.oversight.find(session_id) for session_id in sorted(ended)]
+    return {session.id: device_name(session.user_agent) for session, _ in filter(None, found)}
+
+
+def _event(event: EventRecord, revoked: Mapping[str, str]) -> dict[str, object]:
+    """Show an event; `device` is where it was done, `revoked` what it was done to."""
     moment = instant(event.at)
     return {
         "text": messages.for_event(event.name),
+        "revoked": revoked.get(event.session_id or "") if event.name == SessionRevoked.name else None,
         "at": _in_words(moment),
         "iso": rfc3339(moment),
         "ip": event.ip,

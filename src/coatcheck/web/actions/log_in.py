@@ -50,6 +50,8 @@ async def log_in_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
     visit = await exchange.visit()
     if visit and visit.subject is not None and not trouble.errors:
         return redirect(exchange.target(next_))
+    if not trouble.errors and exchange.carried:
+        trouble = FormTrouble(values={"identifier": exchange.carried})  # the name of who has just signed up
     return await show(
         exchange, "log_in.html", trouble, next=next_, remember_allowed=exchange.flows.parts.policy.remember_allowed
     )

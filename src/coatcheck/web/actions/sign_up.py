@@ -29,6 +29,7 @@ async def sign_up(exchange: Exchange, fields: SignUpFields) -> Outcome:
         notice="signed_up",
         # Checked here too: what is too long for a redirect must not become one (RED-03).
         query={"next": exchange.target(fields.next) if fields.next else None},
+        carried=fields.username or fields.email or "",
     )
 
 

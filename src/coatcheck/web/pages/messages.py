@@ -19,9 +19,10 @@ CATALOGUE: Mapping[str, str] = {
     "page.skip": "Skip to the main content",
     "page.header": "Site",
     "page.development": "Development mode. Good for this machine only: not a place for real accounts.",
+    "page.home": "To the start page",
+    "page.again": "Try again",
     "page.footer": "You hand in your coat, you get a ticket. The ticket says nothing about the coat.",
     # parts of forms
-    "form.optional": "(optional)",
     "form.error": "Error:",
     "form.errors": "There is a problem",
     # the ticket
@@ -36,10 +37,10 @@ CATALOGUE: Mapping[str, str] = {
     "log_in.new_here": "No account yet?",
     # sign up
     "sign_up.title": "Sign up",
+    "sign_up.names_hint": "Choose a user name, give an e-mail address, or both. You can log in with either.",
     "sign_up.username": "User name",
     "sign_up.username_hint": "3 to 32 letters, digits, dots, hyphens or underscores; a letter or digit first.",
     "sign_up.email": "E-mail address",
-    "sign_up.email_hint": "You can log in with it, too.",
     "sign_up.password": "Password",
     "sign_up.submit": "Sign up",
     "sign_up.known_here": "Already have an account?",
@@ -60,7 +61,6 @@ CATALOGUE: Mapping[str, str] = {
     "account.profile": "Profile",
     "account.username": "User name",
     "account.email": "E-mail address",
-    "account.none": "None",
     "account.member_since": "Member since",
     "account.devices": "Devices",
     "account.devices_hint": "Each ticket is a browser or program that is logged in as you. "
@@ -85,6 +85,7 @@ CATALOGUE: Mapping[str, str] = {
     "account.change_password_submit": "Change password",
     "account.events": "Recent events",
     "account.events_hint": "Not you? Change your password.",
+    "account.event_revoked": "{event}: {device}",
     "account.no_events": "Nothing has happened yet.",
     # how identity was proven, by `amr` value
     "method.pwd": "Password",
@@ -132,16 +133,19 @@ CATALOGUE: Mapping[str, str] = {
     # why a request was refused, by reason
     "reason.refused": "This request was refused.",
     "reason.bad_request": "This request could not be understood.",
-    "reason.busy": "Many people are logging in at this moment. Please try again shortly.",
+    "reason.busy": "Many people are logging in at this moment.",
     "reason.body_timeout": "What was sent did not arrive in time. Please try again.",
     "reason.body_too_large": "More was sent than is accepted here.",
     "reason.corrupt_record": "Something kept here can no longer be read.",
     "reason.cross_site": "This request did not come from one of our own pages.",
-    "reason.csrf_token_invalid": "This form was too old, or from another visit. Go back, reload the page, try again.",
-    "reason.csrf_token_required": "This request did not come from one of our own pages. Go back, reload, try again.",
+    "reason.csrf_token_invalid": "This page had been open for too long, or you logged in or out in another tab "
+    "meanwhile. Nothing has been done: please try again.",
+    "reason.csrf_token_required": "Something was missing from what this page sent. Nothing has been done: "
+    "please try again.",
     "reason.email_taken": "There is an account with this e-mail address already.",
     "reason.foreign_origin": "This request did not come from one of our own pages.",
     "reason.foreign_referer": "This request did not come from one of our own pages.",
+    "reason.host_mismatch": "The address of this request cannot be understood.",
     "reason.insufficient_user_authentication": "Please confirm that it is you before you go on.",
     "reason.internal_error": "This was not your doing. Please try again later.",
     "reason.invalid_credentials": "No account goes with this name and this password.",
@@ -159,8 +163,8 @@ CATALOGUE: Mapping[str, str] = {
     "reason.repeated_header": "This request could not be understood.",
     "reason.repeated_host": "The address of this request cannot be understood.",
     "reason.session_not_found": "There is no such ticket any more.",
-    "reason.store_conflict": "Two requests met. Please try again.",
-    "reason.store_unavailable": "The counter cannot be reached at the moment. Please try again shortly.",
+    "reason.store_conflict": "Two requests met, and this one had to give way.",
+    "reason.store_unavailable": "The counter cannot be reached at the moment.",
     "reason.too_deep": "What was sent cannot be read.",
     "reason.too_many_attempts": "Too many tries have failed. Nothing was checked this time.",
     "reason.too_many_fields": "More was sent than is accepted here.",
@@ -184,7 +188,7 @@ CATALOGUE: Mapping[str, str] = {
     "reason.password_too_long": "This password is too long.",
     "reason.password_too_short": "This password is too short.",
     "reason.repeated": "This was sent more than once.",
-    "reason.username_invalid": "Use 3 to 32 letters, digits, dots, hyphens or underscores; a letter or digit first.",
+    "reason.username_invalid": "This user name is too short or too long, or has a character that is not allowed.",
     "reason.username_or_email_missing": "Choose a user name, or give an e-mail address.",
     "reason.wrong_type": "This is not the kind of value expected here.",
     # why there is no session (any more)
@@ -199,6 +203,7 @@ CATALOGUE: Mapping[str, str] = {
     "reason.revoked": "This device was logged out from elsewhere. Please log in again.",
     "reason.replaced": "You logged in anew, and this older session ended. Please log in again.",
     "reason.too_many_sessions": "You are logged in on too many devices, so the one least used was logged out.",
+    "reason.everybody_revoked": "Everybody was logged out by an operator. Please log in again.",
     "reason.password_changed": "The password was changed. Please log in with the new one.",
     "reason.account_disabled": "Your session has ended. Please log in again.",
     # what has happened, by event
@@ -218,6 +223,10 @@ CATALOGUE: Mapping[str, str] = {
     "event.password_changed": "Password changed",
     "event.account_disabled": "Account disabled by an operator",
     "event.account_enabled": "Account enabled by an operator",
+    "event.account_deleted": "An account was deleted",
+    "event.password_locked": "The password was locked after too many failed tries",
+    "event.attempts_forgotten": "Failed tries forgotten by an operator",
+    "event.everybody_revoked": "Everybody was logged out by an operator",
     "event.cross_site_refused": "A request from another site was refused",
     "event.duplicate_cookie": "A request with two session cookies was refused",
     # what has just been done
@@ -238,6 +247,12 @@ def text(key: str, **values: object) -> str:
 def for_reason(reason: str) -> str:
     """Give the sentence for a reason code; one without a sentence of its own gets a general one."""
     return CATALOGUE.get(f"reason.{reason}", CATALOGUE["reason.refused"])
+
+
+def for_refusal(reason: str, retry_after: int | None) -> str:
+    """Give the sentence for a reason code and, where waiting helps, how long to wait."""
+    wait = "" if retry_after is None else " " + text("page.retry_after", duration=duration(retry_after))
+    return for_reason(reason) + wait
 
 
 def for_field(field: str, reason: str) -> str:
@@ -269,6 +284,7 @@ ENDINGS = frozenset(
         "revoked",
         "replaced",
         "too_many_sessions",
+        "everybody_revoked",
         "password_changed",
         "account_disabled",
     }
