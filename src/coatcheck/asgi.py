@@ -31,9 +31,12 @@ class CoatcheckASGI:
 
     Mount it where `web`'s prefix says; it answers 404 to what it does not know. A body has `body_seconds` to arrive in.
     It takes no part in the lifespan protocol: whoever made the desk closes it.
+
+    Raises `ConfigurationError` where another store of this process has the same cookie on the same host.
     """
 
     def __init__(self, web: Web, *, body_seconds: float = BODY_SECONDS) -> None:
+        web.mount.claim_host()
         self.web = web
         self._body_seconds = body_seconds
         self._running: set[asyncio.Task[None]] = set()

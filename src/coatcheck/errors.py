@@ -125,6 +125,10 @@ class Refused(CoatcheckError):
         self.retry_after = retry_after
         super().__init__(self.reason)
 
+    def __str__(self) -> str:
+        faults = ", ".join(f"{fault.pointer}: {fault.reason}" for fault in self.errors)
+        return f"{self.reason} ({faults})" if faults else self.reason
+
 
 class BadRequest(Refused):
     """The request cannot be understood: wrong type, encoding, size or shape."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from pathlib import PurePath
+from typing import TypeVar, cast
 
 from coatcheck.colour import Async, Blocking, Colour, hashing_lane, run_blocking
 from coatcheck.core.audit import Event
@@ -52,7 +53,7 @@ class _Desk:
             problems.extend(error.problems)
         chosen = colour(policy)
         try:
-            store = open_store(store, chosen) if isinstance(store, str) else store
+            store = _opened(store, chosen)
         except ConfigurationError as error:
             problems.extend(error.problems)
         try:
@@ -70,11 +71,13 @@ class _Desk:
         self.flows = Flows(parts)
 
     def on(self, kind: type[E], handler: Handler[E]) -> None:
-        """Have `handler` called with every event of a kind, after its change is committed.
+        """Have `handler` called with every event of a kind (a class such as `LoggedIn`), after its change is committed.
 
         A handler that raises is logged and changes nothing. On the async desk it may be a coroutine function; it is
         awaited before the method that caused the event returns, so keep it short. `Event` itself means every kind.
         """
+        if not (isinstance(cast(object, kind), type) and issubclass(kind, Event)):
+            raise TypeError(f"desk.on: name the kind of event by its class, such as coatcheck.LoggedIn, not {kind!r}")
         self.flows.parts.listen(kind, handler)
 
 
@@ -149,14 +152,16 @@ class Coatcheck(_Desk):
         """Start a session for whoever knows the password of the account named by user name or e-mail address.
 
         Args:
-            client: where the request comes from; kept for the device list, and what limits are counted by.
+            client: where the request comes from; kept for the device list, and what limits are counted by. With its
+                `device` this browser has failures of its own (`Login.device`).
             remember: ask for the longer timeouts of a remembered session.
             replaces: the token or session that came with the request, if any. It ends; data of an anonymous one
                 moves on.
 
         Raises:
             InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
-            TooManyAttempts: nothing was looked at; wait `retry_after` seconds.
+            TooManyAttempts: nothing was looked at, for too many failed before or are under way at this moment; wait
+                `retry_after` seconds.
             Busy: too many passwords are being hashed.
 
         Costs one password hash and at most four steps.
@@ -402,14 +407,16 @@ class AsyncCoatcheck(_Desk):
         """Start a session for whoever knows the password of the account named by user name or e-mail address.
 
         Args:
-            client: where the request comes from; kept for the device list, and what limits are counted by.
+            client: where the request comes from; kept for the device list, and what limits are counted by. With its
+                `device` this browser has failures of its own (`Login.device`).
             remember: ask for the longer timeouts of a remembered session.
             replaces: the token or session that came with the request, if any. It ends; data of an anonymous one
                 moves on.
 
         Raises:
             InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
-            TooManyAttempts: nothing was looked at; wait `retry_after` seconds.
+            TooManyAttempts: nothing was looked at, for too many failed before or are under way at this moment; wait
+                `retry_after` seconds.
             Busy: too many passwords are being hashed.
 
         Costs one password hash and at most four steps.
@@ -491,7 +498,7 @@ class AsyncCoatcheck(_Desk):
         """
         return await self.flows.log_ins.reauthenticate(session, password, client=client)
 
-    def require_fresh(self, session: Session) -> None:
+    async def require_fresh(self, session: Session) -> None:
         """Raise `StepUpRequired` unless identity was proven in this session in the last five minutes (a setting)."""
         self.flows.sessions.require_fresh(session)
 
@@ -603,6 +610,16 @@ class AsyncCoatcheck(_Desk):
         """Let go of files, connections and threads. A later call opens them again."""
         await self.flows.parts.store.close()
         self.flows.parts.colour.close()
+
+
+def _opened(store: object, colour: Colour) -> Store:
+    if isinstance(store, str):
+        return open_store(store, colour)
+    if isinstance(store, PurePath):
+        raise ConfigurationError(f"store: must be a URL, not a path; write sqlite:///{store}")
+    if not hasattr(store, "find"):
+        raise ConfigurationError(f"store: must be a URL such as sqlite:///app.db, or a store, not {store!r}")
+    return cast(Store, store)
 
 
 def _system_clock() -> int:

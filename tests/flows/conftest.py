@@ -61,7 +61,7 @@ class Face:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.desk, name)
-        if not inspect.ismethod(method) or inspect.iscoroutinefunction(method) or name in ("on", "require_fresh"):
+        if not inspect.ismethod(method) or inspect.iscoroutinefunction(method) or name == "on":
             return method
 
         async def call(*args: Any, **kwargs: Any) -> Any:

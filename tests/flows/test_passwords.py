@@ -44,7 +44,7 @@ async def test_stp_06_tmo_05_fix_01_reauthentication_rotates_the_token_and_start
     world.clock.move(3000)
     assert await world.is_live(login.token)
     with pytest.raises(StepUpRequired):
-        world.desk.require_fresh(login.session)
+        await world.desk.require_fresh(login.session)
 
     again = await world.desk.reauthenticate(login.session, PASSWORD, client=HERE)
 
@@ -52,7 +52,7 @@ async def test_stp_06_tmo_05_fix_01_reauthentication_rotates_the_token_and_start
     visit = await world.desk.authenticate(again.token)
     assert visit.session.id == login.session.id
     assert visit.session.record.expires_at == world.clock() + DAY
-    world.desk.require_fresh(visit.session)
+    await world.desk.require_fresh(visit.session)
     assert isinstance(world.events[-1], Reauthenticated)
 
 
@@ -64,7 +64,7 @@ async def test_stp_01_fresh_in_one_session_is_not_fresh_in_another(world):
     await world.desk.reauthenticate(fresh.session, PASSWORD)
 
     with pytest.raises(StepUpRequired):
-        world.desk.require_fresh((await world.desk.authenticate(other.token)).session)
+        await world.desk.require_fresh((await world.desk.authenticate(other.token)).session)
 
 
 async def test_stp_05_another_accounts_password_is_refused_and_counted(world):

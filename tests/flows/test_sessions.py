@@ -681,10 +681,10 @@ async def test_stp_01_proof_is_fresh_for_five_minutes_in_its_own_session(quick, 
     quick.clock.move(age)
 
     if is_fresh:
-        quick.desk.require_fresh(login.session)
+        await quick.desk.require_fresh(login.session)
     else:
         with pytest.raises(StepUpRequired) as refusal:
-            quick.desk.require_fresh(login.session)
+            await quick.desk.require_fresh(login.session)
         assert (refusal.value.max_age, refusal.value.status) == (300, 401)
 
 
@@ -696,7 +696,7 @@ async def test_stp_04_rotation_and_renewal_are_no_proof(quick):
     rotated = await quick.desk.rotate(login.session)
 
     with pytest.raises(StepUpRequired):
-        quick.desk.require_fresh(rotated.session)
+        await quick.desk.require_fresh(rotated.session)
 
 
 # Failing closed

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from coatcheck.core.audit import LoggedIn, LogInFailed, SessionRevoked
-from coatcheck.server.logs import JsonFormatter, TextFormatter, logging_config
+from coatcheck.core.audit import Event, LoggedIn, LogInFailed, SessionRevoked
+from coatcheck.server.logs import COMMON, JsonFormatter, TextFormatter, logging_config
 
 NOW = 1_800_000_000
 FORGERY = 'x\r\n{"event": "logged_in"}\x1b[2J\x9b31m\u202e\u2028\x7f'
@@ -38,7 +38,8 @@ def test_log_02_an_event_is_written_with_its_fields() -> None:
         "time": "2027-01-15T08:00:00.000Z",
         "level": "info",
         "event": "logged_in",
-        "outcome": "done",
+        "outcome": "success",
+        "request_id": None,
         "subject": "s1",
         "session_id": "h1",
         "ip": "192.0.2.7",
@@ -53,8 +54,22 @@ def test_log_02_a_refusal_is_told_as_such() -> None:
 
     entry = json.loads(JsonFormatter().format(record("log_in_failed", event=event)))
 
-    assert entry["outcome"] == "refused"
-    assert "subject" not in entry
+    assert entry["outcome"] == "failure"
+    assert entry["subject"] is None
+
+
+@pytest.mark.parametrize("event", [login(), LogInFailed(at=NOW, cause="unknown_identifier", identifier_hash="ab12")])
+def test_log_02_each_event_has_the_same_first_fields_known_or_not(event: Event) -> None:
+    entry = json.loads(JsonFormatter().format(record(event.name, event=event)))
+
+    assert list(entry)[: 4 + len(COMMON)] == ["time", "level", "event", "outcome", *COMMON]
+
+
+def test_log_02_text_leaves_out_what_is_not_known() -> None:
+    line = TextFormatter().format(record("logged_in", event=login(None)))
+
+    assert "user_agent" not in line
+    assert "None" not in line
 
 
 @pytest.mark.parametrize("formatter", FORMATTERS)
@@ -117,7 +132,7 @@ def test_a_traceback_in_text_cannot_look_like_a_line_of_its_own() -> None:
 def test_text_is_for_eyes() -> None:
     line = TextFormatter().format(record("logged_in", event=login("a b")))
 
-    assert line.startswith("2027-01-15T08:00:00.000Z info    logged_in outcome=done subject=s1")
+    assert line.startswith("2027-01-15T08:00:00.000Z info    logged_in outcome=success subject=s1")
     assert 'user_agent="a b"' in line
 
 

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from coatcheck import Coatcheck, ConfigurationError
+from coatcheck.asgi import CoatcheckASGI
 from coatcheck.core.tokens import session_digest
+from coatcheck.http.hosts import Origin, Site
+from coatcheck.web.app import Web
+from coatcheck.web.mount import Mount
 
 PASSWORD = "a long enough passphrase"
 OTHER = "another long passphrase"
@@ -435,3 +440,44 @@ def test_tmo_02_activity_never_extends_the_absolute_life(one: Any) -> None:
     one.clock.move(1800)
 
     assert browser.me().status == 401
+
+
+def test_tmo_09_a_passive_path_keeps_no_session_alive(world: Any) -> None:
+    world.web.mount.passive_paths = frozenset({"/api/me"})
+    world.account()
+    active, passive = world.logged_in(), world.logged_in()
+    alive = 0
+    for _ in range(120):
+        world.clock.move(60)
+        assert active.get("/api/sessions").status == 200
+        alive += passive.me().status == 200
+
+    assert alive == 60, "the idle timeout of an hour, and the touch step of a minute at whose end it is over"
+    assert active.me().status == 200
+
+
+def test_tmo_09_a_passive_path_is_named_from_the_root() -> None:
+    with pytest.raises(ConfigurationError, match="passive_paths: 'api/me' must begin with /"):
+        Mount(Coatcheck("memory://"), Site(development=True), passive_paths=["api/me"])
+
+
+def test_hst_07_two_stores_on_one_host_need_cookies_of_their_own() -> None:
+    def door(store: str, **site: Any) -> CoatcheckASGI:
+        site.setdefault("public_origin", Origin.parse("https://two.example.org"))
+        return CoatcheckASGI(Web(Mount(Coatcheck(store), Site(**site))))
+
+    first = door("memory://")
+    with pytest.raises(ConfigurationError, match="cookie_name: another Coatcheck of this process uses __Host-coat"):
+        door("memory://")
+    with pytest.raises(ConfigurationError, match="give one of the two a cookie_name"):
+        door("memory://", public_origin=Origin.parse("https://two.example.org:8443"))
+    others = [
+        door("memory://", cookie_name="other"),
+        door("memory://", public_origin=Origin.parse("https://elsewhere.example.org")),
+        door("sqlite:///one.db", cookie_name="shared"),
+        door("sqlite:///one.db", cookie_name="shared"),
+    ]
+    assert len(others) == 4
+
+    del first
+    assert door("memory://"), "what nobody refers to any more claims nothing"

@@ -12,21 +12,16 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from coatcheck.core.audit import (
-    CrossSiteRefused,
-    DuplicateCookie,
     Event,
-    LogInFailed,
-    ReauthenticationFailed,
-    SessionExpired,
-    Throttled,
 )
 
+COMMON = tuple(name for name in Event.__struct_fields__ if name != "at")  # in every line of an event
 VALUE_MAX = 256  # characters of a value that came from outside
 MESSAGE_MAX = 2048
 TRACE_MAX = 16_384
-
-_REFUSALS = (LogInFailed, Throttled, ReauthenticationFailed, CrossSiteRefused, DuplicateCookie, SessionExpired)
 
 
 def logging_config(level: str, style: str) -> dict[str, Any]:
@@ -52,7 +47,10 @@ def logging_config(level: str, style: str) -> dict[str, Any]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object on one line, in ASCII. Events come as fields: time, event, outcome, subject, session_id ..."""
+    """One JSON object on one line, in ASCII. Events come as fields: time, level, event, outcome, then their own.
+
+    Each event has the same first fields in the same order (`COMMON`), null where nothing is known.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
@@ -77,7 +75,8 @@ class TextFormatter(logging.Formatter):
         head = f"{time_of(record, event)} {record.levelname.lower():7}"
         if event is not None:
             fields = fields_of(event)
-            shown = (f"{name}={_quoted(value)}" for name, value in fields.items() if name != "event" and value != "")
+            known = {name: value for name, value in fields.items() if name != "event" and value not in (None, "")}
+            shown = (f"{name}={_quoted(value)}" for name, value in known.items())
             line = f"{head} {fields['event']} {' '.join(shown)}"
         else:
             line = f"{head} {record.name}: {escaped(message_of(record))}"
@@ -92,12 +91,10 @@ def event_of(record: logging.LogRecord) -> Event | None:
 
 
 def fields_of(event: Event) -> dict[str, object]:
-    """Give what is known of an event under stable names (LOG-02), without what is absent."""
-    outcome = "refused" if isinstance(event, _REFUSALS) else "done"
-    common = ("subject", "session_id", "ip", "user_agent")
-    names = (*common, *(name for name in event.__struct_fields__ if name != "at" and name not in common))
-    known = {name: _capped(value) for name in names if (value := getattr(event, name)) is not None}
-    return {"event": event.name, "outcome": outcome, **known}
+    """Give an event under stable names (LOG-02): what all events tell, unknown or not, then what this one adds."""
+    told = {name: _capped(value) for name, value in msgspec.structs.asdict(event).items() if name != "at"}
+    common = {name: told.pop(name) for name in COMMON if name in told}
+    return {"event": event.name, "outcome": event.outcome, **common, **told}
 
 
 def time_of(record: logging.LogRecord, event: Event | None) -> str:

@@ -394,6 +394,10 @@ class MemoryStore:
 
     # The engine
 
+    @property
+    def location(self) -> str:
+        return f"memory {id(self):x}"
+
     async def ready(self) -> None:
         return None
 

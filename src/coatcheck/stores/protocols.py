@@ -368,6 +368,11 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
         """
         ...
 
+    @property
+    def location(self) -> str:
+        """Where it keeps things, the same for stores that share them; no secret is in it."""
+        ...
+
     async def ready(self) -> None:
         """Return if the store can be read now; raise what any other method would."""
         ...

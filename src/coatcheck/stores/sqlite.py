@@ -411,6 +411,10 @@ class SqliteStore:
 
     # The engine
 
+    @property
+    def location(self) -> str:
+        return f"sqlite {self._file.path}"
+
     async def ready(self) -> None:
         self._rows("SELECT 1 FROM sessions LIMIT 1")
 

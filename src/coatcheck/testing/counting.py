@@ -25,7 +25,7 @@ READS = frozenset(
         "states_of",
     }
 )
-NO_STEPS = frozenset({"close", "shelf_bits"})
+NO_STEPS = frozenset({"close", "location", "shelf_bits"})
 
 
 class Steps(list[str]):

@@ -70,7 +70,7 @@ class Web:
     async def finish(self, exchange: Exchange | None) -> None:
         """Do what may wait until the answer is out: note that the session was used."""
         visit = None if exchange is None else exchange.known_visit
-        if visit and visit.is_touch_due:
+        if visit and visit.is_touch_due and exchange is not None and not exchange.is_passive:
             try:
                 await self.mount.flows.sessions.renew(visit.session)
             except CoatcheckError:

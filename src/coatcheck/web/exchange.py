@@ -92,6 +92,11 @@ class Exchange:
         return self.mount.flows
 
     @property
+    def is_passive(self) -> bool:
+        """Whether this request is no activity of a person (TMO-09)."""
+        return self.request.path.removeprefix(self.mount.prefix) in self.mount.passive_paths
+
+    @property
     def client(self) -> Client:
         """Where the request comes from."""
         if self._client is None:

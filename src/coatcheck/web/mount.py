@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
+from weakref import WeakValueDictionary
 
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
@@ -12,6 +14,8 @@ from coatcheck.http.client_address import FORWARDED_HEADERS, Network
 from coatcheck.http.headers import Headers, logout_headers, transport_headers
 from coatcheck.http.hosts import Place, Site
 from coatcheck.web.pages import Pages
+
+_claims: WeakValueDictionary[tuple[str, str], Mount] = WeakValueDictionary()
 
 
 class Mount:
@@ -24,6 +28,8 @@ class Mount:
         templates: a folder whose templates win over ours.
         trusted_proxies, trusted_hops: who may tell us a client's address, and how many proxies there are.
         forwarded_header: the header in which they tell it; the other one is the client's own, and ignored.
+        passive_paths: paths, without the prefix, whose requests are no activity: polling does not keep a session
+            alive (TMO-09).
         is_whole_site: there is no other application on this host, so that what we tell the browser of the host
             (https only, drop what you cached) speaks for nobody else.
 
@@ -41,6 +47,7 @@ class Mount:
         trusted_proxies: Sequence[Network] = (),
         trusted_hops: int = 0,
         forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for",
+        passive_paths: Collection[str] = (),
         is_whole_site: bool = False,
     ) -> None:
         self.forwarded_header = forwarded_header.encode()
@@ -54,10 +61,36 @@ class Mount:
         self.pages = Pages(prefix=prefix, templates=templates)
         self.trusted_proxies = trusted_proxies
         self.trusted_hops = trusted_hops
+        self.passive_paths = frozenset(passive_paths)
+        for path in sorted(path for path in self.passive_paths if not path.startswith("/")):
+            raise ConfigurationError(f"passive_paths: {path!r} must begin with /, such as /api/me")
         self._is_whole_site = is_whole_site
         # What every reply says of the whole host (HDR-04), a refusal of the host itself too. Not in development: it
         # would pin localhost to https for a year.
         self.site_headers = transport_headers(secure=is_whole_site and site.public_origin is not None)
+
+    def claim_host(self) -> None:
+        """Take this site's host and cookie name for this desk's store, as long as this mount lives.
+
+        Raises `ConfigurationError` if another store of this process has them: each would take the other's cookies for
+        expired ones of its own. Ports do not tell them apart, for browsers send cookies to all ports (HST-07).
+        In development, where tests make one application after the other, nothing is claimed.
+        """
+        origin = self.site.public_origin
+        if origin is None:
+            return
+        claimed = (self.site.session_cookie.name, origin.host)
+        location = self.flows.parts.store.location
+        other = _claims.get(claimed)
+        if other is not None and other.flows.parts.store.location != location:
+            gc.collect()  # a mount that nobody refers to any more claims nothing
+            other = _claims.get(claimed)
+        if other is not None and other.flows.parts.store.location != location:
+            raise ConfigurationError(
+                f"cookie_name: another Coatcheck of this process uses {claimed[0]} on the same host with another "
+                "store; give one of the two a cookie_name of its own"
+            )
+        _claims[claimed] = self
 
     def headers_of_site(self, _place: Place) -> Headers:
         """The same, for the server's own documents."""
