@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +54,7 @@ def coatcheck(tmp_path: Path) -> Run:
             capture_output=True,
             cwd=tmp_path,
             env=environment(env),
-            timeout=30,
+            timeout=60,
             check=False,
         )
         err = ran.stderr.decode()
@@ -65,11 +68,13 @@ def coatcheck(tmp_path: Path) -> Run:
 def at_terminal(tmp_path: Path) -> Run:
     """Run `coatcheck` at a terminal of its own, typing `typed` as it asks; gives all that the terminal showed."""
 
-    def run(*arguments: str, typed: str = "") -> Ran:
+    def run(*arguments: str, typed: str = "", env: Mapping[str, str] = {}) -> Ran:
         child, screen = pty.fork()
         if child == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
             os.chdir(tmp_path)
-            os.execve(sys.executable, [sys.executable, "-m", "coatcheck", *arguments], environment({"TERM": "xterm"}))
+            environ = environment({"TERM": "xterm", "NO_COLOR": "", **env})
+            os.execve(sys.executable, [sys.executable, "-m", "coatcheck", *arguments], environ)
         os.set_blocking(screen, True)
         shown, lines = b"", typed.splitlines(keepends=True)
         while True:

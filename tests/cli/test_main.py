@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -54,6 +55,45 @@ def test_wrong_usage_is_status_2_in_one_voice(coatcheck: Run, arguments: list[st
 
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "reason"),
+    [
+        (["nonsense", "--json"], 2, "usage"),
+        (["accounts", "list", "--json", "--limit", "x"], 2, "usage"),
+        (["accounts", "list", "--json", "--store", "sqlite:///nowhere.db"], 2, "configuration"),
+        (["accounts", "show", "--json", "nobody"], 1, "account_not_found"),
+        (["sessions", "revoke", "--json", "nothing"], 1, "session_not_found"),
+    ],
+)
+@pytest.mark.usefixtures("desk")
+def test_programs_get_errors_as_one_problem_object(
+    coatcheck: Run, arguments: list[str], status: int, reason: str
+) -> None:
+    ran = coatcheck(*arguments)
+
+    problem = json.loads(ran.err)
+    assert (ran.status, ran.out) == (status, "")
+    assert (problem["reason"], problem["type"]) == (reason, f"urn:coatcheck:problem:{reason}")
+    assert problem["title"]
+
+
+@pytest.mark.usefixtures("desk")
+def test_programs_get_every_field_at_fault(coatcheck: Run) -> None:
+    ran = coatcheck("accounts", "create", "--username", "a", "--password-stdin", "--json", given="short")
+
+    problem = json.loads(ran.err)
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/username", "/password"]
+    assert all(fault["reason"] and fault["detail"] for fault in problem["errors"])
+
+
+def test_programs_get_every_mistake_in_the_configuration(coatcheck: Run, tmp_path: Path) -> None:
+    (tmp_path / "coatcheck.toml").write_text('workers = "many"\nprot = 80\n')
+
+    ran = coatcheck("doctor", "--json")
+
+    assert len(json.loads(ran.err)["errors"]) == 2
 
 
 def test_an_argument_that_is_not_utf_8_is_refused(coatcheck: Run) -> None:

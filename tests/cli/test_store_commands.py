@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 import stat
 import time
+import tomllib
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from coatcheck import Coatcheck
-from tests.cli.conftest import Run
+from coatcheck.core.policy import STANDARD
+from coatcheck.server.config import Config
+from coatcheck.server.durations import seconds_of
+from coatcheck.server.sample import policy_bounds, policy_groups, sample
+from coatcheck.server.settings import POLICY_SETTINGS, SETTINGS, is_duration
+from coatcheck.stores.schema import LATEST, SQLITE_STEPS, apply_steps
+from tests.cli.conftest import Ran, Run
 
 SECRET = "Zq3v9-KfT1mXc7Rw5Lb2Yd8Hn4Js6Pg0Ue_AoIxBtC"
 PRODUCTION = {
@@ -51,6 +61,38 @@ def test_schema_upgrade_of_a_current_store_changes_nothing(coatcheck: Run) -> No
 
     assert ran.status == 0
     assert ran.json["before"] == ran.json["after"]
+    assert ran.err == ""
+
+
+@pytest.fixture
+def outdated(tmp_path: Path) -> int:
+    """A store with the schema of the first release; gives its version."""
+    with closing(sqlite3.connect(tmp_path / "coatcheck.db", isolation_level=None)) as connection:
+        apply_steps(connection, "coatcheck.db", SQLITE_STEPS[:1], only_if_empty=False)
+    return 1
+
+
+@pytest.mark.skipif(LATEST == 1, reason="there is only one version of the schema so far")
+def test_schema_upgrade_tells_how_many_steps_and_what_it_was(coatcheck: Run, outdated: int) -> None:
+    refused = coatcheck("accounts", "list")
+    before = coatcheck("schema", "status")
+    upgraded = coatcheck("schema", "upgrade")
+    after = coatcheck("accounts", "list")
+
+    assert (refused.status, before.status, upgraded.status, after.status) == (2, 1, 0, 0)
+    assert "coatcheck schema upgrade" in refused.err
+    assert f"from version {outdated} to {LATEST} (" in upgraded.err
+    assert upgraded.out == f"coatcheck.db: schema version {LATEST}, was {outdated}.\n"
+
+
+@pytest.mark.skipif(LATEST == 1, reason="there is only one version of the schema so far")
+@pytest.mark.usefixtures("outdated")
+@pytest.mark.parametrize("option", ["--quiet", "--json"])
+def test_schema_upgrade_shows_no_progress_to_whoever_wants_none(at_terminal: Run, option: str) -> None:
+    ran = at_terminal("schema", "upgrade", option)
+
+    assert ran.status == 0
+    assert "upgrading" not in ran.out
 
 
 @pytest.mark.parametrize("command", [["accounts", "list"], ["sessions", "purge"], ["schema", "status"]])
@@ -142,12 +184,53 @@ def test_every_line_of_the_sample_is_a_setting_that_is_accepted(coatcheck: Run, 
     file = tmp_path / "coatcheck.toml"
     (tmp_path / "templates").mkdir()
     lines = [line.removeprefix("#") if line[:2] != "# " else line for line in file.read_text().splitlines()]
-    file.write_text("\n".join(line for line in lines if not line.startswith("tls_")))
+    # A proxy speaks TLS, and the secret stands in the file itself: the other ways cannot be taken besides.
+    file.write_text("\n".join(line for line in lines if not line.startswith(("tls_", "secret_file"))))
 
     ran = coatcheck("doctor", "--json")
 
     assert ran.err == ""
     assert ran.status == 0
+
+
+def test_the_sample_shows_every_setting_there_is(coatcheck: Run, tmp_path: Path) -> None:
+    coatcheck("init")
+
+    document = tomllib.loads(re.sub(r"^#(?=\S)", "", (tmp_path / "coatcheck.toml").read_text(), flags=re.M))
+
+    assert document.pop("settings").keys() == POLICY_SETTINGS
+    assert document.keys() == SETTINGS.keys()
+
+
+def test_the_sample_as_it_is_changes_no_default(coatcheck: Run, tmp_path: Path) -> None:
+    coatcheck("init")
+
+    document = tomllib.loads((tmp_path / "coatcheck.toml").read_text())
+
+    assert document.keys() == {"secret", "store"}
+    assert document["store"] == Config().store
+
+
+@pytest.mark.parametrize("name", sorted(POLICY_SETTINGS))
+def test_the_sample_tells_default_and_bounds_of_each_number(name: str) -> None:
+    (line,) = re.findall(rf"^#{name} = (.*)$", sample("s"), re.M)
+
+    value, _, bounds = line.partition("  # ")
+    shown = seconds_of(json.loads(value)) if is_duration(name) else json.loads(value)
+    assert shown == getattr(STANDARD, name)
+    assert bounds.startswith(policy_bounds(name))
+
+
+def test_the_sample_explains_each_number() -> None:
+    assert all(about for _, about in policy_groups())
+    assert sorted(name for names, _ in policy_groups() for name in names) == sorted(POLICY_SETTINGS)
+
+
+def test_init_where_it_may_not_write_is_told(coatcheck: Run) -> None:
+    ran = coatcheck("init", "--config", "no/such/coatcheck.toml")
+
+    assert ran.status == 2
+    assert "no/such/coatcheck.toml cannot be written" in ran.err
 
 
 @pytest.mark.usefixtures("desk")
@@ -166,16 +249,78 @@ def test_doctor_is_content_with_a_sound_installation(coatcheck: Run) -> None:
     assert SECRET not in ran.out
 
 
-@pytest.mark.usefixtures("desk")
-def test_doctor_names_what_is_weaker(coatcheck: Run, tmp_path: Path) -> None:
-    (tmp_path / "coatcheck.db").chmod(0o644)
-    env = {**PRODUCTION, "COATCHECK_TRUSTED_PROXIES": "", "COATCHECK_TRUSTED_HOPS": ""}
-
-    ran = coatcheck("doctor", "--json", env={**env, "COATCHECK_PASSWORD_MIN_LENGTH": "8"})
-
+def warned(ran: Ran) -> list[str]:
     assert ran.status == 1
-    warned = {one["check"] for one in ran.json["findings"] if one["level"] == "warning"}
-    assert warned == {"policy", "proxies", "store"}
+    found = [one for one in ran.json["findings"] if one["level"] in ("warning", "error")]
+    assert all(one["mend"] for one in found), "each comes with its mend"
+    return [one["check"] for one in found]
+
+
+@pytest.mark.parametrize(
+    ("env", "check"),
+    [
+        ({"COATCHECK_PASSWORD_MIN_LENGTH": "8"}, "policy"),
+        ({"COATCHECK_IDLE_TIMEOUT": "2h"}, "policy"),
+        ({"COATCHECK_ABSOLUTE_TIMEOUT": "30d"}, "policy"),
+        ({"COATCHECK_TRUSTED_PROXIES": "", "COATCHECK_TRUSTED_HOPS": ""}, "proxies"),
+    ],
+)
+@pytest.mark.usefixtures("desk")
+def test_doctor_names_a_setting_that_is_weaker(coatcheck: Run, env: dict[str, str], check: str) -> None:
+    assert warned(coatcheck("doctor", "--json", env={**PRODUCTION, **env})) == [check]
+
+
+@pytest.mark.parametrize("name", ["coatcheck.db", "."])
+@pytest.mark.usefixtures("desk")
+def test_dat_05_doctor_sees_that_others_can_reach_the_database(coatcheck: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).chmod((tmp_path / name).stat().st_mode | 0o066)
+
+    assert warned(coatcheck("doctor", "--json", env=PRODUCTION)) == ["store"]
+
+
+def test_doctor_sees_a_log_that_grows(coatcheck: Run, desk: Coatcheck, tmp_path: Path) -> None:
+    desk.start_session("subject-42")
+    wal = tmp_path / "coatcheck.db-wal"
+    with wal.open("r+b") as file:
+        file.truncate(65 * 1024 * 1024)
+
+    assert warned(coatcheck("doctor", "--json", env=PRODUCTION)) == ["store"]
+
+
+@pytest.mark.usefixtures("desk")
+def test_doctor_is_in_colour_only_where_that_is_wanted(coatcheck: Run, at_terminal: Run) -> None:
+    assert "\x1b[" in at_terminal("doctor").out
+    assert "\x1b[" not in at_terminal("doctor", env={"NO_COLOR": "1"}).out
+    assert "\x1b[" not in at_terminal("doctor", env={"TERM": "dumb"}).out
+    assert "\x1b[" not in coatcheck("doctor").out
+
+
+def foreign_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE theirs (x)")
+
+
+def foreign_file(path: Path) -> None:
+    path.write_bytes(b"another program's, and long enough to be read as a database" * 40)
+
+
+@pytest.mark.parametrize("make", [foreign_database, foreign_file])
+def test_another_programs_file_is_not_touched_nor_is_advice_given_to(
+    coatcheck: Run, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    file = tmp_path / "theirs.db"
+    make(file)
+    file.chmod(0o644)
+    before = file.read_bytes()
+
+    served = coatcheck("serve", "--store", "sqlite:///theirs.db", "--port", "1")
+    examined = coatcheck("doctor", "--store", "sqlite:///theirs.db", "--json")
+
+    assert (served.status, examined.status) == (2, 1)
+    assert "name a file of Coatcheck's own" in served.err
+    assert list(tmp_path.iterdir()) == [file]
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (before, 0o644)
+    assert "chmod" not in examined.out
 
 
 def test_doctor_sees_that_nobody_purges(coatcheck: Run, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,7 @@ EMAILS = [
     ("o'hara@example.org", "o'hara@example.org"),
     ("a@b\u00fccher.example", "a@xn--bcher-kva.example"),
     ("a@B\u00dcCHER.example", "a@xn--bcher-kva.example"),
+    ("a@gr\u00fcne-b\u00fccher.example", "a@xn--grne-bcher-bebe.example"),
     ("a@XN--BCHER-KVA.example", "a@xn--bcher-kva.example"),
     (f"a@m{DOTLESS_I}ke.example", "a@xn--mke-jua.example"),  # not "mike": distinct
     ("a" * 64 + "@example.org", "a" * 64 + "@example.org"),
@@ -119,6 +122,21 @@ def test_acc_02_address_whose_domain_grows_past_254_as_a_label_is_refused():
     assert email_key("a@" + host) is None
 
 
+def test_acc_02_a_label_may_have_63_characters_as_written_in_ascii_and_no_more():
+    longest = "b" * 50 + "\u00fc"
+    room = 63 - len("xn--" + longest.encode("punycode").decode())
+
+    key = email_key(f"a@{'b' * room}{longest}.example")
+
+    assert key is not None
+    assert len(key.split("@")[1].split(".")[0]) == 63
+    assert email_key(f"a@{'b' * (room + 1)}{longest}.example") is None
+
+
+def test_acc_02_lowering_reaches_from_a_to_z():
+    assert ascii_lower(f"@{string.ascii_uppercase}[") == f"@{string.ascii_lowercase}["
+
+
 @pytest.mark.parametrize("character", [KELVIN, "\u0130", "\u00c4", FULL_WIDTH_A])
 def test_acc_02_lowering_touches_ascii_only(character):
     assert ascii_lower(character + "A") == character + "a"
@@ -127,6 +145,9 @@ def test_acc_02_lowering_touches_ascii_only(character):
 LOG_INS = [
     ("Ada", "ada"),
     (" ada\t", "ada"),
+    ("ada\n", "?ada\n"),
+    ("\u00a0ada", "?\u00a0ada"),
+    ("Xavier.X", "xavier.x"),
     ("A@x.org", "a@x.org"),
     ("a@X.ORG", "a@x.org"),
     ("a@x.org ", "a@x.org"),

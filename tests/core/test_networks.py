@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coatcheck.core.networks import canonical_address, network_of
+from coatcheck.core.networks import canonical_address, network_of, shortened_address
 
 ADDRESSES = [
     ("192.0.2.7", "192.0.2.7", "192.0.2.7"),
@@ -30,3 +30,19 @@ ADDRESSES = [
 def test_rat_03_rat_04_address_has_one_form_and_one_network(text, address, network):
     assert canonical_address(text) == address
     assert network_of(text) == network
+
+
+SHORTENED = [
+    ("192.0.2.7", "192.0.2.0"),
+    ("192.0.255.255", "192.0.255.0"),
+    ("::ffff:192.0.2.7", "192.0.2.0"),
+    ("2001:db8:ffff:ffff:1:2:3:4", "2001:db8:ffff::"),
+    ("fe80::1%eth0", "fe80::"),
+    ("", None),
+    ("192.0.2.7:80", None),
+]
+
+
+@pytest.mark.parametrize(("text", "shortened"), SHORTENED)
+def test_dat_11_a_shortened_address_keeps_24_bits_or_48(text, shortened):
+    assert shortened_address(text) == shortened

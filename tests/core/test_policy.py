@@ -101,6 +101,34 @@ def test_err_03_every_mistake_is_told_at_once():
     assert [text.split(":")[0] for text in told] == ["profile", "token_bytes", "idle_timeout", "speed"]
 
 
+REFUSALS = [
+    ("lax", {}, "profile: 'lax' is not one of standard, strict"),
+    ("standard", {"same_site": "lax"}, 'same_site: must be "Lax" or "Strict", spelled so, not \'lax\''),
+    (
+        "standard",
+        {"argon2_memory_kib": 12_288, "argon2_time": 2},
+        "argon2_memory_kib, argon2_time: (12288, 2) is too weak; choose at least one of "
+        + ", ".join(f"({memory}, {passes})" for memory, passes in ARGON2_FLOORS),
+    ),
+    (
+        "standard",
+        {"account_delay": 61, "account_delay_max": 60},
+        "account_delay: is longer than account_delay_max; lower the first",
+    ),
+    ("strict", {"remember_allowed": True}, "remember_allowed: the strict profile does not remember log-ins"),
+    ("strict", {"same_site": "Lax"}, 'same_site: the strict profile needs "Strict"'),
+]
+
+
+@pytest.mark.parametrize(("profile", "settings", "told"), REFUSALS)
+def test_err_03_a_refused_setting_is_named_with_what_it_may_be(profile, settings, told):
+    assert problems(profile, **settings) == (told,)
+
+
+def test_the_first_wait_may_be_the_longest():
+    assert make_policy(overrides={"account_delay": 60, "account_delay_max": 60}).account_delay_max == 60
+
+
 @pytest.mark.parametrize("value", ["60", 60.0, None, True, [60], b"60"])
 def test_a_number_must_be_a_whole_number(value):
     assert "must be a whole number" in problems(idle_timeout=value)[0]

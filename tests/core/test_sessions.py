@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coatcheck.core import sessions
 from coatcheck.core.policy import STANDARD, STRICT, make_policy
-from coatcheck.core.records import SessionRecord, SubjectState
+from coatcheck.core.records import EMPTY_DATA, SessionRecord, SubjectState
 
 T = 1_800_000_000
 DAY = 86_400
@@ -71,6 +71,37 @@ def test_tmo_02_use_never_extends_the_absolute_timeout(age, death):
     assert sessions.death_of(in_use, STATE, now=T + age) == death
 
 
+def test_a_new_session_holds_what_it_was_issued_with_and_no_data():
+    session = sessions.issue(
+        digest=b"d" * 32,
+        session_id="handle",
+        subject="ada",
+        methods=("oidc", "pwd"),
+        remember=True,
+        ip="192.0.2.7",
+        user_agent="Browser/1",
+        policy=STANDARD,
+        now=T,
+    )
+
+    assert session == SessionRecord(
+        digest=b"d" * 32,
+        id="handle",
+        subject="ada",
+        epoch=0,
+        created_at=T,
+        auth_time=T,
+        last_seen_at=T,
+        idle_timeout=14 * DAY,
+        expires_at=T + 30 * DAY,
+        is_persistent=True,
+        methods="oidc pwd",
+        ip="192.0.2.7",
+        user_agent="Browser/1",
+        data=EMPTY_DATA,
+    )
+
+
 def test_sessions_of_a_strict_policy_are_never_persistent():
     assert not issue(remember=True, policy=STRICT).is_persistent
 
@@ -101,6 +132,27 @@ DEATHS = [
 @pytest.mark.parametrize(("session", "state", "death"), DEATHS)
 def test_ses_09_session_is_dead_when_any_check_says_so(session, state, death):
     assert sessions.death_of(session, state, now=T + 10) == death
+
+
+OWN = SubjectState("ada", epoch=4, epoch_at=T, epoch_reason="password_changed", credential_version=7)
+STANDINGS = [
+    # everybody's epoch and its instant; the epoch, instant and reason under which a session of ada's stands
+    (0, 0, (4, T, "password_changed")),
+    (1, T - 1, (5, T, "password_changed")),
+    (1, T, (5, T, "password_changed")),  # of two reasons of one second, hers
+    (1, T + 1, (5, T + 1, "everybody_revoked")),
+    (3, T + 1, (7, T + 1, "everybody_revoked")),
+]
+
+
+@pytest.mark.parametrize(("epoch", "at", "standing"), STANDINGS)
+def test_ses_09_everybodys_epoch_adds_to_the_subjects_own_and_the_later_reason_is_told(epoch, at, standing):
+    everybody = replace(EVERYBODY, epoch=epoch, epoch_at=at, epoch_reason="everybody_revoked" if epoch else "")
+
+    state = sessions.standing_under(OWN, everybody)
+
+    assert (state.epoch, state.epoch_at, state.epoch_reason) == standing
+    assert (state.subject, state.credential_version, state.disabled_at) == ("ada", 7, None)
 
 
 def test_who_comes_back_late_hears_of_the_password_change_and_not_of_the_timeout():
@@ -168,8 +220,14 @@ def test_tmo_05_full_reauthentication_starts_both_limits_again(remember, absolut
 
     rotation = sessions.reauthenticate(session, new_digest=b"n" * 32, method="pwd", policy=STANDARD, now=T + 1000)
 
-    assert (rotation.last_seen_at, rotation.auth_time) == (T + 1000, T + 1000)
-    assert rotation.expires_at == T + 1000 + absolute
+    assert rotation == sessions.Rotation(
+        digest=session.digest,
+        new_digest=b"n" * 32,
+        last_seen_at=T + 1000,
+        auth_time=T + 1000,
+        expires_at=T + 1000 + absolute,
+        methods="pwd",
+    )
 
 
 def test_reauthentication_adds_its_method_once():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.core import throttle
-from coatcheck.core.policy import STANDARD
+from coatcheck.core.policy import STANDARD, make_policy
 from coatcheck.core.throttle import Counter, Gate
 
 T = 1_800_000_000
@@ -133,6 +135,28 @@ def test_tmo_07_try_after_the_clock_was_set_back_is_counted_and_waits_under_the_
     assert throttle.wait_of(counter, ACCOUNT, now=T - DAY) == 60
 
 
+@pytest.mark.parametrize("age", [30, 31, 59])
+def test_rat_06_a_wait_that_is_over_admits_nobody_beside_an_attempt_still_under_way(age):
+    guessed_five_times_while_one_was_slow = Counter(5, 1, T, T + 30, T + DAY)
+
+    assert throttle.wait_of(guessed_five_times_while_one_was_slow, ACCOUNT, now=T + age) == 1
+
+
+@pytest.mark.parametrize("outcome", ["success", "unread"])
+def test_rat_06_one_outcome_settles_one_attempt(outcome):
+    assert settled(Counter(2, 3, T, 0, T + DAY), NETWORK, outcome) == Counter(2, 2, T, 0, T + DAY)
+
+
+def test_rat_06_one_failure_settles_one_attempt():
+    assert settled(Counter(2, 3, T, 0, T + DAY), NETWORK, "failure") == Counter(3, 2, T, 0, T + DAY)
+
+
+def test_success_lifts_the_wait_of_a_name_and_leaves_what_is_under_way():
+    waiting = Counter(6, 2, T, T + 60, T + DAY)
+
+    assert settled(waiting, ACCOUNT, "success") == Counter(0, 1, T, 0, T + DAY)
+
+
 @given(st.lists(st.tuples(st.integers(-4000, 4000), st.booleans()), max_size=60))
 def test_no_wait_is_ever_longer_than_twice_the_longest(history):
     counter, now = Counter(), T
@@ -156,6 +180,68 @@ def test_a_name_and_a_network_that_look_alike_have_different_keys():
     gates = throttle.gates_of(["192.0.2.7"], "192.0.2.7", STANDARD, now=T)
 
     assert len({gate.key for gate in gates}) == 3
+
+
+UNLIKE = make_policy(
+    overrides={
+        "account_free_failures": 3,
+        "account_delay": 20,
+        "account_delay_max": 40,
+        "network_free_failures": 7,
+        "network_delay": 500,
+        "network_hourly_failures": 30,
+        "network_free_sign_ups": 11,
+        "password_lock_failures": 70,
+    }
+)
+INTO_THE_HOUR = 1234
+NOW = T - T % 3600 + INTO_THE_HOUR
+GATES = {
+    # which gate: how to make it, what its key is a digest of, and everything else about it
+    "name": (
+        lambda: throttle.gates_of(["ada"], "192.0.2.7", UNLIKE, now=NOW)[0],
+        "account:ada",
+        {"free": 3, "delay": 20, "delay_max": 40, "is_cleared": True, "starts_over": False, "crowd": 0},
+    ),
+    "network": (
+        lambda: throttle.gates_of(["ada"], "192.0.2.7", UNLIKE, now=NOW)[1],
+        "network:192.0.2.7",
+        {"free": 7, "delay": 500, "delay_max": 500, "is_cleared": False, "starts_over": True, "crowd": 32},
+    ),
+    "network in this hour": (
+        lambda: throttle.gates_of(["ada"], "192.0.2.7", UNLIKE, now=NOW)[2],
+        f"hour:{NOW // 3600} 192.0.2.7",
+        {"free": 30, "delay": 2366, "delay_max": 2366, "is_cleared": False, "starts_over": True, "crowd": 32},
+    ),
+    "known device": (
+        lambda: throttle.known_device_gate("d1", "subject-1", UNLIKE),
+        "device:d1 subject-1",
+        {"free": 3, "delay": 20, "delay_max": 40, "is_cleared": True, "starts_over": False, "crowd": 0},
+    ),
+    "sign-up": (
+        lambda: throttle.sign_up_gate("192.0.2.7", UNLIKE),
+        "sign-up:192.0.2.7",
+        {"free": 11, "delay": 500, "delay_max": 500, "is_cleared": False, "starts_over": True, "crowd": 32},
+    ),
+    "lock": (
+        lambda: throttle.lock_of("subject-1", UNLIKE),
+        "password:subject-1",
+        {"free": 70, "delay": 0, "delay_max": 0, "is_cleared": True, "starts_over": False, "crowd": 0, "locks": True},
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "kind_and_value", "rest"), GATES.values(), ids=GATES.keys())
+def test_rat_01_rat_03_each_gate_obeys_its_settings_and_keeps_its_key_from_release_to_release(
+    make, kind_and_value, rest
+):
+    assert make() == Gate(sha256(f"coatcheck:throttle:{kind_and_value}".encode()).digest(), **rest)
+
+
+def test_rat_03_all_tries_of_one_hour_meet_one_counter():
+    keys = {throttle.gates_of([], "192.0.2.7", STANDARD, now=now)[1].key for now in (NOW, NOW + 1, NOW + 2365)}
+
+    assert len(keys) == 1
 
 
 def test_without_a_known_address_only_the_name_is_counted():

@@ -56,8 +56,16 @@ def test_tok_05_anything_but_the_exact_form_does_not_fit(value):
 def test_form_follows_the_number_of_bytes(size):
     text = tokens.encode(bytes(size))
 
+    assert TokenFormat(size).token_bytes == size
     assert TokenFormat(size).fits(text)
     assert not TokenFormat(size).fits(text + "A")
+
+
+def test_tok_10_revealing_is_the_one_way_to_the_text_of_a_token():
+    token = Token(GOOD)
+
+    assert token.reveal() == GOOD
+    assert repr(token) == "Token(****)"
 
 
 def test_tok_10_token_hides_in_every_kind_of_text():
@@ -69,7 +77,7 @@ def test_tok_10_token_hides_in_every_kind_of_text():
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_tok_10_token_refuses_pickling(protocol):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^a token cannot be pickled: it exists only at the client$"):
         pickle.dumps(Token(GOOD), protocol)
 
 
@@ -114,3 +122,17 @@ def test_tok_06_digest_is_on_exactly_one_shelf(digest):
 
 def test_store_without_shelves_takes_every_digest():
     assert tokens.on_shelf(b"\xff" * 32, 0, 0)
+
+
+@pytest.mark.parametrize(("bits", "shelf"), [(1, 0b1), (2, 0b10), (4, 0b1010), (7, 0b1010011), (8, 0b10100110)])
+def test_a_shelf_is_the_first_bits_of_a_digest(bits, shelf):
+    digest = bytes([0b10100110]) + b"\x5a" * 31
+
+    assert [other for other in range(2**bits) if tokens.on_shelf(digest, other, bits)] == [shelf]
+
+
+@pytest.mark.parametrize("subject", ["", "ada", "bob", "\u00e4da"])
+def test_tok_07_the_shelf_of_a_subject_is_the_same_for_ever_and_has_its_own_label(subject):
+    from hashlib import sha256
+
+    assert tokens.shelf_of(subject, 8) == sha256(b"coatcheck:shelf:1:" + subject.encode()).digest()[0]

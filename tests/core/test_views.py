@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from coatcheck.core.records import AccountRecord, PasswordCredential, SessionRecord
 from coatcheck.core.tokens import Token
-from coatcheck.core.views import Absent, Account, Login, Session, Visit
+from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
 
 T = 1_800_000_000
 RECORD = SessionRecord(
@@ -27,6 +28,57 @@ RECORD = SessionRecord(
 )
 SESSION = Session(RECORD)
 ACCOUNT = Account(AccountRecord("ada", "Ada", "ada", "Ada@example.org", "ada@example.org", T))
+
+
+def test_a_session_shows_what_its_record_says():
+    session = Session(msgspec.structs.replace(RECORD, ip="192.0.2.7", user_agent="Browser/1"))
+
+    assert (session.id, session.subject, session.is_persistent) == ("handle", "ada", False)
+    assert (session.ip, session.user_agent) == ("192.0.2.7", "Browser/1")
+
+
+def test_an_account_shows_its_names_as_typed():
+    account = Account(AccountRecord("ada", "Ada", "ada", "Ada@example.org", "ada@example.org", T))
+
+    assert (account.subject, account.username, account.email) == ("ada", "Ada", "Ada@example.org")
+    assert account.created_at == datetime(2027, 1, 15, 8, tzinfo=UTC)
+
+
+def test_an_anonymous_session_is_nobodys_and_proves_nothing():
+    session = Session(msgspec.structs.replace(RECORD, subject=None, auth_time=None))
+
+    assert (session.subject, session.auth_time) == (None, None)
+    assert Visit(session, None, is_touch_due=False).subject is None
+    assert Login(Token("t"), session, None).subject is None
+
+
+@pytest.mark.parametrize("is_touch_due", [True, False])
+def test_a_visit_gives_its_session_and_the_account_behind_it(is_touch_due):
+    visit = Visit(SESSION, ACCOUNT, is_touch_due=is_touch_due)
+
+    assert (visit.session, visit.account, visit.is_touch_due) == (SESSION, ACCOUNT, is_touch_due)
+    assert visit.subject == "ada"
+
+
+def test_an_absence_gives_its_reason():
+    absent = Absent("idle_timeout")
+
+    assert absent.reason == "idle_timeout"
+    assert repr(absent) == "Absent('idle_timeout')"
+
+
+def test_rat_13_a_login_gives_token_and_device_for_cookies_of_their_own():
+    token, device = Token("token"), Token("device")
+
+    login = Login(token, SESSION, ACCOUNT, device=device)
+
+    assert (login.token, login.device) == (token, device)
+    assert (login.session, login.account, login.subject) == (SESSION, ACCOUNT, "ada")
+    assert Login(token, SESSION, ACCOUNT).device is None
+
+
+def test_err_08_a_client_does_not_show_its_device():
+    assert "device-secret" not in repr(Client(device=Token("device-secret")))
 
 
 def test_instants_are_aware_utc():
@@ -79,4 +131,5 @@ def test_accounts_are_equal_by_what_is_known_of_them():
 
     assert same == ACCOUNT
     assert hash(same) == hash(ACCOUNT)
+    assert hash(Account(AccountRecord("bob", "Bob", "bob", None, None, T))) != hash(ACCOUNT)
     assert ACCOUNT != "ada"

@@ -1,6 +1,10 @@
-"""Write the pictures of docs/images anew: `python -m tests.e2e.screenshots`, at the root, with src on PYTHONPATH.
+"""Take the pictures of the pages. Programs run by hand, at the root, with src on PYTHONPATH:
 
-A program run by hand. It needs Chromium and playwright, as the browser tests do.
+    python -m tests.e2e.screenshots                writes those of docs/images anew
+    python -m tests.e2e.screenshots FOLDER         writes every page in every state and look into a folder
+    python -m tests.e2e.screenshots FOLDER login*  those whose names match
+
+They need Chromium and playwright, as the browser tests do.
 """
 
 from __future__ import annotations
@@ -13,12 +17,14 @@ import sys
 import tempfile
 import zlib
 from base64 import b64decode, b64encode
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.conftest import ROOT
+from tests.e2e import gallery
 from tests.e2e.serving import FOR_CROWDS, PASSWORD, Server, Visitor
 
 IMAGES = ROOT / "docs" / "images"
@@ -66,23 +72,44 @@ PAINT_BY_NUMBERS = """async picture => {
 DEVICES = {FIREFOX: ("192.0.2.7", 240), ANDROID: ("198.51.100.23", 9_000), SAFARI: ("203.0.113.40", 3 * 86_400)}
 
 
-def main() -> int:
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        server = Server(Path(folder), env=FOR_CROWDS)
+def main(folder: str | None = None, pattern: str = "*") -> int:
+    into = IMAGES if folder is None else Path(folder)
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        few_tries = {} if folder is None else {"COATCHECK_ACCOUNT_FREE_FAILURES": "5"}
+        server = Server(Path(scratch), env={**FOR_CROWDS, "COATCHECK_NETWORK_FREE_SIGN_UPS": "1000", **few_tries})
         server.start()
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("COATCHECK_CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
         )
         try:
-            take_all(browser, server)
+            if folder is None:
+                take_all(browser, server)
+            else:
+                take_gallery(browser, server, into, pattern)
         finally:
             browser.close()
             server.end()
+    if folder is not None:
+        return 0
     sizes = {path.name: path.stat().st_size for path in sorted(IMAGES.glob("*.png"))}
     for name, size in sizes.items():
         print(f"{size:8} {name}{'  TOO LARGE' if size > MOST_BYTES else ''}")
     return int(max(sizes.values()) > MOST_BYTES)
+
+
+def take_gallery(browser: Browser, server: Server, into: Path, pattern: str) -> None:
+    for name in gallery.STATES:
+        if not fnmatch(name, pattern):
+            continue
+        context = browser.new_context(base_url=server.url)
+        page = context.new_page()
+        gallery.bring(page, server, name)
+        for look in gallery.LOOKS:
+            gallery.look(page, look)
+            page.screenshot(path=into / f"{name}.{look}.png", full_page=True, animations="disabled")
+        context.close()
+        print(name)
 
 
 def take_all(browser: Browser, server: Server) -> None:
@@ -92,9 +119,9 @@ def take_all(browser: Browser, server: Server) -> None:
 
     visitor = page_of(browser, server, NARROW)
     visitor.goto("/login")
-    take(visitor, "login")
+    take(visitor, "login", height=820)
     visitor.goto("/signup")
-    take(visitor, "signup", height=900)
+    take(visitor, "signup", height=980)
 
     owner = page_of(browser, server, DESKTOP, user_agent=FIREFOX)
     log_in(owner)
@@ -171,4 +198,4 @@ def png(width: int, height: int, palette: bytes, numbers: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -120,9 +120,14 @@ def devices(page: Page) -> Any:
     return page.get_by_role("region", name="Devices").get_by_role("listitem")
 
 
+def session_cookies(page: Page) -> list[dict[str, Any]]:
+    """Not those that protect forms or know the device."""
+    return [dict(one) for one in page.context.cookies() if not str(one["name"]).endswith(("-pre", "-device"))]
+
+
 def session_cookie(page: Page) -> dict[str, Any]:
-    (found,) = (cookie for cookie in page.context.cookies() if not cookie["name"].endswith("-pre"))
-    return dict(found)
+    (found,) = session_cookies(page)
+    return found
 
 
 @pytest.mark.parametrize("with_javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
@@ -145,7 +150,7 @@ def test_sign_up_log_in_twice_see_both_throw_one_out(open_browser: Open, with_ja
 
     expect(phone.get_by_role("heading", level=1)).to_have_text("Log in")
     expect(phone.get_by_role("status")).to_have_text("This device was logged out from elsewhere. Please log in again.")
-    assert phone.context.cookies() == [one for one in phone.context.cookies() if one["name"].endswith("-pre")]
+    assert session_cookies(phone) == []
 
 
 def test_after_logging_out_the_back_button_shows_nothing_private(open_browser: Open, server: Server) -> None:
@@ -424,25 +429,76 @@ def test_tmo_01_a_session_that_was_not_used_for_long_is_over_and_says_so(open_br
     expect(page.get_by_role("status")).to_contain_text("You were away for a while")
 
 
-def test_csr_06_a_form_from_before_logging_in_elsewhere_is_refused_in_words(open_browser: Open, server: Server) -> None:
+def test_csr_06_a_form_from_before_logging_in_elsewhere_is_refused_in_words_and_shown_again(
+    open_browser: Open, server: Server
+) -> None:
     """Two tabs show the log-in form; one is used; the other's form belongs to a visit that is over."""
-    page, name = open_browser(), account_of(server, "two-tabs")
+    page, name, other = open_browser(), account_of(server, "two-tabs"), account_of(server, "other-tab")
     page.goto("/login")
-    other_tab = page.context.new_page()
-    log_in(other_tab, name)
+    log_in(page.context.new_page(), name)
     token = session_cookie(page)["value"]
 
-    page.get_by_label("User name or e-mail address").fill(name)
+    page.get_by_label("User name or e-mail address").fill(other)
     page.get_by_label("Password").fill(PASSWORD)
     with page.expect_response("**/login") as answered:
         page.get_by_role("button", name="Log in").click()
 
     assert answered.value.status == 403
-    expect(page.get_by_role("heading", level=1)).to_have_text("That request was refused")
-    expect(page.get_by_role("main")).to_contain_text(
-        "This form was too old, or from another visit. Go back, reload the page, try again."
-    )
+    expect(page.get_by_role("alert")).to_be_focused()
+    expect(page.get_by_role("alert")).to_contain_text("you logged in or out in another tab meanwhile")
     assert session_cookie(page)["value"] == token
+    expect(page.get_by_label("User name or e-mail address")).to_have_value(other)
+    expect(page.get_by_label("Password")).to_have_value("")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
+    expect(page.get_by_role("main")).to_contain_text(other)
+
+
+def test_fix_04_a_password_change_left_open_over_a_rotation_is_asked_for_again(
+    open_browser: Open, server: Server
+) -> None:
+    page, name = open_browser(), account_of(server, "rotated")
+    log_in(page, name)
+    other_tab = page.context.new_page()
+    other_tab.goto("/reauthenticate")
+    other_tab.get_by_label("Password").fill(PASSWORD)
+    other_tab.get_by_role("button", name="Confirm").click()
+    expect(other_tab.get_by_role("status")).to_have_text("Thank you. You can go on now.")
+
+    for _ in range(2):  # refused once, done the second time
+        page.get_by_label("Current password").fill(PASSWORD)
+        page.get_by_label("New password").fill(NEW_PASSWORD)
+        page.get_by_role("button", name="Change password").click()
+        page.wait_for_load_state()
+
+    expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+
+
+def test_a_reload_by_the_address_bar_after_a_refused_form_shows_the_page(open_browser: Open, server: Server) -> None:
+    page, name = open_browser(), account_of(server, "reloading")
+    log_in(page, name)
+    page.get_by_label("Current password").fill("not the right passphrase")
+    page.get_by_label("New password").fill(NEW_PASSWORD)
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+    page.goto(page.url)
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
+    assert urlsplit(page.url).path == "/account"
+
+
+def test_the_name_just_chosen_stands_in_the_log_in_form_and_the_password_is_next(open_browser: Open) -> None:
+    page = open_browser()
+
+    sign_up(page, "carried-over")
+
+    expect(page.get_by_label("User name or e-mail address")).to_have_value("carried-over")
+    expect(page.get_by_label("Password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
 
 
 def test_a_double_click_on_sign_up_makes_one_account_and_no_error(open_browser: Open) -> None:

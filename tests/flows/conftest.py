@@ -92,7 +92,8 @@ class World:
         policy = make_policy(options.get("profile", "standard"), options.get("settings"))
         lane = hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice)
         store = open_store(url, (Async if is_async else Blocking)(lane))
-        self.store = self.steps.of(store if wrap is None else wrap(store))
+        self.inner = store if wrap is None else wrap(store)
+        self.store = self.steps.of(self.inner)
         make = AsyncCoatcheck if is_async else Coatcheck
         self.desk: Any = Face(make(self.store, secret=SECRET, clock=self.clock, **options))
         self.events: list[Event] = []

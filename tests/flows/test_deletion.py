@@ -6,7 +6,15 @@ import sqlite3
 
 import pytest
 
-from coatcheck import AccountDeleted, Client, EverybodyRevoked, InvalidCredentials, SessionEnded, UsernameTaken
+from coatcheck import (
+    AccountDeleted,
+    Client,
+    Coatcheck,
+    EverybodyRevoked,
+    InvalidCredentials,
+    SessionEnded,
+    UsernameTaken,
+)
 from coatcheck.errors import InvalidInput
 from tests.flows.conftest import PASSWORD, WRONG
 
@@ -84,6 +92,41 @@ async def test_dat_07_a_deleted_account_harms_no_other(world):
     assert [event.user_agent for event in (await world.desk.events(of=bob))[0]] == ["Canary/7.7"]
     with pytest.raises(UsernameTaken):
         await world.desk.sign_up(username="bob", password=PASSWORD)
+
+
+class DeletesMeanwhile:
+    """Verifies passwords as ever; while it does, an operator at another desk deletes the account."""
+
+    def __init__(self, world, subject) -> None:
+        self.inner = world.desk.flows.parts.hasher
+        self.world, self.subject = world, subject
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def verify(self, hashed, password) -> bool:
+        with Coatcheck(self.world.inner, clock=self.world.clock) as operator:
+            operator.delete_account(self.subject)
+        return self.inner.verify(hashed, password)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, WRONG])
+async def test_dat_07_an_attempt_under_way_at_the_deletion_names_nobody_afterwards(make_world, tmp_path, password):
+    world = make_world("sqlite")
+    subject = await world.member()
+    login = await world.log_in()
+    world.desk.flows.parts.hasher = DeletesMeanwhile(world, subject)
+
+    with pytest.raises(InvalidCredentials):
+        await world.log_in(password=password, client=CLIENT)
+
+    assert [trace for trace in (subject, CLIENT.user_agent) if trace in dump(tmp_path)] == [CLIENT.user_agent]
+    assert world.events[-1].subject is None
+    for attempt in (world.desk.reauthenticate(login.session, PASSWORD), world.log_in()):
+        with pytest.raises(InvalidCredentials):
+            await attempt
+    assert subject not in dump(tmp_path)
+    assert await world.desk.unlock(subject) is False
 
 
 # REV-06

@@ -40,7 +40,7 @@ async def test_rat_02_enu_03_a_hundred_straight_failures_lock_the_password_for_r
     subject = await world.member()
     lock = lock_of(subject, world.desk.policy)
     for _ in range(99):
-        await world.store.settle([Settlement(lock, "failure", world.clock())], events=())
+        await world.store.settle([Settlement(lock, "failure", world.clock())], account=None, events=())
     await fail(world, 1)
 
     with pytest.raises(InvalidCredentials) as wrong:

@@ -16,7 +16,13 @@ T = TypeVar("T")
 
 @pytest.fixture
 def make_request() -> MakeRequest:
-    def make(*headers: tuple[bytes, bytes], method: str = "POST", body: bytes = b"", query: str = "") -> Request:
+    def make(
+        *headers: tuple[bytes, bytes],
+        method: str = "POST",
+        body: bytes = b"",
+        query: str = "",
+        authority: bytes | None = None,
+    ) -> Request:
         return Request(
             method=method,
             path="/login",
@@ -25,6 +31,7 @@ def make_request() -> MakeRequest:
             headers=headers,
             peer="192.0.2.7",
             read=body_reader(body),
+            authority=authority,
         )
 
     return make

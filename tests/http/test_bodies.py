@@ -478,3 +478,16 @@ def test_red_06_a_json_list_for_next_leads_to_the_default_page():
 
 def test_red_06_a_single_next_is_followed():
     assert local_target(query_fields("next=%2Fa%3Fb%3Dc", Search).next, default="/account") == "/a?b=c"
+
+
+def test_what_a_blank_or_ticked_field_means_follows_from_its_type():
+    class Fresh(Struct, frozen=True):
+        remember: bool = False
+        note: str | None = "no note"
+        name: str = "nobody"
+        limit: int | None = 20
+
+    body = b"remember=on&note=&name=&limit="
+
+    assert form_fields(body, FORM, Fresh) == Fresh(remember=True, note="no note", name="", limit=20)
+    assert form_fields(b"note=on&name=on", FORM, Fresh) == Fresh(note="on", name="on")

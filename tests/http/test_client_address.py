@@ -97,6 +97,9 @@ def test_rat_04_behind_a_trusted_proxy_the_entry_counted_from_the_right_is_the_c
         ([(X, b"198.51.100.4")], 2),
         ([(X, b"198.51.100.4 6.6.6.6")], 1),
         ([(X, b"198.51.100.4\x00")], 1),
+        ([(X, b"\x0b198.51.100.4")], 1),
+        ([(X, b"198.51.100.4\xa0")], 1),
+        ([(X, b"X198.51.100.4X")], 1),
         ([(X, b"0198.51.100.4")], 1),
         ([(X, "\uff11\uff19\uff18.51.100.4".encode())], 1),
         ([(X, b"\xff")], 1),
@@ -119,6 +122,19 @@ def test_rat_04_behind_a_trusted_proxy_the_entry_counted_from_the_right_is_the_c
 )
 def test_rat_04_garbage_or_too_few_entries_fall_back_to_the_peer(headers, hops):
     assert address_of(*headers, hops=hops) == PROXY
+
+
+def test_rat_04_a_forwarded_header_of_4096_octets_is_read_and_a_longer_one_is_not():
+    appended = b", for=198.51.100.4"
+    sent = b"for=" + b"x" * (4096 - len(b"for=") - len(appended))
+
+    assert address_of((F, sent + appended)) == "198.51.100.4"
+    assert address_of((F, b"y" + sent + appended)) == PROXY
+
+
+@pytest.mark.parametrize(("length", "address"), [(64, "fe80::1"), (65, PROXY)])
+def test_rat_04_an_entry_of_64_characters_is_an_address_and_a_longer_one_is_none(length, address):
+    assert address_of((X, b"fe80::1%".ljust(length, b"e"))) == address
 
 
 @pytest.mark.parametrize("sent", [b"for=x", b"for=6.6.6.6", b"6.6.6.6", b"garbage", b""])

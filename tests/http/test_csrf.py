@@ -192,6 +192,19 @@ def test_csr_05_a_forged_host_does_not_make_a_foreign_origin_ours(make_request):
     assert verdict is Verdict.FOREIGN_ORIGIN
 
 
+@pytest.mark.parametrize(
+    ("header", "verdict"),
+    [
+        ((b"origin", b"https://login.example.org"), Verdict.SAME_ORIGIN),
+        ((b"referer", b"https://login.example.org/log-in"), Verdict.SAME_ORIGIN),
+        ((b"sec-fetch-site", b"same-origin"), Verdict.SAME_ORIGIN),
+        ((b"origin", b"https://evil.test"), Verdict.FOREIGN_ORIGIN),
+    ],
+)
+def test_csr_02_evidence_is_gathered_from_the_headers_of_a_request(make_request, header, verdict):
+    assert judge_request(make_request(header), own=OWN, trusted=TRUSTED, has_cookie_of_ours=True) is verdict
+
+
 @pytest.mark.parametrize("name", [b"sec-fetch-site", b"origin", b"referer", b"content-type"])
 def test_csr_02_repeated_evidence_is_400(make_request, name):
     request = make_request((name, b"same-origin"), (name, b"cross-site"))

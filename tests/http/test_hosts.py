@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.errors import ConfigurationError
+from coatcheck.http.cookies import CookieStyle
 from coatcheck.http.hosts import HostRefused, Origin, Place, Site, locate
 
 PRODUCTION = Site.configure(public_url="https://login.example.org")
@@ -73,11 +74,15 @@ def test_an_origin_is_parsed_to_its_triple(text, triple):
         "a.example",
         "*",
         "https://*.example",
-        "https://" + "a" * 300,
+        "https://" + "a" * 261,
     ],
 )
 def test_csr_04_what_is_not_exactly_an_origin_is_none(text):
     assert Origin.parse(text) is None
+
+
+def test_an_authority_of_260_characters_is_still_read():
+    assert Origin.parse("https://" + "a" * 260) == Origin("https", "a" * 260, 443)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +136,51 @@ def test_hst_01_any_other_host_is_400_or_421(make_request, hosts, refusal):
     assert locate(PRODUCTION, request) == refusal
 
 
+def refused_for(site: Site, request) -> str | None:
+    place = locate(site, request)
+    return f"{place.reason} {place.status}" if isinstance(place, HostRefused) else None
+
+
+@pytest.mark.parametrize(
+    ("authority", "host", "refusal"),
+    [
+        (b"login.example.org", b"login.example.org", None),
+        (b"LOGIN.example.org:443", b"login.example.org", None),
+        (b"login.example.org", b"login.example.org:443", None),
+        (b"login.example.org:8443", b"login.example.org", "host_mismatch 400"),
+        (b"login.example.org", b"login.example.org:8443", "host_mismatch 400"),
+        (b"login.example.org:80", b"login.example.org", "host_mismatch 400"),
+        (b"evil.test", b"login.example.org", "host_mismatch 400"),
+        (b"login.example.org", b"evil.test", "host_mismatch 400"),
+        (b"user@login.example.org", b"login.example.org", "host_mismatch 400"),
+        (b"", b"login.example.org", "host_mismatch 400"),
+        (b"login.example.org", b"", "host_mismatch 400"),
+        (b"\xff", b"\xff", "host_mismatch 400"),
+        (b"evil.test", b"evil.test", "unknown_host 421"),
+    ],
+)
+def test_hst_01_an_absolute_target_must_name_the_host_of_the_header(make_request, authority, host, refusal):
+    assert refused_for(PRODUCTION, make_request((b"host", host), authority=authority)) == refusal
+
+
+@pytest.mark.parametrize(
+    ("tls", "authority", "host", "refusal"),
+    [
+        (False, b"localhost", b"localhost:80", None),
+        (False, b"localhost:80", b"localhost", None),
+        (False, b"localhost:443", b"localhost", "host_mismatch 400"),
+        (True, b"localhost", b"localhost:443", None),
+        (True, b"localhost:443", b"localhost", None),
+        (True, b"localhost:80", b"localhost", "host_mismatch 400"),
+        (False, b"[::1]:8000", b"[0::1]:8000", None),
+    ],
+)
+def test_hst_01_the_port_left_out_is_that_of_the_scheme(make_request, tls, authority, host, refusal):
+    site = Site.configure(development=True, tls=tls)
+
+    assert refused_for(site, make_request((b"host", host), authority=authority)) == refusal
+
+
 def test_hst_01_allowed_hosts_are_exact_and_replace_the_default(make_request):
     site = Site.configure(public_url="https://login.example.org", allowed_hosts=["Backend:8000", "[::1]:8000"])
 
@@ -171,6 +221,39 @@ def test_csr_05_the_host_header_never_becomes_the_origin_in_production(make_requ
 
     assert isinstance(place, Place)
     assert place.origin == Origin("https", "login.example.org", 443)
+
+
+PLACES = [
+    # settings; host; origin, whether cookies are secure, their names' stem, their SameSite
+    ({"public_url": "https://a.example"}, b"a.example", "https://a.example", True, "__Host-coatcheck", "Lax"),
+    (
+        {"public_url": "https://a.example/", "strict": True, "cookie_name": "shop"},
+        *(b"A.example:443", "https://a.example", True, "__Host-shop", "Strict"),
+    ),
+    ({"development": True}, b"localhost:5000", "http://localhost:5000", False, "coatcheck-dev", "Lax"),
+    ({"development": True, "strict": True}, b"localhost", "http://localhost", False, "coatcheck-dev", "Strict"),
+    ({"development": True, "tls": True}, b"localhost", "https://localhost", True, "__Host-coatcheck", "Lax"),
+]
+
+
+@pytest.mark.parametrize(("settings", "host", "origin", "secure", "name", "same_site"), PLACES)
+def test_cky_04_cky_14_a_place_has_its_origin_and_three_cookies_of_one_style(
+    make_request, settings, host, origin, secure, name, same_site
+):
+    place = locate(Site.configure(**settings), make_request((b"host", host)))
+
+    session, presession, device = (
+        CookieStyle(name=name + suffix, secure=secure, same_site=same_site) for suffix in ("", "-pre", "-device")
+    )
+    assert place == Place(Origin.parse(origin), secure, session, presession, device)
+
+
+def test_csr_04_trusted_origins_are_https_and_may_be_anything_in_development():
+    production = Site.configure(public_url="https://a.example", trusted_origins=["https://app.example:8443"])
+    development = Site.configure(development=True, trusted_origins=["http://localhost:3000"])
+
+    assert production.trusted_origins == {Origin("https", "app.example", 8443)}
+    assert development.trusted_origins == {Origin("http", "localhost", 3000)}
 
 
 def test_cky_04_production_uses_host_prefixed_secure_cookies_only(make_request):
@@ -261,6 +344,7 @@ def test_cky_16_the_base_name_may_choose_the_host_http_prefix():
     [
         ({}, "public_url"),
         ({"public_url": "http://login.example.org"}, "public_url"),
+        ({"public_url": "https://a.example", "development": True}, "development"),
         ({"public_url": "login.example.org"}, "public_url"),
         ({"public_url": "https://login.example.org/auth"}, "public_url"),
         ({"public_url": "https://user@login.example.org"}, "public_url"),
@@ -283,6 +367,21 @@ def test_err_03_a_bad_setting_is_named(settings, setting):
         Site.configure(**settings)
 
     assert [problem.partition(":")[0] for problem in refused.value.problems] == [setting]
+
+
+def test_err_03_each_trusted_origin_that_is_not_https_is_named_in_order():
+    with pytest.raises(ConfigurationError) as refused:
+        Site.configure(
+            public_url="https://a.example",
+            trusted_origins=["http://c.example", "https://ok.example", "http://b.example"],
+        )
+
+    assert [problem.split()[1] for problem in refused.value.problems] == ["http://b.example", "http://c.example"]
+
+
+def test_err_03_a_bad_cookie_name_is_told_which_prefix_comes_anyway():
+    with pytest.raises(ConfigurationError, match="the prefix __Host- is put before it"):
+        Site.configure(public_url="https://a.example", cookie_name="__Host-x")
 
 
 def test_err_03_all_mistakes_are_reported_together():

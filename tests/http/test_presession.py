@@ -30,11 +30,16 @@ def test_ses_01_the_longest_life_is_an_hour():
     assert LIFE == 3600
 
 
-@given(st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES), st.integers(0, 2**40), st.integers(-LIFE, 2 * LIFE))
+@given(st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES), st.integers(0, 2**62), st.integers(-LIFE, 2 * LIFE))
 def test_tmo_03_a_nonce_comes_back_exactly_while_the_pre_session_lives(nonce, now, later):
     value = issue(KEY, nonce=nonce, now=now)
 
     assert read(KEY, value, now=now + later) == (PreSession(nonce) if 0 <= later < LIFE else None)
+
+
+@pytest.mark.parametrize("word", ["x", "ada", "X", "MAX", "XX", "\u00e4", "ada@example.org", " "])
+def test_a_word_comes_back_whatever_it_ends_with(word):
+    assert read(KEY, issue(KEY, nonce=NONCE, now=NOW, word=word), now=NOW) == PreSession(NONCE, word)
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=WORD_MAX // 4))

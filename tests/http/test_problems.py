@@ -86,6 +86,8 @@ def test_stp_07_a_due_step_up_tells_the_age_it_wants():
         (errors.TooManyAttempts(retry_after=30), "30"),
         (errors.Busy(retry_after=0), "0"),
         (errors.StoreUnavailable(), "1"),
+        (errors.StoreConflict(), "1"),
+        (errors.CorruptRecord("session handle"), None),
         (errors.NotFound(), None),
     ],
 )
@@ -93,6 +95,7 @@ def test_retry_after_stands_where_waiting_helps(error, seconds):
     _, _, headers = reply_to(error)
 
     assert headers.get("retry-after") == seconds
+    assert problem_of(error).retry_after == (None if seconds is None else int(seconds))
 
 
 def test_hdr_02_a_problem_is_never_stored():

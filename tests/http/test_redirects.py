@@ -29,6 +29,7 @@ def target_of(value: object, **settings: object) -> str:
         "/docs/a-b_c.d~e",
         "/users/7?tab=devices&page=2",
         "/docs#install",
+        "/docs#a?b=c&d:e/f@g",
         "/a//b",
         "/a/b/",
         "/@e",
@@ -180,6 +181,12 @@ def test_red_02_an_absolute_https_url_of_a_redirect_host_is_kept(host):
     assert redirect_target(url, default=HOME, redirect_hosts=HOSTS) == url
 
 
+def test_red_02_an_absolute_url_of_2048_characters_is_kept():
+    url = "https://ok.example/".ljust(2048, "x")
+
+    assert redirect_target(url, default=HOME, redirect_hosts=HOSTS) == url
+
+
 def test_red_02_an_absolute_url_without_a_path_gets_one():
     assert redirect_target("https://ok.example", default=HOME, redirect_hosts=HOSTS) == "https://ok.example/"
 
@@ -262,7 +269,12 @@ def test_red_05_a_path_that_must_not_be_followed_gives_the_default_page(value):
     assert target_of(value, never=frozenset({"/logout"})) == HOME
 
 
-@pytest.mark.parametrize("value", ["/logout-help", "/a/logout", "/a?next=/logout", "/"])
+@pytest.mark.parametrize("value", ["/logout", "/log%6Fut/", "/logout?x=1"])
+def test_red_05_a_path_that_must_not_be_followed_is_not_where_redirect_hosts_are_allowed(value):
+    assert redirect_target(value, default=HOME, never=frozenset({"/logout"}), redirect_hosts=HOSTS) == HOME
+
+
+@pytest.mark.parametrize("value", ["/logout-help", "/logoutX", "/a/logout", "/a?next=/logout", "/"])
 def test_red_05_other_paths_are_followed(value):
     assert target_of(value, never=frozenset({"/logout"})) == value
 

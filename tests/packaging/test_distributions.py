@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,10 +35,10 @@ def build(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 @pytest.fixture(scope="module")
-def build_elsewhere(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+def build_elsewhere(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """The same release as another machine builds it: other path, file times, umask, time zone and hash seed,
     and with what lies about in a checkout where people work."""
-    source = _copy_of(root, tmp_path_factory.mktemp("elsewhere") / "another" / "place")
+    source = _copy_of(build.source, tmp_path_factory.mktemp("elsewhere") / "another" / "place")
     package = source / "src" / "coatcheck"
     (package / "core" / "__pycache__").mkdir(exist_ok=True)
     for name in ("core/__pycache__/policy.cpython-311.pyc", "app.db", "app.db-wal", "app.secret", "key.pem"):
@@ -134,14 +135,47 @@ def test_sup_07_no_file_of_the_wheel_holds_a_private_key(build: Build) -> None:
     assert holders == []
 
 
-def test_sup_10_the_sdist_holds_a_security_policy_with_contact_versions_and_disclosure_time(build: Build) -> None:
+def test_sup_07_no_file_of_the_wheel_holds_a_secret_of_the_tests_or_the_documents(build: Build) -> None:
+    """A sample secret that ships is one that somebody deploys."""
+    makers = [*build.source.rglob("tests/**/*.py"), *build.source.glob("*.md"), *build.source.rglob("docs/*.md")]
+    samples = {
+        sample
+        for path in makers
+        for sample in re.findall(r"(?<![\w-])[\w-]{32,}(?![\w-])", path.read_text())
+        if re.search(r"[0-9]", sample) and re.search(r"[A-Z]", sample) and re.search(r"[a-z]", sample)
+    }
+    wheel = zipfile.ZipFile(build.wheel)
+
+    holders = [(name, sample) for name in wheel.namelist() for sample in samples if sample.encode() in wheel.read(name)]
+
+    assert "Zq3v9-KfT1mXc7Rw5Lb2Yd8Hn4Js6Pg0Ue_AoIxBtC" in samples, "the search finds those that we know"
+    assert holders == []
+
+
+def test_sup_07_neither_distribution_holds_what_a_running_server_leaves_behind(build_elsewhere: Build) -> None:
+    with tarfile.open(build_elsewhere.sdist) as sdist:
+        names = [*sdist.getnames(), *zipfile.ZipFile(build_elsewhere.wheel).namelist()]
+
+    leftovers = (".db", ".db-wal", ".db-shm", ".secret", ".pem", ".key", ".pyc", ".toml.bak", ".env")
+    assert [name for name in names if name.endswith(leftovers)] == []
+
+
+def test_sup_10_the_sdist_holds_a_security_policy_with_contact_versions_and_disclosure_time(
+    build: Build, pyproject: dict[str, Any]
+) -> None:
     with tarfile.open(build.sdist) as sdist:
         member = sdist.extractfile("coatcheck-0.1.0/SECURITY.md")
         assert member is not None
         policy = member.read().decode()
 
-    headings = [line.removeprefix("## ") for line in policy.splitlines() if line.startswith("## ")]
-    assert headings == ["Contact", "Supported versions", "Disclosure time"]
+    parts = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", policy, re.M))
+    assert list(parts)[:3] == ["Contact", "Supported versions", "Disclosure time"]
+    assert re.search(r"private", parts["Contact"])
+    assert re.search(r"e-mail", parts["Contact"])
+    minor = ".".join(pyproject["project"]["version"].split(".")[:2])
+    assert re.search(rf"^\| {re.escape(minor)}\.x.*\| yes \|$", parts["Supported versions"], re.M)
+    assert [int(days) for days in re.findall(r"within (\d+) days, a grave one within (\d+)", policy)[0]] == [7, 30]
+    assert re.search(r"at the latest \d+ days after your report", parts["Disclosure time"])
 
 
 def test_the_wheel_tells_type_checkers_that_it_is_typed(build: Build) -> None:

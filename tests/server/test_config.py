@@ -12,6 +12,7 @@ import pytest
 from coatcheck import ConfigurationError
 from coatcheck.server.app import ServerApp
 from coatcheck.server.config import Config, load, without_password
+from coatcheck.server.durations import duration_text, seconds_of
 from coatcheck.server.secret import create_private
 
 SECRET = "Zq3v9-KfT1mXc7Rw5Lb2Yd8Hn4Js6Pg0Ue_AoIxBtC"
@@ -152,6 +153,9 @@ def test_err_03_a_number_in_the_environment_is_plain_digits(value: str) -> None:
         ("idle_timeout = 1", "idle_timeout (coatcheck.toml): there is no such setting; it belongs under [settings]"),
         ("[settings]\nport = 1", "settings.port (coatcheck.toml): there is no such setting; it belongs above"),
         ("[settings]\nidle_timout = 1", "did you mean idle_timeout?"),
+        ("Public-URL = 1", "did you mean public_url?"),
+        ("TRUSTED_PROXY = 1", "did you mean trusted_proxies?"),
+        ("zebra = 1", "zebra (coatcheck.toml): there is no such setting; remove it"),
     ],
 )
 def test_err_03_an_unknown_setting_is_told_with_what_may_be_meant(text: str, told: str) -> None:
@@ -164,6 +168,64 @@ def test_err_03_an_unknown_variable_is_told() -> None:
     (problem,) = problems(environ={"COATCHECK_PUBLC_URL": "https://a.example"})
 
     assert "did you mean COATCHECK_PUBLIC_URL?" in problem
+
+
+@pytest.mark.parametrize(
+    ("written_as", "seconds"),
+    [
+        ("600", 600),
+        ('"600"', 600),
+        ('"600s"', 600),
+        ('"10m"', 600),
+        ('"1 h"', 3600),
+        ('"1h 30m"', 5400),
+        ('"1h30m"', 5400),
+    ],
+)
+def test_durations_are_written_as_people_write_them(written_as: str, seconds: int) -> None:
+    written(f"[settings]\nidle_timeout = {written_as}")
+
+    assert load({}, {}).settings == {"idle_timeout": seconds}
+    assert load({}, {"COATCHECK_IDLE_TIMEOUT": written_as.strip('"')}).settings == {"idle_timeout": seconds}
+
+
+@pytest.mark.parametrize("text", ["", "h", "1 x", "1.5h", "-1h", "1h-", "1  h", "\u0661h", "1h,30m", "9" * 11, "1 y"])
+def test_err_03_what_is_no_duration_is_told_with_the_form(text: str) -> None:
+    written(f'[settings]\nidle_timeout = "{text}"')
+
+    (problem,) = problems()
+
+    assert problem.startswith("idle_timeout (coatcheck.toml): ")
+    assert "30 d" in problem
+
+
+def test_a_number_that_is_no_duration_takes_no_units() -> None:
+    written('[settings]\npassword_min_length = "15s"')
+
+    (problem,) = problems()
+
+    assert problem.startswith("password_min_length (coatcheck.toml): must be a whole number")
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 59, 60, 90, 3600, 5400, 86_400, 90_061, 30 * 86_400])
+def test_a_duration_that_is_shown_is_read_as_what_it_was(seconds: int) -> None:
+    assert seconds_of(duration_text(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("environ", "why"),
+    [
+        ({"COATCHECK_DEVELOPMENT": "false"}, "development is off"),
+        ({"COATCHECK_TLS_CERT": "a", "COATCHECK_TLS_KEY": "b"}, "a certificate is given, as for real visitors"),
+        ({"COATCHECK_HOST": "0.0.0.0"}, "host 0.0.0.0 can be reached from other machines"),
+    ],
+)
+def test_err_03_a_missing_public_url_is_told_with_why_it_is_needed(environ: Mapping[str, str], why: str) -> None:
+    (problem,) = [problem for problem in problems(environ=environ) if problem.startswith("public_url")]
+
+    assert (
+        problem == f"public_url: is missing, and {why}; set it to the https address under which visitors see the site"
+    )
 
 
 def test_variables_that_kubernetes_sets_are_not_ours() -> None:

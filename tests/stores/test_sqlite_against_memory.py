@@ -170,7 +170,7 @@ class SideBySide(RuleBasedStateMachine):
 
     @rule(settlements=SETTLEMENTS, events=EVENTS)
     def settle(self, settlements, events):  # type: ignore[no-untyped-def]
-        self.both(lambda store: store.settle(settlements, events=events))
+        self.both(lambda store: store.settle(settlements, account=None, events=events))
 
     @rule(
         subject=PEOPLE,

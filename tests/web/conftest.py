@@ -483,6 +483,7 @@ def build(tmp_path: Path) -> Iterator[Callable[..., World]]:
     for world in worlds:
         world.fragile.broken, world.fragile.bug_at = set(), None
         world.do(world.desk.close())
+        world.web.mount.release_host()  # a test that failed keeps its world alive
         if world.runner is not None:
             world.runner.close()
 

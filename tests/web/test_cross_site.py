@@ -10,6 +10,7 @@ import pytest
 
 from coatcheck.core.audit import CrossSiteRefused
 from coatcheck.http import csrf
+from coatcheck.web.routes import ROUTES, Call, Form, Page
 
 PASSWORD = "a long enough passphrase"
 FORM = ("content-type", "application/x-www-form-urlencoded")
@@ -287,6 +288,50 @@ def test_csr_10_reading_methods_and_overrides_change_nothing(world: Any) -> None
 
     assert posted.status == 405
     assert world.steps.writes == []
+    assert world.records() == before
+
+
+UNSAFE = [
+    (route.method if isinstance(route, Call) else "POST", route.path)
+    for route in ROUTES
+    if isinstance(route, Form) or (isinstance(route, Call) and route.method not in csrf.SAFE_METHODS)
+]
+
+
+def test_csr_14_nothing_in_the_table_of_routes_can_exempt_a_route() -> None:
+    fields = {name for kind in (Page, Form, Call) for name in kind.__struct_fields__}
+
+    assert not [name for name in fields if "csrf" in name or "exempt" in name]
+    assert {path for _, path in UNSAFE} >= {"/login", "/logout", "/api/login", "/api/sessions", "/account/password"}
+
+
+@pytest.mark.parametrize(("method", "path"), UNSAFE)
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        [("sec-fetch-site", "cross-site")],
+        [("sec-fetch-site", "same-site"), ("origin", "https://blog.example.org")],
+        [("origin", "https://evil.example")],
+        [("origin", "null")],
+        [("referer", "https://evil.example/")],
+        [],
+    ],
+    ids=["cross-site", "same-site", "origin", "null", "referer", "nothing"],
+)
+def test_csr_14_every_unsafe_route_refuses_another_site_though_the_cookie_comes_along(
+    world: Any, method: str, path: str, evidence: list[tuple[str, str]]
+) -> None:
+    world.account()
+    browser, other = world.logged_in(), world.logged_in()
+    path = path.replace("{id}", other.me().json["session"]["id"])
+    before = world.records()
+    world.steps.clear()
+
+    kind, body = (JSON, LOG_IN) if path.startswith("/api/") else (FORM, form(identifier="ada", password=PASSWORD))
+    answers = [browser.send(method, path, [*evidence, kind], body), browser.send(method, path, evidence)]
+
+    assert [(answer.status, answer.cookies) for answer in answers] == [(403, {})] * 2
+    assert (world.steps, world.lane.hashed) == ([], 0)
     assert world.records() == before
 
 

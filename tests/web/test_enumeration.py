@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from coatcheck.core.records import AccountRecord
+from coatcheck.core.throttle import Settlement, lock_of
 
 PASSWORD = "a long enough passphrase"
 WRONG = "a wrong enough passphrase"
@@ -21,6 +21,9 @@ CLASSES = {
     "disabled, right password": ("dora", PASSWORD),
     "disabled, wrong password": ("dora", WRONG),
     "unknown address": ("nobody@example.org", PASSWORD),
+    "deleted": ("gone", PASSWORD),
+    "locked, right password": ("lola", PASSWORD),
+    "locked, wrong password": ("lola", WRONG),
 }
 
 
@@ -28,24 +31,43 @@ CLASSES = {
 def peopled(world: Any) -> Any:
     world.account("ada")
     world.do(world.desk.disable(world.account("dora")))
+    world.do(world.desk.delete_account(world.account("gone")))
+    lock = lock_of(world.account("lola"), world.desk.policy)
+    for _ in range(world.desk.policy.password_lock_failures):
+        world.flow(world.inner.settle([Settlement(lock, "failure", world.clock())], account=None, events=()))
     return world
 
 
-def test_enu_01_and_08_every_refusal_by_json_is_the_same_byte_for_byte(peopled: Any) -> None:
+def refused_by_json(world: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Try every class once, each from a network of its own; give the answers and what each cost."""
     answers, costs = {}, {}
     for number, (what, (identifier, password)) in enumerate(CLASSES.items()):
-        peopled.steps.clear()
-        peopled.lane.hashed = 0
-        browser = peopled.browser(ip=f"192.0.2.{100 + number}")
+        world.steps.clear()
+        world.lane.hashed = 0
+        browser = world.browser(ip=f"192.0.2.{100 + number}")
 
         answers[what] = browser.call("POST", "/api/login", {"identifier": identifier, "password": password})
 
-        costs[what] = (list(peopled.steps), peopled.lane.hashed)
+        costs[what] = (list(world.steps), world.lane.hashed)
+    return answers, costs
+
+
+def test_enu_01_and_08_every_refusal_by_json_is_the_same_byte_for_byte(peopled: Any) -> None:
+    answers, costs = refused_by_json(peopled)
+
     first = answers["unknown"]
     assert first.status == 401
     assert {what: answer.comparable for what, answer in answers.items()} == dict.fromkeys(CLASSES, first.comparable)
-    assert costs == dict.fromkeys(CLASSES, costs["unknown"])
+    costs.pop("locked, right password")  # see the next test
+    assert costs == dict.fromkeys(costs, costs["unknown"])
     assert costs["unknown"][1] == 1
+
+
+@pytest.mark.xfail(strict=True, reason="the lock is asked in the step `start`, which only the right password reaches")
+def test_enu_08_a_locked_password_costs_the_same_right_or_wrong(peopled: Any) -> None:
+    _, costs = refused_by_json(peopled)
+
+    assert costs["locked, right password"] == costs["locked, wrong password"]
 
 
 def test_enu_01_and_08_every_refusal_by_page_is_the_same_but_for_what_was_typed(peopled: Any) -> None:
@@ -61,8 +83,7 @@ def test_enu_01_and_08_every_refusal_by_page_is_the_same_but_for_what_was_typed(
     assert answers == dict.fromkeys(CLASSES, answers["unknown"])
 
 
-def test_enu_06_waiting_does_not_depend_on_the_accounts_existence(build: Callable[..., Any]) -> None:
-    world = build("blocking")
+def test_enu_06_waiting_does_not_depend_on_the_accounts_existence(world: Any) -> None:
     world.account("ada")
     seen: dict[str, list[tuple[int, str | None]]] = {"ada": [], "nobody": []}
 

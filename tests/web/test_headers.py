@@ -87,6 +87,24 @@ def test_hdr_04_strict_transport_security_over_https_only(build: Callable[..., A
     assert in_development == {None}
 
 
+def test_hdr_02_whatever_sets_a_cookie_is_never_cacheable(world: Any) -> None:
+    replies = [(what, answer) for what, answer in every_reply(world) if answer.cookies]
+    browser = world.browser()
+    replies += [("log in by page", browser.log_in()), ("log out", browser.post("/logout", {}))]
+    replies.append(("log in", world.browser().call("POST", "/api/login", {"identifier": "ada", "password": PASSWORD})))
+    over = world.logged_in()
+    world.clock.move(2 * 86_400)
+    replies.append(("a session that is over", over.get("/logout")))
+    stale = world.browser()
+    stale.get("/login")
+    replies.append(("a form left open", stale.post("/login", {"identifier": "ada", "password": "x"}, token="A" * 64)))
+    replies.append(("a wrong password", world.browser().log_in(password="not the right passphrase")))
+
+    assert {what for what, answer in replies if answer.one("cache-control") != "no-store"} == set()
+    assert {200, 303, 401, 403} <= {answer.status for _, answer in replies}
+    assert [name for _, answer in replies for name, _ in answer.headers if name in ("etag", "last-modified")] == []
+
+
 def test_hdr_09_a_credential_post_answers_303(world: Any) -> None:
     world.account()
     browser = world.browser()

@@ -69,6 +69,68 @@ def test_log_03_and_tok_10_no_secret_is_in_any_log_at_debug(world: Any, caplog: 
     assert [record for record in caplog.records if record.name == "coatcheck.events"]
 
 
+def test_log_03_no_csrf_token_and_no_authorization_is_in_any_log_event_or_header(
+    world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    world.account()
+    browser = world.logged_in()
+    header = ("authorization", "Bearer canary-of-an-authorization")
+    tokens = {browser.token_on(path) for path in ("/account", "/reauthenticate")}
+    tokens.add(browser.get("/api/csrf", [header]).json["csrf_token"])
+
+    for number, token in enumerate(sorted(tokens)):
+        for sent in (token, token[:-1]):
+            browser.post("/reauthenticate", {"password": CANARY}, token=sent)
+            browser.send("POST", f"/logout?csrf_token={sent}", [header, ("origin", "null"), FORM], sent.encode())
+            world.browser(ip=f"192.0.2.{number}").post("/login", {"identifier": "x", "password": sent}, token=sent)
+
+    told = f"{caplog.text} {[vars(record) for record in caplog.records]} {world.events()}"
+    assert world.events("cross_site_refused") or caplog.records
+    assert [secret for secret in (*tokens, "canary-of-an-authorization", CANARY) if secret in told] == []
+
+
+class Frames(logging.Handler):
+    """What a debug page or a collector of errors finds: the variables of all frames of a logged error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = ""
+        self.frames = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        while error is not None:
+            trace = error.__traceback__
+            while trace is not None:
+                self.frames += 1
+                self.found += repr(trace.tb_frame.f_locals)
+                trace = trace.tb_next
+            error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("by_page", [True, False], ids=["page", "json"])
+@pytest.mark.parametrize("step", ["identify", "admit", "start", "settle"])
+def test_err_08_a_debugger_that_shows_the_variables_of_an_error_finds_no_secret(
+    build: Callable[..., Any], step: str, by_page: bool
+) -> None:
+    world = build("blocking")
+    world.account("ada", password=CANARY)
+    browser = world.logged_in()
+    token, frames, log = browser.token_on("/account"), Frames(), logging.getLogger("coatcheck")
+    world.fragile.bug_at = step
+    log.addHandler(frames)
+    fields = {"identifier": "ada", "password": CANARY if step != "settle" else NEW_CANARY}
+    try:
+        answer = browser.post("/login", fields, token=token) if by_page else browser.call("POST", "/api/login", fields)
+    finally:
+        log.removeHandler(frames)
+
+    assert answer.status == 500
+    assert frames.frames > 3
+    assert [secret for secret in (CANARY, NEW_CANARY, browser.token, token) if secret in frames.found] == []
+
+
 def test_tok_10_the_token_is_in_no_body_and_no_header_but_set_cookie(world: Any) -> None:
     secrets, answers = visit_everything(world)
 

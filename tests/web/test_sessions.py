@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,12 +15,14 @@ from coatcheck.core.tokens import session_digest
 from coatcheck.http.hosts import Origin, Site
 from coatcheck.web.app import Web
 from coatcheck.web.mount import Mount
+from coatcheck.web.routes import ROUTES, Call, Page
 
 PASSWORD = "a long enough passphrase"
 OTHER = "another long passphrase"
 SESSION_KEYS = {
     "id", "current", "created_at", "last_seen_at", "expires_at", "ip", "device", "user_agent", "methods", "remembered"
 }  # fmt: skip
+GETS = [r.path for r in ROUTES if isinstance(r, Page) or (isinstance(r, Call) and r.method == "GET")]
 
 
 def test_ses_01_a_thousand_anonymous_gets_write_nothing(world: Any) -> None:
@@ -57,6 +60,33 @@ def test_ses_03_log_out_happens_by_post_only(world: Any) -> None:
 
     assert [answer.status for answer in answers] == [200, 200, 204]
     assert browser.me().status == 200
+
+
+@pytest.mark.parametrize("path", GETS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("purpose", "prefetch")],
+        [("sec-purpose", "prefetch;prerender"), ("sec-fetch-dest", "document"), ("sec-fetch-site", "none")],
+        [("x-moz", "prefetch"), ("sec-fetch-site", "cross-site")],
+    ],
+    ids=["plain", "prefetch", "prerender", "firefox"],
+)
+def test_ses_11_no_get_logs_anybody_in(world: Any, path: str, headers: list[tuple[str, str]]) -> None:
+    """Whatever the address claims: a link that is followed, or fetched ahead, starts no session and ends none."""
+    world.account()
+    query = urlencode({"identifier": "ada", "username": "ada", "password": PASSWORD, "token": "A" * 43, "next": "/"})
+    member, before = world.logged_in(), world.records()
+
+    for visitor in (world.browser(), member):
+        for method in ("GET", "HEAD"):
+            answer = visitor.send(method, f"{path}?{query}", headers)
+
+            assert world.cookie not in answer.cookies
+            assert answer.status in (200, 303, 400, 401)
+    assert world.records() == before
+    assert member.me().status == 200
 
 
 def test_ses_04_log_out_twice_or_without_a_session_answers_the_same(world: Any) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 import msgspec
 
+from coatcheck.cli.output import counted
 from coatcheck.cli.schema import state_of, store_at
 from coatcheck.colour import run_blocking
-from coatcheck.core.policy import DAY, make_policy, warnings_of
+from coatcheck.core.policy import DAY
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import Coatcheck
 from coatcheck.server import tls
+from coatcheck.server.advice import weaknesses_of
 from coatcheck.server.config import Config
 from coatcheck.server.run import beside
 from coatcheck.server.secret import problem_of_file
@@ -25,6 +29,7 @@ from coatcheck.stores.sqlite_file import FLOOR
 
 YEAR_2026 = 1_767_225_600
 WAL_LARGE = 64 * 1024 * 1024
+FREE_LEAST, FREE_LITTLE = 16 * 1024 * 1024, 256 * 1024 * 1024
 COUNTED = 100_000  # looking further would take too long for a check-up
 PAGE = 1000
 
@@ -43,7 +48,7 @@ class Finding(msgspec.Struct, frozen=True):
 def findings_of(config: Config, *, now: int) -> Iterator[Finding]:
     """Do all checks, what matters most first within each."""
     yield from _mode(config)
-    yield from _policy(config)
+    yield from _weaknesses(config)
     yield from _proxies(config)
     yield from _certificate(config, now=now)
     yield from _secret(config)
@@ -65,29 +70,19 @@ def _mode(config: Config) -> Iterator[Finding]:
         yield Finding("ok", "mode", f"serves {config.public_url}")
 
 
-def _policy(config: Config) -> Iterator[Finding]:
-    weaker = warnings_of(make_policy(config.profile, config.settings))
-    for words in weaker:
-        yield Finding("warning", "policy", words, "take the line out of [settings], or know why it is there")
-    if not weaker:
+def _weaknesses(config: Config) -> Iterator[Finding]:
+    found = weaknesses_of(config)
+    for one in found:
+        yield Finding("warning", one.about, one.words, one.mend)
+    if not any(one.about == "policy" for one in found):
         yield Finding("ok", "policy", f"{config.profile} profile, nothing weaker than NIST SP 800-63B-4 at AAL2")
 
 
 def _proxies(config: Config) -> Iterator[Finding]:
-    if config.public_url is None or config.uses_tls:
-        return
-    if not config.trusted_proxies:
-        yield Finding(
-            "warning",
-            "proxies",
-            "another program speaks TLS in front, and no trusted_proxies are set: limits take all visitors for one",
-            "set trusted_proxies to its address and trusted_hops to 1",
-        )
-    else:
-        yield Finding(
-            "ok", "proxies", f"{config.trusted_hops} hop(s) through {', '.join(map(str, config.trusted_proxies))}"
-        )
-    if not config.is_loopback:
+    if config.trusted_proxies:
+        proxies = ", ".join(map(str, config.trusted_proxies))
+        yield Finding("ok", "proxies", f"{counted(config.trusted_hops, 'hop')} through {proxies}")
+    if config.public_url is not None and not config.uses_tls and not config.is_loopback:
         yield Finding(
             "info",
             "listening",
@@ -147,12 +142,14 @@ def _store(config: Config, *, now: int) -> Iterator[Finding]:
     if not file.exists():
         yield Finding("info", "store", f"there is no database at {file.absolute()} yet; the first start makes it")
         return
-    yield from _files(file)
+    yield from _disk(file)
     try:
         state = state_of(run_blocking(store_at(file).schema_version()))
     except ConfigurationError as error:
-        yield Finding("error", "schema", *str(error).split("; ", 1))
+        # Of a file that is not ours there is nothing else to say, and no advice to change it.
+        yield Finding("error", "schema", *str(error).removeprefix("store: ").split("; ", 1))
         return
+    yield from _files(file)
     if state in ("older", "newer"):
         mend = "coatcheck schema upgrade" if state == "older" else "run the newer Coatcheck that wrote it"
         yield Finding("error", "schema", f"the schema is {state} than this Coatcheck", mend)
@@ -162,27 +159,42 @@ def _store(config: Config, *, now: int) -> Iterator[Finding]:
         yield from _contents(config, now=now)
 
 
-def _files(file: Path) -> Iterator[Finding]:
-    open_to_others = [
-        path.name
-        for path in (file, beside_wal(file), file.with_name(file.name + "-shm"))
-        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
-    ]
-    if os.name == "posix" and open_to_others:
+def _disk(file: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(file.parent).free
+    size = file.stat().st_size
+    if free < FREE_LEAST:
+        yield Finding("error", "disk", f"{_size(free)} free beside the database: log-ins will fail", "make room")
+    elif free < max(FREE_LITTLE, size // 10):
         yield Finding(
-            "warning",
-            "store",
-            f"other users of this machine can reach {', '.join(open_to_others)}",
-            f"chmod 600 {file}*",
+            "warning", "disk", f"{_size(free)} free beside a database of {_size(size)}", "make room before it fills up"
         )
     else:
-        yield Finding("ok", "store", f"{file.absolute()}, {_mib(file.stat().st_size)}, readable by its owner only")
+        yield Finding("ok", "disk", f"{_size(free)} free")
+
+
+def _files(file: Path) -> Iterator[Finding]:
+    belongings = [file, beside_wal(file), file.with_name(file.name + "-shm")]
+    open_to_others = [
+        quote(str(path))
+        for path in belongings
+        if os.name == "posix" and path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    if open_to_others:
+        reached = " ".join(open_to_others)
+        yield Finding("warning", "store", f"other users of this machine can reach {reached}", f"chmod 600 {reached}")
+    else:
+        yield Finding("ok", "store", f"{file.absolute()}, {_size(file.stat().st_size)}, readable by its owner only")
+    folder = file.absolute().parent
+    is_sticky = folder.stat().st_mode & stat.S_ISVTX  # like /tmp: what lies there is safe from others
+    if not is_sticky and (problem := problem_of_file(folder, holds_secret=False)) is not None:
+        words, _, mend = problem.partition("; ")
+        yield Finding("warning", "store", f"another file can be put in the database's place: {words}", mend)
     wal = beside_wal(file)
     if wal.exists() and wal.stat().st_size > WAL_LARGE:
         yield Finding(
             "warning",
             "store",
-            f"{wal.name} has {_mib(wal.stat().st_size)}: some program keeps a read transaction open",
+            f"{wal.name} has {_size(wal.stat().st_size)}: some program keeps a read transaction open",
             "find the program that holds the database open and restart it",
         )
 
@@ -221,5 +233,6 @@ def beside_wal(file: Path) -> Path:
     return file.with_name(file.name + "-wal")
 
 
-def _mib(size: int) -> str:
-    return f"{size / 1024 / 1024:.1f} MiB"
+def _size(size: int) -> str:
+    mib = size / 1024 / 1024
+    return f"{mib:.1f} MiB" if mib < 10_000 else f"{mib / 1024:.0f} GiB"

@@ -7,7 +7,7 @@ import time
 import click
 
 from coatcheck.cli.options import configuration, json_option, store_options
-from coatcheck.cli.output import cell, print_json
+from coatcheck.cli.output import cell, print_json, styled
 
 COLOURS = {"ok": "green", "info": "blue", "warning": "yellow", "error": "red"}
 LEVELS = list(COLOURS)
@@ -32,8 +32,8 @@ def doctor(store: str | None, file: str | None, as_json: bool) -> int:
         print_json({"worst": worst, "findings": [msgspec.structs.asdict(one) for one in found]})
     else:
         for one in found:
-            click.secho(f"{one.level:7}  ", fg=COLOURS[one.level], bold=one.level != "ok", nl=False)
-            click.echo(f"{one.check}: {cell(one.message)}")
+            level = styled(f"{one.level:7}", fg=COLOURS[one.level], bold=one.level != "ok")
+            click.echo(f"{level}  {one.check}: {cell(one.message)}")
             if one.mend:
                 click.echo(f"         {cell(one.mend)}")
     return 1 if worst in ("warning", "error") else 0

@@ -19,20 +19,13 @@ from coatcheck.cli.doctor import doctor
 from coatcheck.cli.init import init
 from coatcheck.cli.options import json_option
 from coatcheck.cli.output import print_fields, print_json
+from coatcheck.cli.refusals import tell
 from coatcheck.cli.schema import schema
 from coatcheck.cli.serve import serve
 from coatcheck.cli.sessions import sessions
 from coatcheck.errors import ConfigurationError, Refused, StoreError
 
 DONE, REFUSED, TROUBLE = 0, 1, 2
-# Refusals that only an operator meets, or that an operator can mend otherwise than a visitor.
-WORDS = {
-    "account_not_found": "no account has this user name, e-mail address or subject",
-    "password_too_short": "is shorter than password_min_length, 15 characters unless the settings say otherwise",
-    "session_anonymous": "this session is nobody's; it ends by itself",
-    "session_ended": "this session has ended already",
-    "session_not_found": "no session has this id; dead ones are known for a day",
-}
 
 
 def version() -> str:
@@ -93,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit status. Tells errors on the standard error and raises none."""
+    as_json = "--json" in arguments
     try:
         if any(not _is_text(argument) for argument in arguments):
             raise click.UsageError("an argument is not valid UTF-8")
@@ -100,54 +94,28 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)  # a group without a command: its help
         return TROUBLE
-    except click.ClickException as error:
-        _tell(error.format_message())
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            click.echo(f"see: {error.ctx.command_path} --help", err=True)
-        return TROUBLE
-    except (click.Abort, KeyboardInterrupt):
-        _tell("stopped; nothing further was done")
+    except (click.Abort, KeyboardInterrupt, Refused) as error:
+        tell(error, as_json=as_json)
         return REFUSED
-    except ConfigurationError as error:
-        _tell(*error.problems)
+    except (click.ClickException, ConfigurationError, StoreError) as error:
+        tell(error, as_json=as_json)
         return TROUBLE
-    except StoreError as error:
-        _tell(f"store: {error}")
-        return TROUBLE
-    except Refused as error:
-        _tell(*words_of(error))
-        return REFUSED
     except OSError as error:
-        return _told_of(error)
+        return _told_of(error, as_json=as_json)
     except Exception as error:  # the last word is ours: a traceback helps nobody who cannot read it
         if "--debug" in arguments:
             raise
-        _tell(f"unexpected {type(error).__name__}; this is a bug: coatcheck --debug ... shows where")
+        tell(error, as_json=as_json)
         return TROUBLE
     return status if isinstance(status, int) else DONE
 
 
-def words_of(error: Refused) -> list[str]:
-    """Say a refusal in the words of the pages, each field by its name, with the stable reason."""
-    from coatcheck.web.pages import messages
-
-    if not error.errors:
-        return [f"{WORDS.get(error.reason) or messages.for_reason(error.reason)} ({error.reason})"]
-    fields = [(fault.pointer.removeprefix("/"), fault.reason) for fault in error.errors]
-    return [f"{field}: {WORDS.get(reason) or messages.for_field(field, reason)} ({reason})" for field, reason in fields]
-
-
-def _tell(*problems: str) -> None:
-    for problem in problems:
-        click.echo(f"error: {problem}", err=True)
-
-
-def _told_of(error: OSError) -> int:
+def _told_of(error: OSError, *, as_json: bool = False) -> int:
     if error.filename is None:
         _abandon_output()  # the output is what failed: whoever read it has gone, or the disk is full
     if isinstance(error, BrokenPipeError):
         return REFUSED
-    _tell(f"{error.filename or 'the output cannot be written'}: {error.strerror}")
+    tell(error, as_json=as_json)
     return TROUBLE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,11 @@ def store_options(command: Command) -> Command:
     """Add `--store` and `--config`."""
     for option in (
         click.option(
-            "--config", "file", metavar="FILE", help="Settings file. Default: coatcheck.toml, if it is there."
+            "--config",
+            "file",
+            metavar="FILE",
+            type=click.Path(),
+            help="Settings file. Default: coatcheck.toml, if it is there.",
         ),
         click.option("--store", metavar="URL", help="Where everything is kept. Default: sqlite:///coatcheck.db"),
     ):
@@ -40,10 +45,30 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="One JSON document for programs.")(command)
 
 
+def yes_option(command: Command) -> Command:
+    """Add `--yes`."""
+    return click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")(command)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask at the terminal whether it is meant, unless `--yes` says so. Raises where nobody can be asked."""
+    if yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise click.UsageError("no terminal to ask whether it is meant; say --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def quiet_option(command: Command) -> Command:
+    """Add `--quiet`."""
+    return click.option("--quiet", is_flag=True, help="Show no progress.")(command)
+
+
 def page_options(command: Command) -> Command:
-    """Add `--limit` and `--after`."""
+    """Add `--limit`, `--cursor` and `--all`."""
     for option in (
-        click.option("--after", metavar="CURSOR", help="Go on where an earlier list ended (its `next`)."),
+        click.option("--all", "is_whole", is_flag=True, help="Everything that matches; as JSON, one object on a line."),
+        click.option("--cursor", metavar="CURSOR", help="Go on where an earlier list ended (its `next`)."),
         click.option(
             "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many at most."
         ),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from coatcheck.cli.options import configuration, json_option, require_store, store_options
-from coatcheck.cli.output import print_json
+from coatcheck.cli.options import configuration, json_option, quiet_option, require_store, store_options
+from coatcheck.cli.output import counted, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,19 +45,30 @@ def status(store: str | None, file: str | None, as_json: bool) -> int:
 
 
 @schema.command()
+@quiet_option
 @store_options
 @json_option
-def upgrade(store: str | None, file: str | None, as_json: bool) -> None:
-    """Bring the schema to the version this Coatcheck needs, in one step: all of it or nothing."""
+def upgrade(quiet: bool, store: str | None, file: str | None, as_json: bool) -> None:
+    """Bring the schema to the version this Coatcheck needs, in one step: all of it or nothing.
+
+    Stop the programs that use the store before, or they will fail.
+    """
+    from coatcheck.cli.progress import progress
     from coatcheck.colour import run_blocking
     from coatcheck.stores.schema import LATEST
 
     path = _path(store, file)
     sqlite = store_at(path)
     version = run_blocking(sqlite.schema_version())
-    if version < LATEST and not as_json:
-        click.echo(f"{path}: upgrading from version {version} to {LATEST} ...")
-    before, after = run_blocking(sqlite.upgrade_schema())
+    is_due = version < LATEST
+    if is_due and not (quiet or as_json):
+        steps = counted(LATEST - version, "step")
+        click.echo(f"{path}: upgrading from version {version} to {LATEST} ({steps})", err=True)
+    with progress("upgrading", quiet=quiet or as_json or not is_due) as tell:
+        tell(f"to version {LATEST}")
+        before, after = run_blocking(
+            sqlite.upgrade_schema(lambda done, of: tell(f"to version {LATEST}: {done} of {of} statements"))
+        )
     if as_json:
         print_json({"before": before, "after": after})
     else:

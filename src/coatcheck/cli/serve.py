@@ -17,8 +17,8 @@ from coatcheck.errors import ConfigurationError
 @click.option(
     "--tls-self-signed", is_flag=True, default=None, help="Speak TLS with a certificate made for this machine."
 )
-@click.option("--tls-cert", metavar="FILE", help="Certificate chain, PEM.")
-@click.option("--tls-key", metavar="FILE", help="Its key, PEM, readable by its owner only.")
+@click.option("--tls-cert", metavar="FILE", type=click.Path(), help="Certificate chain, PEM.")
+@click.option("--tls-key", metavar="FILE", type=click.Path(), help="Its key, PEM, readable by its owner only.")
 def serve(file: str | None, **options: object) -> int:
     """Start the login server.
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from coatcheck.cli.options import TAKES_IDS, json_option, open_desk, store_options
-from coatcheck.cli.output import is_terminal, print_fields, print_json, print_table, short_time
+from coatcheck.cli.completion import account_names, session_ids
+from coatcheck.cli.options import (
+    TAKES_IDS,
+    confirm,
+    json_option,
+    open_desk,
+    page_options,
+    quiet_option,
+    store_options,
+    yes_option,
+)
+from coatcheck.cli.output import counted, print_fields, print_json, short_time
+from coatcheck.cli.paging import Described, Fetch, Listing, print_list
+from coatcheck.cli.refusals import NothingFound
+from coatcheck.cli.types import Network, instant, is_within, network
 from coatcheck.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -16,7 +28,16 @@ if TYPE_CHECKING:
     from coatcheck.facade import Coatcheck
     from coatcheck.stores.protocols import Purged
 
-PAGE = 500
+    Seen = tuple[Session, str | None]
+    """A session, with why it ended if it did."""
+
+
+COLUMNS = ("id", "who", "device", "ip", "last seen (UTC)")
+EMPTY = {
+    "live": "There are no live sessions.",
+    "ended": "No ended session is remembered.",
+    "any": "There are no sessions.",
+}
 
 
 @click.group()
@@ -25,41 +46,57 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--of", "owner", metavar="NAME", help="Only those of an account (user name, address) or subject.")
-@click.option("--live/--all", "live", default=True, help="Only live ones, or ended ones too. Default: --live")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many at most.")
+@click.option("--of", "owner", metavar="NAME", shell_complete=account_names, help="Those of an account or subject.")
+@click.option(
+    "--state",
+    type=click.Choice(list(EMPTY)),
+    default="live",
+    show_default=True,
+    help="Live ones, or ended ones that are still remembered.",
+)
+@click.option("--since", type=instant, metavar="TIME", help="Used at TIME or later: 2026-11-21T08:30Z, 2h (ago).")
+@click.option("--until", type=instant, metavar="TIME", help="Begun before TIME.")
+@click.option("--ip", "place", type=network, metavar="NET", help="Begun from an address or network: 192.0.2.0/24.")
+@click.option("--user-agent", "agent", metavar="TEXT", help="TEXT stands in the user agent or the device's name.")
+@page_options
 @store_options
 @json_option
 def list_sessions(
-    owner: str | None, live: bool, limit: int, store: str | None, file: str | None, as_json: bool
+    owner: str | None,
+    state: str,
+    since: int | None,
+    until: int | None,
+    place: Network | None,
+    agent: str | None,
+    limit: int,
+    cursor: str | None,
+    is_whole: bool,
+    store: str | None,
+    file: str | None,
+    as_json: bool,
 ) -> None:
-    """List sessions."""
+    """List sessions; with several options, those that fit all of them."""
+    wanted = _Wanted(state, since, until, place, None if agent is None else agent.casefold())
+    is_narrowed = owner is not None or any(value is not None for value in wanted[1:])
     with open_desk(store, file) as desk:
         names: dict[str, str | None] = {}
-        subject = None if owner is None else require_subject(desk, owner)
-        found: list[dict[str, object]] = []
-        has_more = False
-        for session, death in _matching(desk, subject, live=live):
-            if len(found) == limit:
-                has_more = True
-                break
-            found.append(described(session, death) | {"username": _username(desk, session.subject, names)})
-    if as_json:
-        print_json({"sessions": found, "has_more": has_more})
-        return
-    rows = [
-        (one["id"], one["username"] or one["subject"], one["device"], one["ip"], short_time(one["last_seen_at"]))
-        + (() if live else (one["ended"],))
-        for one in found
-    ]
-    columns = ("id", "who", "device", "ip", "last seen (UTC)") + (() if live else ("ended",))
-    print_table(columns, rows, empty="There are no such sessions.")
-    if has_more:
-        click.echo(f"There are more: --limit {limit * 10}")
+
+        def describe(seen: Seen) -> Described:
+            return described(*seen) | {"username": _username(desk, seen[0].subject, names)}
+
+        listing = Listing(
+            name="sessions",
+            describe=describe,
+            columns=COLUMNS if state == "live" else (*COLUMNS, "ended"),
+            row=_row if state == "live" else _row_with_end,
+            empty="No sessions match." if is_narrowed else EMPTY[state],
+        )
+        fetch = _fetch(desk, owner, state)
+        print_list(listing, fetch, wanted.fits, limit=limit, cursor=cursor, is_whole=is_whole, as_json=as_json)
 
 
 @sessions.command(context_settings=TAKES_IDS)
-@click.argument("session_id", metavar="ID")
+@click.argument("session_id", metavar="ID", shell_complete=session_ids)
 @store_options
 @json_option
 def show(session_id: str, store: str | None, file: str | None, as_json: bool) -> None:
@@ -74,58 +111,73 @@ def show(session_id: str, store: str | None, file: str | None, as_json: bool) ->
 
 
 @sessions.command(context_settings=TAKES_IDS)
-@click.argument("session_id", metavar="[ID]", required=False)
+@click.argument("session_id", metavar="[ID]", required=False, shell_complete=session_ids)
 @click.option("--all", "everything", is_flag=True, help="End all sessions of --of.")
-@click.option("--of", "owner", metavar="NAME", help="Whose: user name, e-mail address or subject.")
+@click.option("--of", "owner", metavar="NAME", shell_complete=account_names, help="Whose: name, address or subject.")
+@click.option("--everybody", is_flag=True, help="End every session there is, anonymous ones too.")
 @click.option("--note", metavar="TEXT", default="", help="Why; kept with the event.")
+@yes_option
 @store_options
 @json_option
 def revoke(
     session_id: str | None,
     everything: bool,
     owner: str | None,
+    everybody: bool,
     note: str,
+    yes: bool,
     store: str | None,
     file: str | None,
     as_json: bool,
 ) -> None:
-    """End the session with the public id ID, or all sessions of somebody.
+    """End the session with the public id ID, all sessions of somebody, or everybody's.
 
-    It is over at once: the next request that shows its token is refused.
+    It is over at once: the next request that shows its token is refused. With ID and --of, it is ended only if it is
+    that account's.
     """
-    if (session_id is None) == (not everything) or everything != (owner is not None):
-        raise click.UsageError("give an ID, or --all together with --of NAME")
-    with open_desk(store, file) as desk:
-        if session_id is not None:
-            session, death = _require_session(desk, session_id)
-            if death is not None:
-                raise NotFound("session_ended")
-            if session.subject is None:
-                raise Refused("session_anonymous")
-            desk.revoke(session.id, of=session.subject, note=note)
-            revoked = 1
+    if [session_id is not None, everything, everybody].count(True) != 1 or (
+        owner is None if everything else everybody and owner is not None
+    ):
+        raise click.UsageError("give an ID, or --all together with --of NAME, or --everybody")
+    if everybody:
+        confirm("End everybody's sessions? All of them have to log in again.", yes=yes)
+        with open_desk(store, file) as desk:
+            desk.revoke_everybody(note=note)
+        if as_json:
+            print_json({"revoked": "everybody"})
         else:
-            revoked = desk.revoke_all(of=require_subject(desk, owner or ""), note=note)
+            click.echo("Ended everybody's sessions.")
+        return
+    with open_desk(store, file) as desk:
+        subject = None if owner is None else require_subject(desk, owner)
+        if session_id is None:
+            revoked = desk.revoke_all(of=subject or "", note=note)
+        else:
+            _revoke_one(desk, session_id, owner, subject, note)
+            revoked = 1
     if as_json:
         print_json({"revoked": revoked})
     else:
-        click.echo(f"Ended {revoked} {'session' if revoked == 1 else 'sessions'}.")
+        click.echo(f"Ended {counted(revoked, 'session')}.")
 
 
 @sessions.command()
+@quiet_option
 @store_options
 @json_option
-def purge(store: str | None, file: str | None, as_json: bool) -> None:
+def purge(quiet: bool, store: str | None, file: str | None, as_json: bool) -> None:
     """Delete what has been dead for long enough; the server does it once an hour.
 
     Others wait for a small batch at most.
     """
-    with open_desk(store, file) as desk:
-        gone = _purge_drawn(desk) if is_terminal() and not as_json else desk.purge()
+    from coatcheck.cli.progress import progress
+
+    with open_desk(store, file) as desk, progress("purging", quiet=quiet or as_json) as tell:
+        gone = desk.purge(progress=lambda so_far: tell(_deleted(so_far)))
     if as_json:
         print_json({"sessions": gone.sessions, "counters": gone.counters, "events": gone.events})
     else:
-        click.echo(f"Deleted {gone.sessions} sessions, {gone.counters} counters, {gone.events} events.")
+        click.echo(f"Deleted {_deleted(gone)}.")
 
 
 def require_subject(desk: Coatcheck, name: str) -> str:
@@ -135,10 +187,14 @@ def require_subject(desk: Coatcheck, name: str) -> str:
         return account.subject
     if desk.sessions(of=name):
         return name
-    raise NotFound("account_not_found")
+    raise NothingFound(
+        "account_not_found",
+        f"no account has the user name, e-mail address or subject {name!r}, and no live session that subject; "
+        "coatcheck accounts list shows those there are",
+    )
 
 
-def described(session: Session, death: str | None) -> dict[str, object]:
+def described(session: Session, death: str | None) -> Described:
     """Give a session as the JSON of all commands has it; `ended` is the reason, or None while it lives."""
     import msgspec
 
@@ -149,18 +205,64 @@ def described(session: Session, death: str | None) -> dict[str, object]:
     return {"id": answer.pop("id"), "subject": session.subject, **answer, "ended": death}
 
 
-def _matching(desk: Coatcheck, subject: str | None, *, live: bool) -> Iterator[tuple[Session, str | None]]:
-    if subject is not None and live:
-        yield from ((session, None) for session in desk.sessions(of=subject))
-        return
-    after: str | None = None
-    while True:
-        page, after = desk.all_sessions(after=after, limit=PAGE)
-        for session, death in page:
-            if (subject is None or session.subject == subject) and (death is None or not live):
-                yield session, death
-        if after is None:
-            return
+class _Wanted(NamedTuple):
+    """Which sessions are asked for; None where it does not matter."""
+
+    state: str
+    since: int | None
+    until: int | None
+    place: Network | None
+    agent: str | None
+
+    def fits(self, seen: Seen) -> bool:
+        session, death = seen
+        return (
+            (self.state == "any" or (death is None) == (self.state == "live"))
+            and (self.since is None or session.record.last_seen_at >= self.since)
+            and (self.until is None or session.record.created_at < self.until)
+            and (self.place is None or is_within(session.ip, self.place))
+            and (self.agent is None or self._names(session))
+        )
+
+    def _names(self, session: Session) -> bool:
+        from coatcheck.web.devices import device_name
+
+        agent = session.user_agent or ""
+        return self.agent is not None and self.agent in f"{agent}\n{device_name(agent)}".casefold()
+
+
+def _row(one: Described) -> tuple[object, ...]:
+    return one["id"], one["username"] or one["subject"], one["device"], one["ip"], short_time(one["last_seen_at"])
+
+
+def _row_with_end(one: Described) -> tuple[object, ...]:
+    return *_row(one), one["ended"]
+
+
+def _fetch(desk: Coatcheck, owner: str | None, state: str) -> Fetch[Seen]:
+    subject = None if owner is None else require_subject(desk, owner)
+    if subject is None:
+        return lambda after, limit: desk.all_sessions(after=after, limit=limit)
+    if state == "live":
+        return lambda after, limit: _device_list(desk, subject, after, limit)
+
+    def fetch(after: str | None, limit: int) -> tuple[list[Seen], str | None]:
+        page, following = desk.all_sessions(after=after, limit=limit)
+        return [seen for seen in page if seen[0].subject == subject], following
+
+    return fetch
+
+
+def _device_list(desk: Coatcheck, subject: str, after: str | None, limit: int) -> tuple[list[Seen], str | None]:
+    """Read a page of the live sessions of a subject, which the store finds without looking at anybody else's."""
+    every = desk.sessions(of=subject)
+    begin = 0
+    if after is not None:
+        begin = next((place for place, session in enumerate(every, start=1) if session.id == after), 0)
+        if not begin:
+            raise click.UsageError("--cursor: that session has ended meanwhile; list again without it")
+    page: list[Seen] = [(session, None) for session in every[begin : begin + limit]]
+    return page, page[-1][0].id if begin + limit < len(every) else None
 
 
 def _username(desk: Coatcheck, subject: str | None, known: dict[str, str | None]) -> str | None:
@@ -172,22 +274,30 @@ def _username(desk: Coatcheck, subject: str | None, known: dict[str, str | None]
     return known[subject]
 
 
-def _require_session(desk: Coatcheck, session_id: str) -> tuple[Session, str | None]:
+def _require_session(desk: Coatcheck, session_id: str) -> Seen:
     found = desk.session(session_id)
     if found is None:
-        raise NotFound("session_not_found")
+        raise NothingFound(
+            "session_not_found",
+            f"no session has the id {session_id!r}; coatcheck sessions list --state any shows those there are, and "
+            "ended ones are known for a day",
+        )
     return found
 
 
-def _purge_drawn(desk: Coatcheck) -> Purged:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+def _revoke_one(desk: Coatcheck, session_id: str, owner: str | None, subject: str | None, note: str) -> None:
+    session, death = _require_session(desk, session_id)
+    if subject is not None and session.subject != subject:
+        raise NothingFound(
+            "session_not_found",
+            f"{owner} has no session {session_id!r}; coatcheck sessions list --of {owner} shows those there are",
+        )
+    if death is not None:
+        raise NotFound("session_ended")
+    if session.subject is None:
+        raise Refused("session_anonymous")
+    desk.revoke(session.id, of=session.subject, note=note)
 
-    columns = (TextColumn("Purging"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as progress:
-        # How much is left is not known before it is looked at, so the bar only says that work goes on.
-        task = progress.add_task("purge", total=None, told="")
 
-        def tell(gone: Purged) -> None:
-            progress.update(task, told=f"{gone.sessions} sessions, {gone.counters} counters, {gone.events} events")
-
-        return desk.purge(progress=tell)
+def _deleted(gone: Purged) -> str:
+    return f"{counted(gone.sessions, 'session')}, {counted(gone.counters, 'counter')}, {counted(gone.events, 'event')}"

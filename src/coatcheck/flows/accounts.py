@@ -67,7 +67,7 @@ class AccountFlows:
         gate = throttle.sign_up_gate(origin.network, self._parts.policy)
         await admit(self._parts, [gate], named=name_key, origin=origin)
         now = self._parts.clock()
-        await self._store.settle(throttle.settlements_of([gate], "failure", at=now), events=())
+        await self._store.settle(throttle.settlements_of([gate], "failure", at=now), account=None, events=())
 
     async def account(self, subject: str) -> Account | None:
         """Read an account by its subject."""
@@ -144,7 +144,8 @@ class AccountFlows:
             return False
         event = AttemptsForgotten(at=self._parts.clock(), subject=subject)
         lifted = throttle.settlements_of(self._gates_of(record), "lifted", at=event.at)
-        await self._store.settle(lifted, events=records(event))
+        if await self._store.settle(lifted, account=subject, events=records(event)) is Answer.GONE:
+            return False
         await self._parts.announce(event)
         return True
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
 from coatcheck.core import passwords, throttle
 from coatcheck.core import sessions as decisions
 from coatcheck.core.audit import Event, LogInFailed, PasswordLocked, Reauthenticated, ReauthenticationFailed
@@ -121,9 +123,9 @@ class LogInFlows:
         attempt = await self.admit(names, credential, origin)
         if await self.matches(credential, secret, attempt) and credential is not None and account is not None:
             success = attempt.settled("success", at=parts.clock())
-            if await self._store.settle(success, events=()) is not Answer.LOCKED:
+            if await self._store.settle(success, account=subject, events=()) is None:
                 return account, credential, attempt
-        event = ReauthenticationFailed(at=parts.clock(), subject=subject, session_id=session.id, **origin.told)
+        event = ReauthenticationFailed(at=parts.clock(), subject=attempt.subject, session_id=session.id, **origin.told)
         await self._settle_failure(attempt, event)
         raise InvalidCredentials(errors=[FieldError(pointer, "invalid_password")])
 
@@ -169,7 +171,7 @@ class LogInFlows:
         try:
             return await self._parts.colour.hash(work)
         except Busy:
-            await self._store.settle(attempt.settled("unread", at=self._parts.clock()), events=())
+            await self._store.settle(attempt.settled("unread", at=self._parts.clock()), account=None, events=())
             raise
 
     async def _failed(self, key: str, origin: Origin, attempt: Attempt, cause: str) -> InvalidCredentials:
@@ -184,12 +186,20 @@ class LogInFlows:
         return InvalidCredentials()
 
     async def _settle_failure(self, attempt: Attempt, event: Event) -> None:
-        answer = await self._store.settle(attempt.settled("failure", at=event.at), events=records(event))
+        store, subject = self._store, attempt.subject
+        settlements = attempt.settled("failure", at=event.at)
+        answer = await store.settle(settlements, account=subject, events=records(event))
+        if answer is Answer.GONE:
+            # Deleted while the password was looked at: count and tell as if there had never been such an account.
+            attempt = Attempt(attempt.gates, None, None, None)
+            event = msgspec.structs.replace(event, subject=None, session_id=None)
+            settlements = attempt.settled("failure", at=event.at)
+            await store.settle(settlements, account=None, events=records(event))
         await self._parts.announce(event)
         if answer is Answer.LOCKED:
             failures = self._parts.policy.password_lock_failures
-            locked = PasswordLocked(at=event.at, subject=event.subject, failures=failures)
-            await self._store.record(records(locked))
+            locked = PasswordLocked(at=event.at, subject=subject, failures=failures)
+            await store.settle((), account=subject, events=records(locked))
             await self._parts.announce(locked)
 
     async def _rehash(self, credential: PasswordCredential, secret: bytes) -> None:

@@ -21,8 +21,9 @@ from coatcheck.http.client_address import Network
 from coatcheck.http.hosts import Site
 from coatcheck.server import tls
 from coatcheck.server.secret import problem_of_file, read_secret_file
-from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit
+from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit, policy_value
 from coatcheck.server.sources import Given, from_environment, from_file, from_options, read_toml
+from coatcheck.server.store_file import problem_of_store_file
 
 STORE_FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
 
@@ -157,11 +158,9 @@ def without_password(url: str) -> str:
 
 def _read(given: Mapping[str, Given], problems: list[str]) -> Iterator[tuple[str, Any]]:
     for name, (value, source, textual) in given.items():
-        if name in POLICY_SETTINGS:
-            yield name, value
-            continue
         try:
-            yield name, SETTINGS[name](value, textual)
+            is_ours = name in SETTINGS
+            yield name, SETTINGS[name].read(value, textual) if is_ours else policy_value(name, value, textual)
         except Unfit as error:
             problems.append(f"{name} ({source}): {error}")
 
@@ -205,11 +204,9 @@ def _problems_of_store(config: Config, given: Mapping[str, Given]) -> Iterator[s
             f"put the {scheme} URL into COATCHECK_STORE or {FILE_NAME}"
         )
     if config.store_file is not None:
-        folder = config.store_file.parent
-        if config.store_file.is_dir():
-            yield f"store: {config.store_file} is a directory; name a file in it"
-        elif not folder.is_dir():
-            yield f"store: the directory {folder} does not exist; create it or name another file"
+        problem = problem_of_store_file(config.store_file)
+        if problem is not None:
+            yield f"store: {problem}"
 
 
 def _problems_of_policy(config: Config) -> Iterator[str]:
@@ -221,8 +218,7 @@ def _problems_of_policy(config: Config) -> Iterator[str]:
 
 def _problems_of_serving(config: Config) -> Iterator[str]:
     if config.public_url is None and not config.development:
-        why = "of tls_cert" if config.is_loopback else f"host {config.host} can be reached from other machines"
-        why = "development mode is off" if config.is_loopback and config.tls_cert is None else why
+        why = _why_for_real(config)
         yield f"public_url: is missing, and {why}; set it to the https address under which visitors see the site"
     if config.development and not config.is_loopback:
         yield f"development: holds on loopback only, and host is {config.host}; use host 127.0.0.1, or set public_url"
@@ -256,6 +252,12 @@ def _problems_of_serving(config: Config) -> Iterator[str]:
         )
     except ConfigurationError as error:
         yield from error.problems
+
+
+def _why_for_real(config: Config) -> str:
+    if not config.is_loopback:
+        return f"host {config.host} can be reached from other machines"
+    return "a certificate is given, as for real visitors" if config.tls_cert or config.tls_key else "development is off"
 
 
 def _problems_of_tls(config: Config) -> Iterator[str]:

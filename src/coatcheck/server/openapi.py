@@ -100,15 +100,17 @@ def _responses(call: Call) -> dict[str, Any]:
             "description": (call.answer.__doc__ or "Done.").strip(),
             "content": {"application/json": {"schema": schema}},
         }
-    statuses = {400, 503, *call.refusals, *([401] if call.needs_session else [])}
+    statuses = {400, 421, 500, 503, *call.refusals, *([401] if call.needs_session else [])}
     if call.method != "GET":
-        statuses |= {403, 413, 415}
+        statuses |= {403, 408, 413, 415}
     for status in sorted(statuses):
         responses[str(status)] = {
             "description": _DESCRIPTIONS[status],
             "content": {"application/problem+json": {"schema": {"$ref": COMPONENTS.format(name=PROBLEM)}}},
         }
-    return responses
+    # Said by the server itself, which never hands such a request on (CKY-12): there is no body.
+    responses["431"] = {"description": "The head of the request is too large."}
+    return dict(sorted(responses.items()))
 
 
 _DESCRIPTIONS = {
@@ -116,11 +118,14 @@ _DESCRIPTIONS = {
     401: "There is no live session, the credentials are wrong, or identity must be proven again.",
     403: TITLES["cross_site"],
     404: "There is no such session, or it is not yours.",
+    408: TITLES["body_timeout"],
     409: "Another account has this user name or address.",
     413: TITLES["body_too_large"],
     415: TITLES["unsupported_media_type"],
+    421: TITLES["unknown_host"],
     422: TITLES["invalid_input"],
     429: TITLES["too_many_attempts"],
+    500: TITLES["internal_error"],
     503: TITLES["store_unavailable"],
 }
 

@@ -12,10 +12,12 @@ import multiprocessing.connection
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,12 @@ import msgspec
 from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server.mp import MPServer
+from granian.server.mp import MPServer, WorkerProcess
 
-from coatcheck.core.policy import warnings_of
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import Coatcheck
 from coatcheck.server import tls
+from coatcheck.server.advice import weaknesses_of
 from coatcheck.server.app import create_app
 from coatcheck.server.config import Config
 from coatcheck.server.logs import logging_config
@@ -42,9 +44,16 @@ Say = Callable[[str], None]
 # A Cookie header of 16 KiB must come through to be judged (CKY-12). A head is read in growing chunks, so that 431 is
 # the answer from somewhere between this and its double; also beyond 100 headers.
 MOST_HEAD_BYTES = 64 * 1024
-HEAD_TIMEOUT_MS = 30_000  # for a head to arrive, and for a connection to stay idle
-CONNECTIONS = 512  # of one worker at once; more wait in the kernel's queue
+# A visitor who sends half a request and waits holds a place all that time. Heads get as long as bodies do in the door
+# (`coatcheck.asgi`); it is also how long a connection may stay idle.
+HEAD_TIMEOUT_MS = 10_000
+# Places for visitors in one worker; further ones wait in the kernel's queue. With 512 of them, 600 visitors who sent
+# nothing at all kept everybody else waiting for 29 s (measured). A place costs a file descriptor, and memory only as
+# far as its visitor sends: 4000 of them with 60 KiB of a head or body each took 350 MiB.
+CONNECTIONS = 4096
+OTHER_FILES = 256  # descriptors that a worker needs besides
 DRAIN_SECONDS = 30
+REMINDED_EVERY = 1.0
 # The server's memory under ASGI is known to creep up: workers are exchanged now and then, without a refused request.
 WORKER_SECONDS = 24 * 3600
 WORKER_MEMORY_MIB = 512
@@ -63,14 +72,14 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
         StoreUnavailable: the store cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="coatcheck-") as scratch:
-        config = with_secret(config)
         _check_address(config)
-        with Coatcheck(config.store, secret=config.secret, profile=config.profile, settings=config.settings) as desk:
+        with Coatcheck(config.store, profile=config.profile, settings=config.settings) as desk:
             desk.ready()  # one clear refusal here instead of one from each worker; creates an empty store
             policy = desk.policy
-        make_app(config)  # likewise; it opens nothing
+        config = with_secret(config)  # only now: a refused start leaves nothing beside another program's file
+        make_app(config)  # likewise one refusal; it opens nothing
         certificate, notes = _certificate(config, Path(scratch))
-        notes += [f"  weaker than it should be: {words}" for words in warnings_of(policy)]  # TMO-06
+        notes += [f"  weaker than it should be: {one.words}\n    {one.mend}" for one in weaknesses_of(config)]
         server = _Server(
             "coatcheck",
             address=_numeric(config.host),
@@ -80,7 +89,8 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
             loop=Loops.asyncio,
             http=HTTPModes.http1,
             websockets=False,
-            backpressure=CONNECTIONS,
+            backlog=CONNECTIONS,
+            backpressure=places(),
             http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS, max_buffer_size=MOST_HEAD_BYTES),
             log_level=LogLevels.warning,
             log_dictconfig=logging_config(config.log_level, config.log_format),
@@ -95,6 +105,22 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
             server.exchanged_above_mib = WORKER_MEMORY_MIB + policy.argon2_memory_kib // 1024
         server.when_started = partial(_announce, config, notes, say)
         return server.run(partial(_application, config, make_app))
+
+
+def places() -> int:
+    """Raise our limit of open files as far as we may, and say how many connections fit under it."""
+    if sys.platform == "win32":
+        return 512
+    import resource
+
+    needed = CONNECTIONS + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with suppress(ValueError, OSError):  # macOS has a further limit that it does not tell here
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(64, min(CONNECTIONS, soft - OTHER_FILES))
 
 
 def with_secret(config: Config) -> Config:
@@ -137,6 +163,36 @@ class _Server(MPServer):
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's is
         # After the workers were forked: a child must not inherit a lock that this thread holds.
         threading.Thread(target=self.when_started, args=(lambda: self.interrupt_signal,), daemon=True).start()
+
+    def _stop_workers(self) -> None:
+        with reminding(self.wrks):
+            super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's are
+
+    def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        with reminding([self.wrks[place] for place in workers]):
+            super()._respawn_workers(workers, spawn_target, target_loader, delay)  # pyright: ignore[reportUnknownMemberType]
+
+
+@contextmanager
+def reminding(workers: Sequence[WorkerProcess]) -> Generator[None]:
+    """Tell workers that were told to stop once more, every second, as long as the block runs.
+
+    Signals reach a worker's event loop through a pipe that a few hundred events at once fill, such as 600 visitors who
+    leave together; a signal that comes then is lost, and the worker would be killed after the time for draining.
+    """
+    workers, is_over = list(workers), threading.Event()
+
+    def remind() -> None:
+        while not is_over.wait(REMINDED_EVERY):
+            for worker in workers:
+                if worker.interrupt_by_parent:
+                    worker.terminate()  # type: ignore[no-untyped-call]  # granian's is
+
+    threading.Thread(target=remind, daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def _application(config: Config, make_app: MakeApp) -> Application:
@@ -211,9 +267,12 @@ def _announce(config: Config, notes: list[str], say: Say, is_stopping: Callable[
 def welcome(config: Config) -> list[str]:
     """Say where to click, where the data is, and in which mode the server runs."""
     if config.public_url is not None:
-        lines = [f"Coatcheck serves {config.public_url} (listening on {_authority(config)})"]
+        site = config.public_url.rstrip("/")
+        lines = [f"Coatcheck serves {site} (listening on {_authority(config)})"]
     else:
-        lines = [f"Coatcheck is open: {'https' if config.uses_tls else 'http'}://{_authority(config)}/"]
+        site = f"{'https' if config.uses_tls else 'http'}://{_authority(config)}"
+        lines = [f"Coatcheck is open: {site}/"]
+    lines += [f"  account page: {site}/account", f"  JSON API: {site}/docs"]
     store = config.shown_store if config.store_file is None else str(config.store_file.absolute())
     lines.append(f"  store: {store}" + (" (all is gone when it stops)" if config.store == "memory://" else ""))
     if config.development:

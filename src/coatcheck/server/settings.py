@@ -1,7 +1,7 @@
-"""The table of settings: what each may hold, as text (command line, environment) and as TOML.
+"""The table of settings: what each is for and may hold, as text (command line, environment) and as TOML.
 
-`coatcheck.server.config` puts a `Config` together from it. A reader gives the value or raises `Unfit` with what is
-wrong and how to mend it.
+`coatcheck.server.config` puts a `Config` together from it, `coatcheck.server.sample` writes the commented file. A
+reader gives the value or raises `Unfit` with what is wrong and how to mend it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from coatcheck.core.policy import STANDARD, Policy
+from coatcheck.server.durations import seconds_of
 
 PREFIX = "COATCHECK_"
 FILE_NAME = "coatcheck.toml"
@@ -92,38 +93,106 @@ def _networks(value: object, textual: bool) -> tuple[object, ...]:
     return tuple(networks)
 
 
-SETTINGS: Mapping[str, Reader] = {
-    "host": _text,
-    "port": _whole(1, 65535),
-    "store": _text,
-    "public_url": _text,
-    "workers": _whole(1, 64),
-    "tls_self_signed": _switch,
-    "tls_cert": _path,
-    "tls_key": _path,
-    "secret": _secret_text,
-    "secret_file": _path,
-    "development": _switch,
-    "profile": _choice("standard", "strict"),
-    "allowed_hosts": _names,
-    "trusted_proxies": _networks,
-    "trusted_hops": _whole(0, 10),
-    "forwarded_header": _choice("x-forwarded-for", "forwarded"),
-    "trusted_origins": _names,
-    "redirect_hosts": _names,
-    "templates": _path,
-    "log_level": _choice("debug", "info", "warning", "error"),
-    "log_format": _choice("auto", "json", "text"),
+class Setting(NamedTuple):
+    """A setting of the server: what it is for, as `coatcheck.toml` says it; how it is read; what it may hold.
+
+    `sample` is a value in TOML that shows the form where there is no default to do that.
+    """
+
+    about: str
+    read: Reader
+    bounds: str = ""
+    sample: str = ""
+
+
+def _number(about: str, lowest: int, highest: int) -> Setting:
+    return Setting(about, _whole(lowest, highest), f"{lowest} to {highest}")
+
+
+def _one_of(about: str, *choices: str) -> Setting:
+    return Setting(about, _choice(*choices), ", ".join(choices))
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "store": Setting(
+        "Where everything is kept. Three slashes: relative to where the command runs; four: an absolute path.", _text
+    ),
+    "public_url": Setting(
+        "The https address under which visitors see the site. Without it the server runs in development mode, for this "
+        "machine only.",
+        _text,
+        sample='"https://login.example.org"',
+    ),
+    "secret": Setting(
+        "Keys for forms and logs are derived from it. Sessions do not depend on it.",
+        _secret_text,
+        "32 random bytes or more",
+    ),
+    "secret_file": Setting(
+        "A file that holds the secret, instead of writing it here.", _path, sample='"/run/secrets/coatcheck"'
+    ),
+    "development": Setting(
+        "Development mode: cookies without https, for this machine only. Implied on loopback without public_url and "
+        "certificate.",
+        _switch,
+    ),
+    "host": Setting("The address to listen on.", _text),
+    "port": _number("The port to listen on.", 1, 65535),
+    "workers": _number("How many processes answer.", 1, 64),
+    "tls_cert": Setting(
+        "A certificate chain, PEM, if the server itself shall speak TLS and no proxy does it.",
+        _path,
+        sample='"/etc/ssl/login.example.org.pem"',
+    ),
+    "tls_key": Setting(
+        "Its key, PEM, readable by its owner only.", _path, sample='"/etc/ssl/private/login.example.org.key"'
+    ),
+    "tls_self_signed": Setting("Speak TLS with a certificate made for this machine, in development.", _switch),
+    "trusted_proxies": Setting(
+        "Proxies in front of the server: their addresses or networks. Without them the limits on failed log-ins take "
+        "all visitors for one, the proxy.",
+        _networks,
+        sample='["127.0.0.1"]',
+    ),
+    "trusted_hops": Setting("How many of them a request passes.", _whole(0, 10), "0 to 10", sample="1"),
+    "forwarded_header": _one_of(
+        "The header in which they name the visitor. The other one comes from the visitor and is ignored.",
+        "x-forwarded-for",
+        "forwarded",
+    ),
+    "allowed_hosts": Setting("Hosts to answer instead of that of public_url.", _names, sample='["login.example.org"]'),
+    "trusted_origins": Setting(
+        "Origins of other sites of yours that may post here.", _names, sample='["https://app.example.org"]'
+    ),
+    "redirect_hosts": Setting("Hosts to which a log-in may send people on.", _names, sample='["app.example.org"]'),
+    "templates": Setting("A folder whose templates win over ours of the same name.", _path, sample='"templates"'),
+    "log_level": _one_of("From which level on records are logged.", "debug", "info", "warning", "error"),
+    "log_format": _one_of("auto is text on a terminal and JSON elsewhere.", "auto", "json", "text"),
+    "profile": _one_of("The numbers below: standard (NIST SP 800-63B-4, AAL2) or strict (AAL3).", "standard", "strict"),
 }
 POLICY_SETTINGS = frozenset(Policy.__struct_fields__)
+_DURATION_ENDS = ("_timeout", "_lifetime", "_kept", "_delay", "_delay_max")
 
 
-def policy_value(name: str, value: str) -> object:
-    """Read a policy setting from the environment: of the type its default has, or the text itself, to be refused."""
+def is_duration(name: str) -> bool:
+    """Say whether a setting of the policy is a length of time."""
+    return name.endswith(_DURATION_ENDS) and isinstance(getattr(STANDARD, name), int)
+
+
+def policy_value(name: str, value: object, textual: bool) -> object:
+    """Read a setting of the policy. Its bounds are the policy's own business; a wrong type stays, to be refused there.
+
+    Raises Unfit for what should be a duration and is none.
+    """
+    if is_duration(name):
+        try:
+            return seconds_of(value) if isinstance(value, str) else value
+        except ValueError:
+            raise Unfit(f'{value!r} is no duration; write seconds (3600), or like "1h", "30 d" or "1h 30m"') from None
     default = getattr(STANDARD, name)
     try:
         if isinstance(default, bool):
-            return _switch(value, True)
-        return _whole(0, 2**31)(value, True) if isinstance(default, int) else value
+            return _switch(value, textual)
+        return _whole(0, 2**31)(value, textual) if textual and isinstance(default, int) else value
     except Unfit:
         return value

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from coatcheck.server.secret import problem_of_file
-from coatcheck.server.settings import POLICY_SETTINGS, PREFIX, SETTINGS, policy_value
+from coatcheck.server.settings import POLICY_SETTINGS, PREFIX, SETTINGS
 
 # What Kubernetes puts into every container beside a service that is named coatcheck.
 _KUBERNETES = re.compile(r"COATCHECK_(SERVICE_(HOST|PORT)(_.+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_.+)?)")
@@ -81,10 +81,8 @@ def from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[st
         if _KUBERNETES.fullmatch(variable) or (variable == PREFIX + "PORT" and value.startswith("tcp://")):
             continue
         name = variable.removeprefix(PREFIX).lower()
-        if name in SETTINGS:
+        if name in SETTINGS or name in POLICY_SETTINGS:
             given[name] = Given(value, variable, True)
-        elif name in POLICY_SETTINGS:
-            given[name] = Given(policy_value(name, value), variable, False)
         else:
             known = [PREFIX + setting.upper() for setting in (*SETTINGS, *POLICY_SETTINGS, "config")]
             problems.append(f"{variable} (environment): there is no such setting{_meant(variable, known)}")
@@ -92,8 +90,10 @@ def from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[st
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else "; remove it"
+    # However somebody wrote it: Public-URL is public_url, and COATCHECK_PUBLIC-URL its variable.
+    plain = {setting.lower(): setting for setting in known}
+    close = get_close_matches(name.lower().replace("-", "_"), plain, n=1)
+    return f"; did you mean {plain[close[0]]}?" if close else "; remove it"
 
 
 def from_options(options: Mapping[str, object]) -> dict[str, Given]:

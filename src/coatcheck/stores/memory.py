@@ -264,8 +264,12 @@ class MemoryStore:
                     self._counters[gate.key] = throttle.counted(counter, gate, now=now)
             return wait
 
-    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> Answer | None:
+    async def settle(
+        self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
+    ) -> Answer | None:
         with self._lock:
+            if account is not None and account not in self._credentials:
+                return Answer.GONE
             if any(throttle.refuses_success(self._counters.get(one.gate.key), one) for one in settlements):
                 return Answer.LOCKED
             locks = self._settle(settlements)

@@ -278,9 +278,13 @@ class AttemptStore(Protocol):
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> Answer | None:
+    async def settle(
+        self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
+    ) -> Answer | None:
         """Apply the outcome of an attempt to its counters (`coatcheck.core.throttle.settled`).
 
+        `GONE` if `account` is the subject of an account that has no password (any more): nothing is kept of what was
+        under way when it was deleted. Where accounts live elsewhere nobody is known to be gone.
         `LOCKED` if one of them refuses a success (`refuses_success`): then nothing is applied and no event kept. Also
         `LOCKED`, with all of it done, for the one failure by which a gate locks.
         """

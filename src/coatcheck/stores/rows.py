@@ -28,7 +28,6 @@ from coatcheck.stores.protocols import Found, Identified
 Row = tuple[Any, ...]
 R = TypeVar("R")
 
-EVERYBODY: Final = 0  # the row of `subjects` that stands for all of them, and for nobody
 NO_EPOCH = SubjectState("")
 
 _SESSION = """
@@ -41,9 +40,9 @@ _ACCOUNT = "a.username, a.username_key, a.email, a.email_key, a.created_at"
 
 # One statement reads everything a request needs (one step). A touch, patch or rotation that commits meanwhile is seen
 # whole or not at all.
-_FROM = f"""
+_FROM = """
     FROM sessions s
-    JOIN subjects e ON e.id = {EVERYBODY}
+    JOIN everybody e
     LEFT JOIN subjects u ON u.id = s.subject
     LEFT JOIN accounts a ON a.id = s.subject
 """
@@ -60,13 +59,13 @@ SELECT_IDENTIFIED: Final = f"""
     SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at, {_STATE}, {_EVERYBODY}
     FROM accounts a
     JOIN subjects u ON u.id = a.id
-    JOIN subjects e ON e.id = {EVERYBODY}
+    JOIN everybody e
     LEFT JOIN passwords p ON p.account = a.id
 """
 SELECT_CREDENTIAL: Final = """
     SELECT u.subject, p.hash, p.version, p.changed_at FROM passwords p JOIN subjects u ON u.id = p.account
 """
-SELECT_STATE: Final = f"SELECT u.subject, {_STATE}, {_EVERYBODY} FROM subjects u JOIN subjects e ON e.id = {EVERYBODY}"
+SELECT_STATE: Final = f"SELECT u.subject, {_STATE}, {_EVERYBODY} FROM subjects u JOIN everybody e"
 SELECT_EVENT: Final = """
     SELECT e.id, e.at, e.name, u.subject, e.session_id, e.ip, g.text, e.request_id, e.details
     FROM events e
@@ -75,10 +74,10 @@ SELECT_EVENT: Final = """
 """
 
 # A session that is not ended, of the present epoch, of a subject that is not disabled (`protocols`).
-STANDING: Final = f"""
+STANDING: Final = """
     s.ended_at IS NULL AND EXISTS (
-        SELECT 1 FROM subjects e LEFT JOIN subjects u ON u.id = s.subject
-        WHERE e.id = {EVERYBODY} AND s.epoch = e.epoch + iif(s.subject IS NULL, 0, u.epoch) AND u.disabled_at IS NULL
+        SELECT 1 FROM everybody e LEFT JOIN subjects u ON u.id = s.subject
+        WHERE s.epoch = e.epoch + iif(s.subject IS NULL, 0, u.epoch) AND u.disabled_at IS NULL
     )
 """
 

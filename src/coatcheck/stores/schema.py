@@ -7,11 +7,12 @@ transaction: a process killed half way leaves the old schema whole (DAT-08).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from coatcheck.errors import SchemaMismatch
 
 Step = tuple[str, ...]
+Progress = Callable[[int, int], None]
 
 # "COAT" in the file's header: tells our files from other programs' (https://sqlite.org/pragma.html#pragma_application_id).
 APPLICATION_ID = 0x434F4154
@@ -109,8 +110,16 @@ SQLITE_STEPS: tuple[Step, ...] = (
         "CREATE INDEX events_of_subject ON events (subject, id) WHERE subject IS NOT NULL",
     ),
     (
-        # The subject that stands for all of them: raising its epoch ends every session.
-        "INSERT INTO subjects (id, subject, epoch) VALUES (0, '', 0)",
+        # One row, whose epoch ends every session when it is raised.
+        """
+        CREATE TABLE everybody (
+            id INTEGER PRIMARY KEY CHECK (id = 0),
+            epoch INTEGER NOT NULL DEFAULT 0,
+            epoch_at INTEGER NOT NULL DEFAULT 0,
+            epoch_reason TEXT NOT NULL DEFAULT ''
+        ) STRICT
+        """,
+        "INSERT INTO everybody (id) VALUES (0)",
         # Lock counters outlive the others, so each says for itself how long it is kept.
         "ALTER TABLE counters ADD COLUMN kept_until INTEGER NOT NULL DEFAULT 0",
         "UPDATE counters SET kept_until = counted_at + 86400",
@@ -161,7 +170,14 @@ def check(version: int, path: str, *, latest: int) -> None:
         )
 
 
-def apply_steps(connection: sqlite3.Connection, path: str, steps: Sequence[Step], *, only_if_empty: bool) -> int:
+def apply_steps(
+    connection: sqlite3.Connection,
+    path: str,
+    steps: Sequence[Step],
+    *,
+    only_if_empty: bool,
+    progress: Progress | None = None,
+) -> int:
     """Bring a file to the latest version in one transaction and give the version it had.
 
     With `only_if_empty` a file that has a schema is left as it is: another process may have created it meanwhile.
@@ -170,9 +186,11 @@ def apply_steps(connection: sqlite3.Connection, path: str, steps: Sequence[Step]
     try:
         version = version_of(connection, path)
         if version < len(steps) and not (only_if_empty and version > 0):
-            for step in steps[version:]:
-                for statement in step:
-                    connection.execute(statement)
+            statements = [statement for step in steps[version:] for statement in step]
+            for done, statement in enumerate(statements, start=1):
+                connection.execute(statement)
+                if progress is not None:
+                    progress(done, len(statements))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {len(steps)}")
         connection.execute("COMMIT")

@@ -36,7 +36,7 @@ from coatcheck.stores.protocols import (
     SessionPage,
     Started,
 )
-from coatcheck.stores.rows import EVERYBODY, STANDING, Row, found_of
+from coatcheck.stores.rows import STANDING, Row, found_of
 from coatcheck.stores.sqlite_file import PATIENCE, Link, SqliteFile
 from coatcheck.stores.sqlite_purge import purge_batch
 from coatcheck.stores.sqlite_writes import Unchanged, translated
@@ -237,7 +237,7 @@ class SqliteStore:
     async def raise_everybody(self, *, at: int, reason: str, events: Sequence[EventRecord]) -> None:
         def work(cursor: sqlite3.Cursor) -> None:
             cursor.execute(
-                f"UPDATE subjects SET epoch = epoch + 1, epoch_at = ?, epoch_reason = ? WHERE id = {EVERYBODY}",
+                "UPDATE everybody SET epoch = epoch + 1, epoch_at = ?, epoch_reason = ?",
                 (at, reason),
             )
             steps.append_events(cursor, events)
@@ -296,13 +296,18 @@ class SqliteStore:
 
         return await self._write(work, durable=False)
 
-    async def settle(self, settlements: Sequence[Settlement], *, events: Sequence[EventRecord]) -> Answer | None:
+    async def settle(
+        self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
+    ) -> Answer | None:
         def work(cursor: sqlite3.Cursor) -> Answer | None:
+            if account is not None and not steps.has_password(cursor, account):
+                raise Unchanged(Answer.GONE)
             answer = steps.settle(cursor, settlements)
             steps.append_events(cursor, events)
             return answer
 
-        return await self._write(work, durable=False) if settlements or events else None
+        is_needed = bool(settlements or events or account is not None)
+        return await self._write(work, durable=False) if is_needed else None
 
     # Accounts
 
@@ -428,12 +433,13 @@ class SqliteStore:
         """
         return await self._colour.offload(self._file.version)
 
-    async def upgrade_schema(self) -> tuple[int, int]:
+    async def upgrade_schema(self, progress: schema.Progress | None = None) -> tuple[int, int]:
         """Bring the file to the latest schema, all or nothing, and give the versions before and after.
 
+        `progress` is called with the statements done so far and their number.
         A schema from a newer Coatcheck is refused. Stop the programs that use the file before, or they will fail.
         """
-        return await self._colour.offload(self._file.upgrade)
+        return await self._colour.offload(lambda: self._file.upgrade(progress))
 
     # Reading and writing
 
@@ -456,7 +462,7 @@ class SqliteStore:
             link = self._file.reader()
             with link.lock:
                 if not link.closed:  # else there was a fork meanwhile
-                    return _read(link, sql, parameters)
+                    return _read(link, self._file.path, sql, parameters)
 
     def _one(self, make: Callable[[Row], R], sql: str, *names: object) -> R | None:
         found = self._rows(sql, *names)
@@ -467,14 +473,14 @@ class SqliteStore:
         return rows.readable(make, found[:limit]), len(found) > limit
 
 
-def _read(link: Link, sql: str, parameters: tuple[object, ...]) -> list[Row]:
+def _read(link: Link, path: str, sql: str, parameters: tuple[object, ...]) -> list[Row]:
     link.connection.text_factory = rows.text_or_unreadable
     try:
         return link.cursor.execute(sql, parameters).fetchall()
     except UnicodeEncodeError:
         return []  # what is no text names nothing
     except sqlite3.Error as error:
-        raise translated(error) from error
+        raise translated(error, path) from error
     finally:
         link.connection.text_factory = str
 

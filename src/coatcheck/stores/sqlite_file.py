@@ -27,6 +27,7 @@ from weakref import WeakSet
 
 from coatcheck.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
 from coatcheck.stores import schema
+from coatcheck.stores.schema import Progress
 from coatcheck.stores.sqlite_writes import MOST_TOGETHER, Write, begin, commit_together, is_busy, translated
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ class SqliteFile:
         `durable` waits until the disk has it. Without that a loss of power may take the last moments, the death of
         the process nothing. `work` may be tried again after it failed: it must do nothing but use its cursor.
         """
-        write = Write(work, durable=durable, deadline=deadline)
+        write = Write(self.path, work, durable=durable, deadline=deadline)
         self._queued[durable].append(write)
         return write
 
@@ -140,26 +141,26 @@ class SqliteFile:
         """Read the schema's version without creating or changing anything; 0 if there is no file or nothing in it."""
         if not Path(self.path).exists():
             return 0
-        with _translating(), self._connected() as link:
+        with _translating(self.path), self._connected() as link:
             return schema.version_of(link.connection, self.path)
 
-    def upgrade(self) -> tuple[int, int]:
+    def upgrade(self, progress: Progress | None = None) -> tuple[int, int]:
         """Bring the schema to the latest version and give the versions before and after."""
         latest = len(self._steps)
         version = self.version()
         if version > latest:
             schema.check(version, self.path, latest=latest)
         self._create_file()
-        with _translating(), self._connected() as link:
+        with _translating(self.path), self._connected() as link:
             connection = link.connection
             _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
-            before = schema.apply_steps(connection, self.path, self._steps, only_if_empty=False)
+            before = schema.apply_steps(connection, self.path, self._steps, only_if_empty=False, progress=progress)
         return before, latest
 
     def _open(self) -> Link:
         latest = len(self._steps)
         self._create_file()
-        with _translating(), self._connected() as link:
+        with _translating(self.path), self._connected() as link:
             connection = link.connection
             version = schema.version_of(connection, self.path)
             if version == 0:
@@ -172,7 +173,7 @@ class SqliteFile:
 
     def _open_writer(self, writers: dict[bool, Link], *, durable: bool) -> Link:
         writer = self._open()
-        with writer.lock, _translating():
+        with writer.lock, _translating(self.path):
             if not writer.closed:
                 writer.cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 writer.cursor.execute("PRAGMA busy_timeout = 0")  # `_begin` does the waiting
@@ -202,7 +203,7 @@ class SqliteFile:
             except sqlite3.Error as error:
                 self._note_trouble(error)
                 if self._withdraw(first):
-                    raise translated(error) from error
+                    raise translated(error, self.path) from error
                 return
             taken = self._take(durable=durable)
             try:
@@ -270,14 +271,17 @@ class SqliteFile:
 
 
 class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in traces than a generator
+    def __init__(self, path: str) -> None:
+        self.path = path
+
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
-            raise SchemaMismatch("store: the file is no SQLite database; name a file of Coatcheck's own") from error
+            raise SchemaMismatch(f"store: {self.path} is no SQLite database; name a file of Coatcheck's own") from error
         if isinstance(error, sqlite3.Error):
-            raise translated(error) from error
+            raise translated(error, self.path) from error
 
 
 def _patiently(step: Callable[[], object]) -> None:

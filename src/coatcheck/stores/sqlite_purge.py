@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from coatcheck.stores.protocols import Cutoffs, Purged
-from coatcheck.stores.rows import EVERYBODY, IDLE_DEADLINE
+from coatcheck.stores.rows import IDLE_DEADLINE
 from coatcheck.stores.sqlite_steps import release_user_agents
 
 
@@ -35,8 +35,8 @@ _DIED_AT = f"""
         ifnull(
             (
                 SELECT max(e.epoch_at, ifnull(u.epoch_at, 0))
-                FROM subjects e LEFT JOIN subjects u ON u.id = sessions.subject
-                WHERE e.id = {EVERYBODY} AND sessions.epoch <> e.epoch + ifnull(u.epoch, 0)
+                FROM everybody e LEFT JOIN subjects u ON u.id = sessions.subject
+                WHERE sessions.epoch <> e.epoch + ifnull(u.epoch, 0)
             ),
             expires_at
         )

@@ -17,7 +17,7 @@ from coatcheck.core.records import EMPTY_DATA, AccountRecord, EventRecord, Passw
 from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.stores.protocols import Answer
-from coatcheck.stores.rows import EVERYBODY, IDLE_DEADLINE, STANDING
+from coatcheck.stores.rows import IDLE_DEADLINE, STANDING
 from coatcheck.stores.sqlite_writes import Unchanged
 
 
@@ -32,7 +32,7 @@ def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
 
 def everybodys_epoch(cursor: sqlite3.Cursor) -> int:
     """Read the epoch that every session stands under."""
-    epoch: int = cursor.execute(f"SELECT epoch FROM subjects WHERE id = {EVERYBODY}").fetchone()[0]
+    epoch: int = cursor.execute("SELECT epoch FROM everybody").fetchone()[0]
     return epoch
 
 
@@ -144,11 +144,20 @@ def raise_epoch(
     )
     if keep is not None:
         cursor.execute(
-            f"""
-            UPDATE sessions SET epoch = (SELECT sum(epoch) FROM subjects WHERE id IN (?, {EVERYBODY})) WHERE digest = ?
+            """
+            UPDATE sessions SET epoch = (SELECT u.epoch + e.epoch FROM subjects u JOIN everybody e WHERE u.id = ?)
+            WHERE digest = ?
             """,
             (owner, keep.new_digest),
         )
+
+
+def has_password(cursor: sqlite3.Cursor, subject: str) -> bool:
+    """Say whether a subject is an account of ours with a password."""
+    found = cursor.execute(
+        "SELECT 1 FROM subjects u JOIN passwords p ON p.account = u.id WHERE u.subject = ?", (subject,)
+    )
+    return found.fetchone() is not None
 
 
 def replace_password(cursor: sqlite3.Cursor, credential: PasswordCredential, *, was: int) -> bool:

@@ -30,9 +30,10 @@ class Write(Generic[T]):
     `is_done`, `result` tells what became of it.
     """
 
-    __slots__ = ("_answer", "_work", "deadline", "durable", "error", "is_done")
+    __slots__ = ("_answer", "_path", "_work", "deadline", "durable", "error", "is_done")
 
-    def __init__(self, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> None:
+    def __init__(self, path: str, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> None:
+        self._path = path
         self._work = work
         self.durable = durable
         self.deadline = deadline
@@ -56,7 +57,7 @@ class Write(Generic[T]):
     def result(self) -> T:
         """Give the work's answer or raise its error, in our words."""
         if isinstance(self.error, sqlite3.Error):
-            raise translated(self.error) from self.error
+            raise translated(self.error, self._path) from self.error
         if self.error is not None:
             raise self.error
         answer: T = self._answer  # type: ignore[assignment]  # set whenever there is no error
@@ -126,8 +127,18 @@ def begin(cursor: sqlite3.Cursor, deadline: float) -> None:
         nap = min(2 * nap, NAP_MAX)
 
 
-def translated(error: sqlite3.Error) -> StoreError:
-    """Say in our words what SQLite said. Programming errors are ours and stay as they are."""
+MENDS = {
+    sqlite3.SQLITE_CANTOPEN: "is it there, and may this user read and write it and its directory?",
+    sqlite3.SQLITE_READONLY: "give this user the right to write it and its directory",
+    sqlite3.SQLITE_PERM: "give this user the right to write it and its directory",
+    sqlite3.SQLITE_FULL: "the disk is full; make room",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; stop the server and restore a backup",
+    sqlite3.SQLITE_NOTADB: "the file is damaged; stop the server and restore a backup",
+}
+
+
+def translated(error: sqlite3.Error, path: str) -> StoreError:
+    """Say in our words what SQLite said of a file, and the mend. Programming errors are ours and stay as they are."""
     if isinstance(error, sqlite3.IntegrityError):
         return StoreConflict(f"a constraint of the store refused the change: {error}")
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
@@ -135,7 +146,8 @@ def translated(error: sqlite3.Error) -> StoreError:
     if not hasattr(error, "sqlite_errorcode"):
         # Python's own complaint about text that is no UTF-8. Its message quotes that text: say less.
         return CorruptRecord("text that cannot be read")
-    return StoreUnavailable(f"the store cannot do this now: {error}")
+    mend = MENDS.get(error.sqlite_errorcode & 0xFF)
+    return StoreUnavailable(f"the store {path} cannot do this now: {error}{f'; {mend}' if mend else ''}")
 
 
 def is_busy(error: sqlite3.Error) -> bool:

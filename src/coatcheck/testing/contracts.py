@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import pytest
 
-# Assertions in installed packages explain themselves only if pytest is told before they are imported.
-pytest.register_assert_rewrite("coatcheck.testing.samples", "coatcheck.testing.suites")
+# Assertions in installed packages explain themselves only if pytest is told before they are imported: E402 below.
+pytest.register_assert_rewrite("coatcheck.testing.races", "coatcheck.testing.samples", "coatcheck.testing.suites")
 
 from coatcheck.testing.suites.accounts import AccountContract  # noqa: E402
 from coatcheck.testing.suites.attempts import AttemptContract  # noqa: E402
 from coatcheck.testing.suites.ending import EndContract, EpochContract  # noqa: E402
 from coatcheck.testing.suites.engine import EngineContract  # noqa: E402
 from coatcheck.testing.suites.events import EventContract  # noqa: E402
+from coatcheck.testing.suites.interleavings import InterleavingContract  # noqa: E402
 from coatcheck.testing.suites.purging import PurgeContract  # noqa: E402
 from coatcheck.testing.suites.racing import RaceContract  # noqa: E402
 from coatcheck.testing.suites.reading import FindContract  # noqa: E402
@@ -38,6 +39,7 @@ __all__ = [
     "AttemptContract",
     "EngineContract",
     "EventContract",
+    "InterleavingContract",
     "RaceContract",
     "SessionContract",
     "StoreContract",

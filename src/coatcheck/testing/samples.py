@@ -121,7 +121,7 @@ async def fail(store: AttemptStore, gate: Gate, *, at: int = NOW) -> int:
     """Try and fail at a gate, if it admits that; give the seconds it wants to be left alone, 0 if it was open."""
     wait = await store.admit([gate], now=at)
     if wait == 0:
-        await store.settle([Settlement(gate, "failure", at)], events=())
+        await store.settle([Settlement(gate, "failure", at)], account=None, events=())
     return wait
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -192,6 +193,7 @@ class Web:
         if isinstance(error, StoreError):
             _log.error("the store failed: %s", error)
         elif not isinstance(error, Refused):
+            _forget_locals(error)
             _log.exception("an action failed")
         told = problem_of(error)
         if isinstance(route, Call):
@@ -269,6 +271,18 @@ class _Table:
             return []
         route = by_method.get(method)
         return list(by_method) if route is None else (route, params)
+
+
+def _forget_locals(error: BaseException) -> None:
+    """Empty the frames an error came through: what collects errors shows their variables, passwords too (ERR-08)."""
+    seen: list[BaseException] = []
+    causes: list[BaseException | None] = [error]
+    while causes:
+        cause = causes.pop()
+        if cause is not None and cause not in seen:
+            seen.append(cause)
+            traceback.clear_frames(cause.__traceback__)
+            causes += [cause.__cause__, cause.__context__]
 
 
 def _is_navigation(request: Request) -> bool:

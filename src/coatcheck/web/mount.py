@@ -80,17 +80,24 @@ class Mount:
         if origin is None:
             return
         claimed = (self.site.session_cookie.name, origin.host)
-        location = self.flows.parts.store.location
-        other = _claims.get(claimed)
-        if other is not None and other.flows.parts.store.location != location:
+        if self._is_taken(claimed):
             gc.collect()  # a mount that nobody refers to any more claims nothing
-            other = _claims.get(claimed)
-        if other is not None and other.flows.parts.store.location != location:
+        if self._is_taken(claimed):
             raise ConfigurationError(
                 f"cookie_name: another Coatcheck of this process uses {claimed[0]} on the same host with another "
                 "store; give one of the two a cookie_name of its own"
             )
         _claims[claimed] = self
+
+    def release_host(self) -> None:
+        """Give up what `claim_host` took: for who closes one application and opens another in the same process."""
+        for claimed in [claimed for claimed, mount in _claims.items() if mount is self]:
+            del _claims[claimed]
+
+    def _is_taken(self, claimed: tuple[str, str]) -> bool:
+        # The other mount is referred to in here only, or it could not be collected.
+        other = _claims.get(claimed)
+        return other is not None and other.flows.parts.store.location != self.flows.parts.store.location
 
     def headers_of_site(self, _place: Place) -> Headers:
         """The same, for the server's own documents."""

@@ -80,7 +80,7 @@ ROUTES: tuple[Page | Form | Call, ...] = (
         status=201,
         answer=answers.SignedUpAnswer,
         tag="Account",
-        refusals=(409, 422, 503),
+        refusals=(409, 422, 429, 503),
         needs_session=False,
     ),
     Call(

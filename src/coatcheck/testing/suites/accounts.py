@@ -8,6 +8,7 @@ import pytest
 
 from coatcheck.core.records import AccountRecord, EventRecord, SubjectState
 from coatcheck.core.sessions import LOGGED_OUT
+from coatcheck.core.throttle import Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Identified, Store
 from coatcheck.testing.driving import Driver, Suite
@@ -15,6 +16,7 @@ from coatcheck.testing.samples import (
     NOW,
     a_digest,
     a_gate,
+    a_lock,
     a_password,
     a_rotation,
     a_session,
@@ -261,3 +263,18 @@ class AccountContract(Suite):
         assert answers == [False, False, False, False, True, False]
         assert len((await store.events_of(None, after=None, limit=9)).events) == 1
         assert await is_standing(store, a_digest(1))
+
+    async def test_dat_07_what_was_under_way_at_the_deletion_leaves_nothing(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
+        await store.delete_account("ada", counters=(), events=())
+        lock = a_lock(free=1)
+
+        answers = [
+            await store.settle([Settlement(lock, "failure", NOW)], account=name, events=[an_event(subject=name)])
+            for name in ("ada", "nobody")
+        ]
+
+        assert answers == [Answer.GONE, Answer.GONE]
+        assert (await store.events_of(None, after=None, limit=9)).events == ()
+        assert await store.settle([Settlement(lock, "success", NOW)], account=None, events=()) is None
+        assert await store.states_of(["ada", "nobody"]) == {}

@@ -46,7 +46,7 @@ class AttemptContract(Suite):
 
         waits = [await store.admit([gate], now=NOW) for _ in range(5)]
         for _ in range(3):
-            await store.settle([Settlement(gate, "success", NOW)], events=())
+            await store.settle([Settlement(gate, "success", NOW)], account=None, events=())
 
         assert waits == [0, 0, 0, 1, 1]
         assert await store.admit([gate], now=NOW) == 0
@@ -105,7 +105,7 @@ class AttemptContract(Suite):
             await fail(store, gate)
             await store.admit([gate], now=NOW)
 
-            await store.settle([Settlement(gate, "success", NOW)], events=())
+            await store.settle([Settlement(gate, "success", NOW)], account=None, events=())
 
         assert [await fail(store, cleared) for _ in range(3)] == [0, 0, 30]
         assert [await fail(store, kept) for _ in range(2)] == [0, 30]
@@ -115,7 +115,7 @@ class AttemptContract(Suite):
         await fail(store, gate)
         await store.admit([gate], now=NOW)
 
-        await store.settle([Settlement(gate, "unread", NOW)], events=())
+        await store.settle([Settlement(gate, "unread", NOW)], account=None, events=())
 
         assert [await fail(store, gate) for _ in range(2)] == [0, 30]
 
@@ -123,13 +123,13 @@ class AttemptContract(Suite):
         gate = a_gate(free=1)
 
         for outcome in OUTCOMES:
-            await store.settle([Settlement(gate, outcome, NOW)], events=())
-        await store.settle([], events=())
+            await store.settle([Settlement(gate, outcome, NOW)], account=None, events=())
+        await store.settle([], account=None, events=())
 
         assert [await fail(store, gate) for _ in range(2)] == [0, 30]
 
     async def test_settling_keeps_its_events(self, store: Store) -> None:
-        await store.settle([], events=[an_event("log_in_failed")])
+        await store.settle([], account=None, events=[an_event("log_in_failed")])
 
         assert (await store.events_of("ada", after=None, limit=9)).events == (an_event("log_in_failed"),)
 
@@ -138,8 +138,8 @@ class AttemptContract(Suite):
         failure, success = Settlement(lock, "failure", NOW), Settlement(lock, "success", NOW)
         await fail(store, other)
 
-        answers = [await store.settle([one], events=()) for one in (failure, failure, failure)]
-        refused = await store.settle([Settlement(other, "success", NOW), success], events=[an_event()])
+        answers = [await store.settle([one], account=None, events=()) for one in (failure, failure, failure)]
+        refused = await store.settle([Settlement(other, "success", NOW), success], account=None, events=[an_event()])
 
         assert answers == [None, Answer.LOCKED, None]
         assert refused is Answer.LOCKED
@@ -150,7 +150,7 @@ class AttemptContract(Suite):
         lock = a_lock(free=2)
 
         answers = [
-            await store.settle([Settlement(lock, outcome, NOW)], events=())
+            await store.settle([Settlement(lock, outcome, NOW)], account=None, events=())
             for outcome in ("failure", "success", "failure", "unread", "failure", "success")
         ]
 
@@ -159,17 +159,17 @@ class AttemptContract(Suite):
     async def test_rat_02_a_lock_remembers_for_years_and_is_lifted_by_an_operator(self, store: Store) -> None:
         lock = a_lock(free=2)
         for at in (NOW, NOW + 300 * DAY):
-            await store.settle([Settlement(lock, "failure", at)], events=())
+            await store.settle([Settlement(lock, "failure", at)], account=None, events=())
             await purge_round(store, replace(NEVER, counters_before=at + 300 * DAY))
         later = NOW + 600 * DAY
 
-        assert await store.settle([Settlement(lock, "success", later)], events=()) is Answer.LOCKED
-        assert await store.settle([Settlement(lock, "lifted", later)], events=[an_event()]) is None
-        assert await store.settle([Settlement(lock, "success", later)], events=()) is None
+        assert await store.settle([Settlement(lock, "success", later)], account=None, events=()) is Answer.LOCKED
+        assert await store.settle([Settlement(lock, "lifted", later)], account=None, events=[an_event()]) is None
+        assert await store.settle([Settlement(lock, "success", later)], account=None, events=()) is None
 
     async def test_rat_02_a_locked_account_starts_no_session(self, store: Store) -> None:
         lock, gate = a_lock(free=1), a_gate(free=1)
-        await store.settle([Settlement(lock, "failure", NOW)], events=())
+        await store.settle([Settlement(lock, "failure", NOW)], account=None, events=())
         await fail(store, gate)
         settlements = [Settlement(gate, "success", NOW), Settlement(lock, "success", NOW)]
 
@@ -184,7 +184,7 @@ class AttemptContract(Suite):
         gate = a_gate(free=1, is_cleared=False)
         await fail(store, gate)
 
-        await store.settle([Settlement(gate, "lifted", NOW)], events=())
+        await store.settle([Settlement(gate, "lifted", NOW)], account=None, events=())
 
         assert await store.admit([gate], now=NOW) == 0
 

@@ -1,0 +1,40 @@
+"""What an allowed configuration is weak in: told when the server starts, and by `coatcheck doctor`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from coatcheck.core.policy import make_policy, warnings_of
+from coatcheck.server.config import Config
+
+
+class Advice(NamedTuple):
+    """One weakness, in words, and how to mend it."""
+
+    about: str
+    words: str
+    mend: str
+
+
+def weaknesses_of(config: Config) -> list[Advice]:
+    """Name each setting that is weaker than NIST SP 800-63B-4 asks (TMO-06), and missing proxies."""
+    policy = make_policy(config.profile, config.settings)
+    found = [
+        Advice("policy", words, "take the line out of [settings], or know why it is there")
+        for words in warnings_of(policy)
+    ]
+    if has_unnamed_proxy(config):
+        found.append(
+            Advice(
+                "proxies",
+                "public_url is set, no certificate and no trusted_proxies: to the server all visitors have the proxy's "
+                "address and share one limit on failed log-ins",
+                "set trusted_proxies to the proxy's address and trusted_hops to 1",
+            )
+        )
+    return found
+
+
+def has_unnamed_proxy(config: Config) -> bool:
+    """Say whether another program must speak TLS in front of the server, and nobody has said which."""
+    return config.public_url is not None and not config.uses_tls and not config.trusted_proxies

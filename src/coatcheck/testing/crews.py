@@ -1,0 +1,113 @@
+"""Who runs a race: threads at one desk, tasks at one desk, or processes with a desk and some workers each."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.synchronize import Barrier
+
+from coatcheck.errors import CoatcheckError, Refused
+from coatcheck.facade import AsyncCoatcheck, Coatcheck
+from coatcheck.testing.clock import MovableClock
+from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.interleaving import Failed
+from coatcheck.testing.races import WORKERS, Face, Known, Race
+
+SECRET = bytes(range(32))
+PATIENCE = 300  # seconds for all processes to be there
+
+
+def race_in_one_process(race: Race, url: str, *, is_async: bool, now: int) -> None:
+    """Run a race with fifty threads at one `Coatcheck`, or fifty tasks at one `AsyncCoatcheck`."""
+    driver = _driver(is_async=is_async)
+    face = _open(url, is_async=is_async, now=now, settings=race.settings)
+    try:
+        known = driver.run(race.before(face))
+        answers = _crowd(race, face, driver, range(WORKERS), known)
+        driver.run(race.after(face, known, answers))
+    finally:
+        driver.run(face.close())
+        driver.close()
+
+
+class Crew:
+    """Processes that begin together, each with its share of the workers: threads in one, tasks in the next.
+
+    They are spawned, so the module that starts them must be importable, and live until `dismiss`.
+    """
+
+    def __init__(self, size: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._size = size
+        self._pool = ProcessPoolExecutor(size, spawn, initializer=_meet_at, initargs=(spawn.Barrier(size),))
+
+    def race(self, race: Race, url: str, *, now: int) -> None:
+        """Set a race up here, have the workers work there, assert here."""
+        driver = _driver(is_async=False)
+        face = _open(url, is_async=False, now=now, settings=race.settings)
+        try:
+            known = driver.run(race.before(face))
+            answers = self._answers(race, url, face.clock(), known)
+            driver.run(race.after(face, known, answers))
+        finally:
+            driver.run(face.close())
+
+    def dismiss(self) -> None:
+        """Let the processes end."""
+        self._pool.shutdown()
+
+    def _answers(self, race: Race, url: str, now: int, known: Known) -> list[object]:
+        shares = [range(WORKERS)[place :: self._size] for place in range(self._size)]
+        futures = [
+            self._pool.submit(_work, race, url, place % 2 == 1, now, share, known) for place, share in enumerate(shares)
+        ]
+        answers = {
+            number: answer
+            for share, future in zip(shares, futures, strict=True)
+            for number, answer in zip(share, future.result(), strict=True)
+        }
+        return [answers[number] for number in range(WORKERS)]
+
+
+_meeting_points: list[Barrier] = []
+
+
+def _meet_at(barrier: Barrier) -> None:
+    _meeting_points.append(barrier)
+
+
+def _work(race: Race, url: str, is_async: bool, now: int, share: range, known: Known) -> list[object]:
+    driver = _driver(is_async=is_async)
+    face = _open(url, is_async=is_async, now=now, settings=race.settings)
+    try:
+        driver.run(face.ready())
+        # Who waits here takes no second share: each process gets one.
+        _meeting_points[0].wait(PATIENCE)
+        return _crowd(race, face, driver, share, known)
+    finally:
+        driver.run(face.close())
+        driver.close()
+
+
+def _crowd(race: Race, face: Face, driver: Driver, workers: Sequence[int], known: Known) -> list[object]:
+    """Have workers do their part at once; their answers in a form that can be pickled. Errors not ours are raised."""
+    answers: list[object] = []
+    for outcome in driver.crowd([race.work(face, number, known) for number in workers]):
+        if isinstance(outcome, CoatcheckError):
+            answers.append(Failed(type(outcome).__name__, outcome.reason if isinstance(outcome, Refused) else ""))
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            answers.append(outcome)
+    return answers
+
+
+def _open(url: str, *, is_async: bool, now: int, settings: Mapping[str, object]) -> Face:
+    clock = MovableClock(now)
+    make = AsyncCoatcheck if is_async else Coatcheck
+    return Face(make(url, secret=SECRET, settings=settings, clock=clock), clock)
+
+
+def _driver(*, is_async: bool) -> Driver:
+    return AsyncDriver() if is_async else BlockingDriver()

@@ -1,0 +1,1 @@
+"""Random lives: what `coatcheck.testing.machine` runs, over a store and at the desk."""

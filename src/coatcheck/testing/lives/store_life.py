@@ -1,0 +1,453 @@
+# ruff: noqa: D102, S101 - rules bear the names of the methods they call, and assertions are what they are made of
+"""A random life of a store beside the reference: after each call both answer alike, and all that can be read is alike.
+
+To add a method of the protocol, add a rule that bears its name; what can be read of it belongs into `watching`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from coatcheck.colour import Colour
+from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord
+from coatcheck.core.sessions import Rotation
+from coatcheck.core.throttle import Gate, Settlement
+from coatcheck.errors import StoreConflict
+from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.protocols import Answer, Cutoffs, Purged, Store
+from coatcheck.testing.driving import Driver
+from coatcheck.testing.lives import values, watching
+from coatcheck.testing.lives.tally import Tally
+from coatcheck.testing.samples import (
+    NOW,
+    a_digest,
+    a_handle,
+    a_password,
+    a_session,
+    an_account,
+    fail,
+    purge_round,
+    start,
+)
+from coatcheck.testing.samples import raise_epoch as raise_epoch_of
+
+Call = Callable[[Store], Awaitable[object]]
+UNDONE = (Answer.REFUSED, Answer.LOCKED, StoreConflict.__name__)
+WALKS = ("sessions", "accounts", "events")
+
+
+class StoreLife(RuleBasedStateMachine):
+    """Calls every method with arguments that are right, wrong, taken, unknown and odd, through two doors by turns.
+
+    Args:
+        open_store: opens the store under test; all it has opened share their data.
+        driver: runs the calls, in its colour.
+        tally: counts the calls, by method and answer.
+    """
+
+    def __init__(self, open_store: Callable[[Colour], Store], driver: Driver, tally: Tally) -> None:
+        super().__init__()
+        self._open: Callable[[], Store] = lambda: open_store(driver.colour)
+        self._run = driver.run
+        self._tally = tally
+        self._reference: Store = MemoryStore()
+        self._doors = [self._open(), self._open()]
+        self._calls = 0
+        self._events = 0
+        self._counted_at: int | None = None  # a time near which counters have just changed
+        self._walks: dict[str, _Walk] = {}
+        self._keys: dict[str, set[object]] = {name: set() for name in WALKS}
+
+    def teardown(self) -> None:
+        for store in self._doors:
+            self._run(store.close())
+
+    @initialize(
+        people=st.lists(values.people, max_size=3, unique=True),
+        owners=st.lists(values.owners, min_size=3, max_size=values.MANY),
+        at=values.instants,
+    )
+    def begin(self, people: list[str], owners: list[str | None], at: int) -> None:
+        for subject in people:
+            account = an_account(subject, username=subject)
+            credential = a_password(subject)
+            self._both("create_account", partial(_create_account, account=account, credential=credential))
+        for number, owner in enumerate(owners):
+            session = a_session(number, subject=owner, at=at)
+            session = values.replace(session, digest=self._on_shelf(session.digest, owner))
+            self._both("start", partial(start, session=session))
+
+    # Sessions
+
+    @rule(
+        session=values.sessions(),
+        replaces=st.none() | values.numbers,
+        carry=st.booleans(),
+        version=values.versions,
+        most=st.integers(1, 3),
+        settlements=values.settlements,
+        events=values.events,
+    )
+    def start(
+        self,
+        session: SessionRecord,
+        replaces: int | None,
+        carry: bool,
+        version: int | None,
+        most: int,
+        settlements: list[Settlement],
+        events: list[EventRecord],
+    ) -> None:
+        self._counted_at = session.created_at if settlements else None
+        session = values.replace(session, digest=self._on_shelf(session.digest, session.subject))
+        old = None if replaces is None else self._digest(replaces, session.subject)
+        kept = self._numbered(events)
+        self._both(
+            "start",
+            lambda store: start(
+                store,
+                session,
+                replaces=old,
+                carry=carry,
+                credential_version=None if session.subject is None else version,
+                most=most,
+                settlements=settlements,
+                events=kept,
+            ),
+        )
+
+    @rule(number=values.numbers, owner=values.owners, at=values.instants)
+    def touch(self, number: int, owner: str | None, at: int) -> None:
+        self._both("touch", lambda store: store.touch(self._digest(number, owner), seen_at=at))
+
+    @rule(
+        number=values.numbers,
+        owner=values.owners,
+        namespace=values.namespaces,
+        puts=st.dictionaries(values.keys, values.json_texts, max_size=2),
+        removes=st.lists(values.keys, max_size=2),
+        limit=values.limits,
+    )
+    def patch(
+        self, number: int, owner: str | None, namespace: str, puts: dict[str, bytes], removes: list[str], limit: int
+    ) -> None:
+        digest = self._digest(number, owner)
+        self._both(
+            "patch", lambda store: store.patch(digest, namespace=namespace, puts=puts, removes=removes, limit=limit)
+        )
+
+    @rule(
+        number=values.numbers, owner=values.owners, namespace=values.namespaces, key=values.keys,
+        by=values.addends, limit=values.limits,
+    )  # fmt: skip
+    def increment(self, number: int, owner: str | None, namespace: str, key: str, by: int, limit: int) -> None:
+        digest = self._digest(number, owner)
+        self._both("increment", lambda store: store.increment(digest, namespace=namespace, key=key, by=by, limit=limit))
+
+    @rule(rotation=values.rotations(), owner=values.owners, events=values.events)
+    def rotate(self, rotation: Rotation, owner: str | None, events: list[EventRecord]) -> None:
+        turned, kept = self._on_shelves(rotation, owner), self._numbered(events)
+        self._both("rotate", lambda store: store.rotate(turned, events=kept))
+
+    @rule(
+        number=values.numbers, owner=values.owners, at=values.instants, reason=values.words, events=values.events
+    )  # fmt: skip
+    def end(self, number: int, owner: str | None, at: int, reason: str, events: list[EventRecord]) -> None:
+        digest, kept = self._digest(number, owner), self._numbered(events)
+        self._both("end", lambda store: store.end(digest, at=at, reason=reason, events=kept))
+
+    @rule(
+        name=values.numbers.map(a_handle) | st.sampled_from(values.NOBODY),
+        subject=values.people | st.sampled_from(values.NOBODY),
+        at=values.instants,
+        reason=values.words,
+        events=values.events,
+    )
+    def end_by_id(self, name: str, subject: str, at: int, reason: str, events: list[EventRecord]) -> None:
+        kept = self._numbered(events)
+        self._both("end_by_id", lambda store: store.end_by_id(name, subject=subject, at=at, reason=reason, events=kept))
+
+    @rule(
+        subject=values.people,
+        at=values.instants,
+        reason=values.words,
+        keep=st.none() | st.tuples(values.rotations(), values.people),
+        version=values.versions,
+        disabled_at=values.disabled_at,
+        events=values.events,
+    )
+    def raise_epoch(
+        self,
+        subject: str,
+        at: int,
+        reason: str,
+        keep: tuple[Rotation, str] | None,
+        version: int | None,
+        disabled_at: int | None,
+        events: list[EventRecord],
+    ) -> None:
+        kept = self._numbered(events)
+        self._both(
+            "raise_epoch",
+            lambda store: raise_epoch_of(
+                store,
+                subject,
+                at=at,
+                reason=reason,
+                keep=None if keep is None else self._on_shelves(*keep),
+                credential_version=version,
+                disabled_at=disabled_at,
+                events=kept,
+            ),
+        )
+
+    @rule(at=values.instants, reason=values.words, events=values.events)
+    def raise_everybody(self, at: int, reason: str, events: list[EventRecord]) -> None:
+        kept = self._numbered(events)
+        self._both("raise_everybody", lambda store: store.raise_everybody(at=at, reason=reason, events=kept))
+
+    @rule(subject=values.people, events=values.events)
+    def enable(self, subject: str, events: list[EventRecord]) -> None:
+        kept = self._numbered(events)
+        self._both("enable", lambda store: store.enable(subject, events=kept))
+
+    @rule(
+        cutoffs=st.builds(Cutoffs, values.instants, values.instants, values.instants),
+        limit=st.integers(1, 5),
+        meanwhile=st.lists(values.numbers, max_size=3),
+    )
+    def purge(self, cutoffs: Cutoffs, limit: int, meanwhile: list[int]) -> None:
+        """Purge in batches, with sessions that begin and that are used between them."""
+        self._counted_at = NOW
+        expected = self._run(purge_round(self._reference, cutoffs))
+        total, after, batches = Purged(0, 0, 0, None), None, 0
+        while True:
+            batch = self._run(self._next_door().purge(cutoffs, after=after, limit=limit))
+            total = Purged(
+                total.sessions + batch.sessions, total.counters + batch.counters, total.events + batch.events, None
+            )
+            after, batches = batch.next, batches + 1
+            if after is None:
+                break
+            if meanwhile:
+                self._live_on(meanwhile.pop(), cutoffs)
+        self._tally.steps[
+            f"purge: {'some' if total.sessions else 'none'} in {'one' if batches == 1 else 'several'}"
+        ] += 1
+        assert total == expected
+
+    def _live_on(self, number: int, cutoffs: Cutoffs) -> None:
+        # Not what the round is about to delete: that is gone here and still there.
+        session = a_session(number, at=max(cutoffs.ended_before, NOW))
+        session = values.replace(session, digest=self._on_shelf(session.digest, session.subject))
+        there = self._doors[0]
+        if not self._run(there.find(session.digest)) and not self._run(there.find_by_id(session.id)):
+            self._both("start", lambda store: start(store, session))
+        elif self._run(self._reference.find(session.digest)):
+            self._both("touch", lambda store: store.touch(session.digest, seen_at=session.created_at))
+
+    # Attempts
+
+    @rule(gates=values.several_gates, at=values.instants)
+    def admit(self, gates: list[Gate], at: int) -> None:
+        self._counted_at = at
+        self._both("admit", lambda store: store.admit(gates, now=at))
+
+    @rule(settlements=values.settlements, account=values.owners, events=values.events)
+    def settle(self, settlements: list[Settlement], account: str | None, events: list[EventRecord]) -> None:
+        self._counted_at = settlements[0].at if settlements else None
+        kept = self._numbered(events)
+        self._both("settle", lambda store: store.settle(settlements, account=None, events=kept))
+
+    @rule(gate=values.gates, at=values.instants, passed=st.sampled_from([0, 1, 29, 30, 31, 59, 60, 86_400]))
+    def fail_until_it_closes(self, gate: Gate, at: int, passed: int) -> None:
+        async def tries(store: Store) -> list[int]:
+            waits = [await fail(store, gate, at=at) for _ in range(gate.free + 1)]
+            return [*waits, await store.admit([gate], now=at + passed)]
+
+        self._counted_at = at + passed
+        self._both("fail", tries)
+
+    # Accounts
+
+    @rule(account=values.accounts(), events=values.events)
+    def create_account(self, account: AccountRecord, events: list[EventRecord]) -> None:
+        credential = PasswordCredential(account.subject, "$hash$1", 1, account.created_at)
+        kept = self._numbered(events)
+        self._both("create_account", lambda store: store.create_account(account, credential, events=kept))
+
+    @rule(credential=values.passwords(), was=st.integers(1, 4))
+    def replace_password(self, credential: PasswordCredential, was: int) -> None:
+        self._both("replace_password", lambda store: store.replace_password(credential, was=was))
+
+    @rule(
+        subject=values.people, was=st.sampled_from(["$hash$1", "$hash$2", "$new"]), new=st.sampled_from(["$new", "$"])
+    )
+    def rehash(self, subject: str, was: str, new: str) -> None:
+        self._both("rehash", lambda store: store.rehash(subject, was=was, new=new))
+
+    @rule(credential=values.passwords(), at=values.instants, keep=values.rotations(), events=values.events)
+    def change_password(
+        self, credential: PasswordCredential, at: int, keep: Rotation, events: list[EventRecord]
+    ) -> None:
+        turned, kept = self._on_shelves(keep, credential.subject), self._numbered(events)
+        self._both(
+            "change_password",
+            lambda store: store.change_password(credential, at=at, reason="password_changed", keep=turned, events=kept),
+        )
+
+    @rule(
+        subject=values.people | st.sampled_from(values.NOBODY),
+        counters=st.lists(st.sampled_from(values.GATES), max_size=2),
+        events=values.events,
+    )
+    def delete_account(self, subject: str, counters: list[bytes], events: list[EventRecord]) -> None:
+        self._counted_at = NOW
+        kept = self._numbered(events)
+        self._both("delete_account", lambda store: store.delete_account(subject, counters=counters, events=kept))
+
+    # Events
+
+    @rule(events=values.events)
+    def record(self, events: list[EventRecord]) -> None:
+        kept = self._numbered(events)
+        self._both("record", lambda store: store.record(kept))
+
+    # The engine
+
+    @rule(door=st.integers(0, 1))
+    def close(self, door: int) -> None:
+        self._run(self._doors[door].close())
+        self._tally.steps["close"] += 1
+
+    @rule(door=st.integers(0, 1))
+    def open_anew(self, door: int) -> None:
+        self._run(self._doors[door].close())
+        self._doors[door] = self._open()
+        self._tally.steps["open"] += 1
+
+    # Reading
+
+    @rule(name=st.sampled_from(values.NOBODY))
+    def look_up_nobody(self, name: str) -> None:
+        self._both("look_up_nobody", lambda store: watching.nothing_of(store, name))
+
+    @rule(name=st.sampled_from(WALKS), limit=st.integers(1, 3))
+    def read_on(self, name: str, limit: int) -> None:
+        """Read one more page of a list, other things having happened since the one before."""
+        walk = self._walks.setdefault(name, _Walk(self._keys[name]))
+        store = self._next_door()
+        pages = {
+            "sessions": watching.session_pages(store, limit),
+            "accounts": watching.account_pages(store, limit),
+            "events": watching.event_pages(store, None, limit),
+        }
+        page, walk.after = self._run(_as_flow(pages[name](walk.after)))
+        walk.met += [_key_of(entry) for entry in page]
+        walk.pages += 1
+        self._tally.steps[f"read on: {name}"] += 1
+        if walk.after is None:
+            del self._walks[name]
+            self._tally.events[f"{name} read in {'one page' if walk.pages == 1 else 'several pages'}"] += 1
+            walk.throughout.discard(None)
+            assert {key: walk.met.count(key) for key in walk.throughout} == dict.fromkeys(walk.throughout, 1)
+
+    @invariant()
+    def all_that_can_be_read_is_alike(self) -> None:
+        limit = 1 + self._calls % 5
+        here, there = self._next_door(), self._reference
+        sight, expected = (self._run(watching.everything(store, limit=limit)) for store in (here, there))
+        assert watching.differences(sight, expected) == []
+        if self._counted_at is not None:
+            now, self._counted_at = self._counted_at, None
+            assert self._run(watching.waits(here, now=now)) == self._run(watching.waits(there, now=now))
+        self._keep_watch()
+
+    def _keep_watch(self) -> None:
+        pages = {
+            "sessions": watching.session_pages(self._reference, 1000),
+            "accounts": watching.account_pages(self._reference, 1000),
+            "events": watching.event_pages(self._reference, None, 1000),
+        }
+        for name, page in pages.items():
+            self._keys[name] = {_key_of(entry) for entry in self._run(_as_flow(page(None)))[0]}
+        for name, walk in self._walks.items():
+            walk.throughout &= self._keys[name]
+
+    # Calling
+
+    def _both(self, name: str, call: Call) -> None:
+        self._calls += 1
+        expected = self._run(_outcome(call(self._reference)))
+        answer = self._run(_outcome(call(self._next_door())))
+        self._tally.steps[f"{name}: {_kind_of(expected)}"] += 1
+        if name == "start" and answer in UNDONE and expected in UNDONE:
+            return  # where several things forbid it, any of them may be told
+        assert watching.differences(answer, expected) == []
+
+    def _next_door(self) -> Store:
+        self._doors.reverse()
+        return self._doors[0]
+
+    def _numbered(self, drawn: Sequence[EventRecord]) -> tuple[EventRecord, ...]:
+        self._events += len(drawn)
+        return values.numbered(drawn, self._events - len(drawn))
+
+    def _digest(self, number: int, owner: str | None) -> bytes:
+        return self._on_shelf(a_digest(number), owner)
+
+    def _on_shelf(self, digest: bytes, owner: str | None) -> bytes:
+        return values.on_shelf_of(digest, owner, self._doors[0].shelf_bits)
+
+    def _on_shelves(self, rotation: Rotation, owner: str | None) -> Rotation:
+        return values.replace(
+            rotation,
+            digest=self._on_shelf(rotation.digest, owner),
+            new_digest=self._on_shelf(rotation.new_digest, owner),
+        )
+
+
+class _Walk:
+    """A list that is being read page by page: `throughout` are the entries that were there all the time."""
+
+    def __init__(self, present: set[object]) -> None:
+        self.after: str | None = None
+        self.met: list[object] = []
+        self.pages = 0
+        self.throughout = set(present)
+
+
+def _key_of(entry: Any) -> object:
+    if isinstance(entry, AccountRecord):
+        return entry.subject
+    if isinstance(entry, EventRecord):
+        return entry.details.get("count")  # of the deleted nothing is told any more
+    return entry.session.id
+
+
+async def _create_account(store: Store, account: AccountRecord, credential: PasswordCredential) -> object:
+    return await store.create_account(account, credential, events=())
+
+
+async def _as_flow(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+async def _outcome(awaitable: Awaitable[object]) -> object:
+    try:
+        return await awaitable
+    except StoreConflict:
+        return StoreConflict.__name__
+
+
+def _kind_of(answer: object) -> str:
+    if answer is None or isinstance(answer, bool | str):
+        return str(answer)
+    if isinstance(answer, int):
+        return "0" if answer == 0 else "a number"
+    return str(getattr(answer, "value", type(answer).__name__))

@@ -1,0 +1,68 @@
+"""Stores filled once and copied for each play, and the count of what was played."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from coatcheck.colour import Blocking, HashingLane, run_blocking
+from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.protocols import Store
+from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.testing.meetings import Prepared
+
+
+def copies_of_memory(make: Callable[[], MemoryStore] = MemoryStore) -> Prepared:
+    """Keeps what was filled in as the dicts and lists of frozen records that it is, and copies those."""
+
+    def prepared(fill: Callable[[Store], None]) -> Callable[[], Store]:
+        filled = MemoryStore()
+        fill(filled)
+        kept = {name: value for name, value in vars(filled).items() if name != "_lock"}
+
+        def copy() -> Store:
+            store = make()
+            for name, value in kept.items():
+                setattr(store, name, value.copy() if isinstance(value, dict | list) else value)
+            return store
+
+        return copy
+
+    return prepared
+
+
+def copies_of_a_file(folder: Path) -> Prepared:
+    """Keeps what was filled in as a file, closed and so complete, and copies that over the one of the last play."""
+
+    def prepared(fill: Callable[[Store], None]) -> Callable[[], Store]:
+        filled = _sqlite(folder / "filled.db")
+        fill(filled)
+        run_blocking(filled.close())
+
+        def copy() -> Store:
+            assert not list(folder.glob("play.db-*")), "the last play did not close its store"
+            shutil.copyfile(folder / "filled.db", folder / "play.db")
+            return _sqlite(folder / "play.db")
+
+        return copy
+
+    return prepared
+
+
+def _sqlite(path: Path) -> SqliteStore:
+    return SqliteStore(str(path), Blocking(HashingLane(queue=1, nice=0)))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how much was played."""
+    counts = [
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        for name, value in getattr(report, "user_properties", ())
+        if name == "orders"
+    ]
+    if counts:
+        terminalreporter.write_line(f"interleavings: {len(counts)} meetings in {sum(counts)} orders")

@@ -1,0 +1,75 @@
+"""The stores we bring, living random lives: held to the published suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from coatcheck.colour import Colour
+from coatcheck.facade import Coatcheck
+from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.protocols import Store
+from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.testing.counting import NO_STEPS, READS
+from coatcheck.testing.machine import DeskLife, DeskLifeContract, LifeContract, StoreLife
+
+OpenStore = Callable[[Colour], Store]
+
+# A counterexample is made as short as it gets, which may take minutes.
+pytestmark = pytest.mark.timeout(900)
+
+
+class TestMemory(DeskLifeContract):
+    @pytest.fixture
+    def make_stores(self) -> Callable[[], OpenStore]:
+        def make() -> OpenStore:
+            store = MemoryStore()
+            return lambda _colour: store
+
+        return make
+
+
+class TestSqlite(LifeContract):
+    @pytest.fixture
+    def make_stores(self, tmp_path: Path) -> Callable[[], OpenStore]:
+        numbers = count()
+
+        def make() -> OpenStore:
+            for file in tmp_path.glob("store*"):
+                file.unlink(missing_ok=True)
+            path = str(tmp_path / f"store{next(numbers)}.db")
+            return lambda colour: SqliteStore(path, colour)
+
+        return make
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+class TestMemoryAtLength(TestMemory):
+    lives = 1000
+    steps = 50
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+class TestSqliteAtLength(TestSqlite):
+    lives = 400
+    steps = 50
+
+
+def test_every_method_of_the_store_that_writes_is_called_by_a_rule_of_its_name() -> None:
+    methods = {name for name in dir(Store) if not name.startswith("_") and callable(getattr(Store, name))}
+
+    assert methods - READS - NO_STEPS <= {rule.function.__name__ for rule in StoreLife.setup_state().rules}
+
+
+def test_every_method_of_the_desk_is_called_by_a_rule_of_its_name_or_looked_at() -> None:
+    methods = {name for name in dir(Coatcheck) if not name.startswith("_")}
+    looked_at = {"session", "sessions", "all_sessions", "all_accounts", "is_disabled", "events", "all_events"}
+    left_to_others = {"account", "find_account", "on", "ready", "authenticate"}
+
+    rules = {rule.function.__name__ for rule in DeskLife.setup_state().rules}
+    assert methods - looked_at - left_to_others <= rules
