@@ -62,6 +62,56 @@ def test_tmo_06_longer_sessions_need_a_flag_that_says_so_and_are_told_at_start()
     )
 
 
+# What the security rules and docs promise, written out: each default of both profiles, and how far it may be moved.
+NUMBERS = {
+    # name: standard, strict, lowest, highest
+    "token_bytes": (32, 32, 16, 64),
+    "idle_timeout": (3600, 900, 60, 2_592_000),
+    "absolute_timeout": (86_400, 43_200, 60, 2_592_000),
+    "remembered_idle_timeout": (1_209_600, 900, 60, 2_592_000),
+    "remembered_absolute_timeout": (2_592_000, 43_200, 60, 2_592_000),
+    "anonymous_idle_timeout": (1_209_600, 1_209_600, 60, 2_592_000),
+    "anonymous_absolute_timeout": (2_592_000, 2_592_000, 60, 2_592_000),
+    "step_up_lifetime": (300, 300, 30, 900),
+    "sessions_per_subject": (100, 100, 1, 10_000),
+    "session_data_bytes": (16_384, 16_384, 1024, 65_536),
+    "ended_kept": (82_800, 82_800, 0, 82_800),
+    "events_kept": (7_776_000, 7_776_000, 86_400, 315_360_000),
+    "password_min_length": (15, 15, 8, 64),
+    "password_max_bytes": (1024, 1024, 256, 4096),
+    "argon2_memory_kib": (19_456, 19_456, 12_288, 1_048_576),
+    "argon2_time": (2, 2, 1, 20),
+    "argon2_parallelism": (1, 1, 1, 16),
+    "hashing_queue": (16, 16, 1, 1024),
+    "hashing_nice": (5, 5, 0, 19),
+    "account_free_failures": (5, 5, 1, 100),
+    "account_delay": (30, 30, 1, 3600),
+    "account_delay_max": (3600, 3600, 1, 43_200),
+    "network_free_failures": (10, 10, 1, 1000),
+    "network_delay": (600, 600, 1, 43_200),
+    "network_hourly_failures": (50, 50, 1, 10_000),
+    "network_free_sign_ups": (50, 50, 1, 100_000),
+    "password_lock_failures": (100, 100, 10, 100),
+    "known_device_lifetime": (7_776_000, 7_776_000, 0, 34_560_000),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_every_number_and_its_bounds_are_what_was_promised(name):
+    assert (getattr(STANDARD, name), getattr(STRICT, name), *BOUNDS[name]) == NUMBERS[name]
+
+
+def test_each_choice_is_what_was_promised():
+    choices = ("remember_allowed", "unsafe_long_sessions", "same_site", "stored_addresses")
+
+    assert [getattr(STANDARD, name) for name in choices] == [True, False, "Lax", "full"]
+    assert [getattr(STRICT, name) for name in choices] == [False, False, "Strict", "full"]
+
+
+def test_pwd_08_the_floors_of_argon2_are_those_of_owasp():
+    assert ARGON2_FLOORS == ((47_104, 1), (19_456, 2), (12_288, 3))
+
+
 def test_every_number_has_bounds_and_every_default_lies_within():
     numbers = {name for name in Policy.__struct_fields__ if type(getattr(STANDARD, name)) is int}
 

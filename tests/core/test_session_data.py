@@ -110,6 +110,10 @@ def test_ses_08_data_nested_too_deep_or_for_ever_is_refused(value):
     assert refused.value.reason == "data_too_deep"
 
 
+def test_ses_08_data_may_be_32_levels_deep_and_integers_have_64_bits():
+    assert (MAX_DEPTH, INTEGER_MAX) == (32, 9_223_372_036_854_775_807)
+
+
 @pytest.mark.parametrize("kind", [list, dict])
 def test_deepest_data_allowed_comes_back_the_same(kind):
     value = nested(MAX_DEPTH, kind=kind)

@@ -32,8 +32,8 @@ class Dice:
 def string(pieces: tuple[bytes, ...], wholes: tuple[bytes, ...], number: int) -> bytes:
     """Make the string of a number.
 
-    Half of them are a whole sentence of the grammar, damaged, for strings that are nearly right get furthest. The others
-    are strung from a few pieces at a time, for two that matter together meet seldom among forty.
+    Half of them are a whole sentence of the grammar, damaged, for strings that are nearly right get furthest. The
+    others are strung from a few pieces at a time, for two that matter together meet seldom among forty.
     """
     dice = Dice(number)
     few = [dice.among(pieces) if dice(8) else dice.stray() for _ in range(1 + dice(4))]

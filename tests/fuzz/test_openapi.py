@@ -38,10 +38,10 @@ def a_member(app: ServerApp) -> type:
     run_blocking(app.desk.flows.parts.store.create_account(account, credential, events=()))
 
     class Member:
-        def get(self, case: Case, ctx: AuthContext) -> str:
+        def get(self, _case: Case[Any], _ctx: AuthContext) -> str:
             return run_blocking(app.desk.start_session("subject-of-ada", methods=("pwd",))).token.reveal()
 
-        def set(self, case: Case, data: str, ctx: AuthContext) -> None:
+        def set(self, case: Case[Any], data: str, _ctx: AuthContext) -> None:
             case.cookies["__Host-coatcheck"] = data
 
     return Member

@@ -14,7 +14,7 @@ import pytest
 
 from coatcheck import ConfigurationError
 from coatcheck.server.app import ServerApp, create_app
-from coatcheck.server.config import Config
+from coatcheck.server.config import Config, load
 
 SECRET = bytes(range(7, 39))
 Visit = Callable[..., httpx.Response]
@@ -259,3 +259,17 @@ def test_settings_reach_what_they_speak_of(visit: Visit) -> None:
     assert 'name="remember"' not in page.text
     assert post.status_code == 204
     assert post.headers["clear-site-data"] == '"cache", "storage"'
+
+
+def test_hst_07_tmo_09_the_cookies_name_and_passive_paths_are_settings() -> None:
+    app = ServerApp(development(cookie_name="tickets", passive_paths=("/api/me",)))
+
+    assert app.mount.site.session_cookie.name == "tickets-dev"
+    assert app.mount.passive_paths == {"/api/me"}
+
+
+def test_err_03_mistakes_in_them_are_told_together() -> None:
+    with pytest.raises(ConfigurationError) as told:
+        load({"cookie_name": "no spaces", "passive_paths": ["api/me"]}, {}, None, serving=True)
+
+    assert sorted(re.split("[ :]", problem)[0] for problem in told.value.problems) == ["cookie_name", "passive_paths"]

@@ -36,6 +36,7 @@ class ServerApp:
             allowed_hosts=config.allowed_hosts,
             trusted_origins=config.trusted_origins,
             redirect_hosts=config.redirect_hosts,
+            cookie_name=config.cookie_name,
             strict=self.desk.policy.same_site == "Strict",
         )
         self.mount = Mount(
@@ -45,6 +46,7 @@ class ServerApp:
             trusted_proxies=config.trusted_proxies,
             trusted_hops=config.trusted_hops,
             forwarded_header=config.forwarded_header,
+            passive_paths=config.passive_paths,
             is_whole_site=True,
         )
         self._door = CoatcheckASGI(Web(self.mount))

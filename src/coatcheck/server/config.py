@@ -24,6 +24,7 @@ from coatcheck.server.secret import problem_of_file, read_secret_file
 from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit, policy_value
 from coatcheck.server.sources import Given, from_environment, from_file, from_options, read_toml
 from coatcheck.server.store_file import problem_of_store_file
+from coatcheck.web.mount import problems_of_passive_paths
 
 STORE_FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
 
@@ -53,6 +54,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     trusted_origins: tuple[str, ...] = ()
     redirect_hosts: tuple[str, ...] = ()
+    cookie_name: str = "coatcheck"
+    passive_paths: tuple[str, ...] = ()
     templates: Path | None = None
     log_level: str = "info"
     log_format: str = "auto"
@@ -238,6 +241,7 @@ def _problems_of_serving(config: Config) -> Iterator[str]:
             yield f"templates: the folder {config.templates} does not exist; create it or leave it out"
         elif (problem := problem_of_file(config.templates, holds_secret=False)) is not None:
             yield f"templates: {problem}"
+    yield from problems_of_passive_paths(config.passive_paths)
     yield from _problems_of_tls(config)
     try:
         Site.configure(
@@ -248,6 +252,7 @@ def _problems_of_serving(config: Config) -> Iterator[str]:
             allowed_hosts=config.allowed_hosts,
             trusted_origins=config.trusted_origins,
             redirect_hosts=config.redirect_hosts,
+            cookie_name=config.cookie_name,
             strict=config.profile == "strict",
         )
     except ConfigurationError as error:

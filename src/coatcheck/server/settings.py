@@ -165,6 +165,17 @@ SETTINGS: Mapping[str, Setting] = {
         "Origins of other sites of yours that may post here.", _names, sample='["https://app.example.org"]'
     ),
     "redirect_hosts": Setting("Hosts to which a log-in may send people on.", _names, sample='["app.example.org"]'),
+    "cookie_name": Setting(
+        "The name of the session cookie, after the prefix __Host-. Two logins on one host need two names, on whatever "
+        "ports: browsers send cookies to all ports of a host.",
+        _text,
+        "up to 64 letters, digits, - and _",
+    ),
+    "passive_paths": Setting(
+        "Paths whose requests are no activity of a person: polling them does not keep a session alive.",
+        _names,
+        sample='["/api/me"]',
+    ),
     "templates": Setting("A folder whose templates win over ours of the same name.", _path, sample='"templates"'),
     "log_level": _one_of("From which level on records are logged.", "debug", "info", "warning", "error"),
     "log_format": _one_of("auto is text on a terminal and JSON elsewhere.", "auto", "json", "text"),

@@ -18,6 +18,15 @@ from coatcheck.web.pages import Pages
 _claims: WeakValueDictionary[tuple[str, str], Mount] = WeakValueDictionary()
 
 
+def problems_of_passive_paths(paths: Collection[str]) -> list[str]:
+    """Say which of these can be the path of no request."""
+    return [
+        f"passive_paths: {path!r} must begin with /, such as /api/me"
+        for path in sorted(paths)
+        if not path.startswith("/")
+    ]
+
+
 class Mount:
     """Pages and API of one desk under one prefix.
 
@@ -62,8 +71,8 @@ class Mount:
         self.trusted_proxies = trusted_proxies
         self.trusted_hops = trusted_hops
         self.passive_paths = frozenset(passive_paths)
-        for path in sorted(path for path in self.passive_paths if not path.startswith("/")):
-            raise ConfigurationError(f"passive_paths: {path!r} must begin with /, such as /api/me")
+        if problems := problems_of_passive_paths(self.passive_paths):
+            raise ConfigurationError(*problems)
         self._is_whole_site = is_whole_site
         # What every reply says of the whole host (HDR-04), a refusal of the host itself too. Not in development: it
         # would pin localhost to https for a year.

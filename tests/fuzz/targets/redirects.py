@@ -26,8 +26,8 @@ def _any(octets: bytes) -> str:
     return redirect_target(text_of(octets), default=HOME, never=NEVER, redirect_hosts=HOSTS)
 
 
-def _judge_local(octets: bytes, target: str) -> None:
-    """RED-01, RED-03, RED-05: every reader of the target reads the same path of this site, and never a forbidden one."""
+def _judge_local(_: bytes, target: str) -> None:
+    """RED-01, RED-03, RED-05: every reader of the target reads one path of this site, and never a forbidden one."""
     _judge_writing(target)
     assert local_target(target, default=HOME, never=NEVER) == target
     for base in BASES:
@@ -41,7 +41,7 @@ def _judge_local(octets: bytes, target: str) -> None:
         assert (unquote(browsed.pathname).rstrip("/") or "/") not in NEVER
 
 
-def _judge_any(octets: bytes, target: str) -> None:
+def _judge_any(_: bytes, target: str) -> None:
     """RED-02: the scheme is https and the host is one of those configured, to a browser and to Python alike."""
     _judge_writing(target)
     assert redirect_target(target, default=HOME, never=NEVER, redirect_hosts=HOSTS) == target

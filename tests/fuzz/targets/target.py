@@ -23,7 +23,10 @@ class Target:
     pieces: tuple[bytes, ...]
     longest: int
     wholes: tuple[bytes, ...] = ()
-    figures: Figures = field(default_factory=lambda: Figures())
+    figures: Figures = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.figures = Figures()
 
     def check(self, octets: bytes) -> None:
         """Parse and judge; note how long the parsing took."""

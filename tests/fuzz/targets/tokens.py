@@ -97,7 +97,8 @@ TARGETS = (
         lambda octets: read(KEY, text_of(octets), now=NOW),
         _judge_presession,
         (
-            WORD, LIVE, YOUNG, WORD[:40], WORD[40:], LIVE[:38], LIVE[38:], YOUNG[:12], YOUNG[12:], *STRAY, CSRF, YOUNG.swapcase(),
+            WORD, LIVE, YOUNG, WORD[:40], WORD[40:], LIVE[:38], LIVE[38:], YOUNG[:12], YOUNG[12:], *STRAY, CSRF,
+            YOUNG.swapcase(),
             issue(KEY, nonce=NONCE, now=NOW - LIFE).encode(), issue(KEY, nonce=NONCE, now=NOW + 1).encode(),
             issue(KEY, nonce=NONCE, now=2**64 - 1).encode(), issue(OTHER_KEY, nonce=NONCE, now=NOW).encode(),
         ),
