@@ -1,82 +1,103 @@
-"""The command line: `python -m bench [--quick] [--json] [--only ROW]`."""
+"""The command line: `python -m bench [ROW ...] [--quick] [--json] [--redraw] [--directory DIR]`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
+from types import ModuleType
 
-from bench import authenticate, http_share, import_time, log_in, machine, plot, report
-from bench.measure import Row, say
+import msgspec
+
+from bench import machine, plot, report
+from bench.figures import Taken
+from bench.measure import Effort
+from bench.progress import Progress
+from bench.rows import authenticate, http_share, import_time, log_in, revocation, stock, storm
 
 HERE = Path(__file__).parent
+FIGURES, RESULTS, PLOTS, REASONS = "results.json", "RESULTS.md", "plots", "reasons.toml"
+ROWS: Mapping[str, ModuleType] = {
+    row.KEY: row for row in (authenticate, log_in, http_share, storm, stock, revocation, import_time)
+}
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How much is done."""
-
-    sessions: int
-    rounds: int
-    http_rounds: int
-    http_seconds: float
-    log_in_rounds: int
-    processes: int
-
-
-QUICK = Effort(sessions=500, rounds=60, http_rounds=4, http_seconds=0.4, log_in_rounds=20, processes=5)
-FULL = Effort(sessions=1000, rounds=500, http_rounds=30, http_seconds=0.6, log_in_rounds=150, processes=40)
-
-
-def rows_of(effort: Effort, directory: Path) -> dict[str, Callable[[], Row]]:
-    return {
-        "authenticate": lambda: authenticate.measure(directory, count=effort.sessions, rounds=effort.rounds),
-        "http": lambda: http_share.measure(
-            directory, count=effort.sessions, rounds=effort.http_rounds, seconds=effort.http_seconds
-        ),
-        "log-in": lambda: log_in.measure(directory, count=effort.sessions, rounds=effort.log_in_rounds, per_round=5),
-        "import": lambda: import_time.measure(rounds=effort.processes),
-    }
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, tell, and unless it is only to be seen that everything runs, write it down."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if unknown := [row for row in given.rows if row not in ROWS]:
+        parser.error(f"there is no row {', '.join(unknown)}; rows: {', '.join(ROWS)}")
+    if given.redraw:
+        write(kept(HERE), HERE)
+        return
+    taken: list[Taken] = []
+    for one in measured(given.rows or list(ROWS), Effort(is_quick=given.quick), given.directory or HERE):
+        taken.append(one)
+        if not given.quick:  # at once: should a later row fail, this one is not lost
+            write({**kept(HERE), one.row.key: one}, HERE)
+    print(report.as_json(taken) if given.json else report.as_markdown(taken, _reasons()))
 
 
-def main() -> None:
-    arguments = _arguments()
-    effort = QUICK if arguments.quick else FULL
-    began, described = perf_counter(), machine.described()
-    # Beside the code: the system's directory for temporary files is often memory, where nothing is durable.
-    with tempfile.TemporaryDirectory(prefix=".bench-", dir=HERE) as directory:
-        wanted = rows_of(effort, Path(directory))
-        rows = [measure() for key, measure in wanted.items() if arguments.only in (None, key)]
-    say(f"done in {perf_counter() - began:.0f} s")
-    if not arguments.quick and arguments.only is None:
-        _write(rows, described)
-    if arguments.json:
-        print(json.dumps(report.as_json(rows, described), indent=2))
-    else:
-        print(report.as_markdown(rows, described, plots=False))
+def measured(keys: Sequence[str], effort: Effort, directory: Path) -> Iterator[Taken]:
+    """Measure rows, one after the other, each in a folder that is gone afterwards."""
+    progress, began = Progress(len(keys)), perf_counter()
+    try:
+        for key in keys:
+            described, row_began = machine.described(), perf_counter()
+            progress.row(key)
+            with tempfile.TemporaryDirectory(prefix=".bench-", dir=directory, ignore_cleanup_errors=True) as files:
+                row = ROWS[key].measure(Path(files), effort, progress)
+            seconds = perf_counter() - row_began
+            progress.say(f"{key}: done in {seconds:.0f} s")
+            yield Taken(row, {**described, "Took": f"{seconds:.0f} s"})
+        progress.say(f"all done in {perf_counter() - began:.0f} s")
+    finally:
+        progress.end()
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure Coatcheck beside the raw work and peers."
-    )
-    parser.add_argument("--quick", action="store_true", help="about 20 seconds; prints and writes no file")
-    parser.add_argument("--only", choices=("authenticate", "http", "log-in", "import"), help="one row; writes no file")
-    parser.add_argument("--json", action="store_true", help="print figures for programs")
-    return parser.parse_args()
+def kept(directory: Path) -> dict[str, Taken]:
+    """The rows of earlier runs."""
+    path = directory / FIGURES
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Taken]) if path.exists() else {}
 
 
-def _write(rows: list[Row], described: dict[str, str]) -> None:
-    (HERE / "RESULTS.md").write_text(report.as_markdown(rows, described, plots=True))
-    plots = HERE / "plots"
+def write(taken: Mapping[str, Taken], directory: Path) -> None:
+    """Write the figures, what they say, and the plots."""
+    rows = {key: taken[key] for key in ROWS if key in taken}
+    (directory / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n")
+    (directory / RESULTS).write_text(report.as_markdown(list(rows.values()), _reasons()))
+    plots = directory / PLOTS
     plots.mkdir(exist_ok=True)
-    for row in rows:
-        (plots / f"{row.key}.svg").write_text(plot.svg(row))
-    say("wrote bench/RESULTS.md and bench/plots/")
+    for key, one in rows.items():
+        (plots / f"{key}.svg").write_text(plot.svg(one.row))
+
+
+def _reasons() -> report.Reasons:
+    return tomllib.loads((HERE / REASONS).read_text())
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = ", ".join(f"{key} ({row.SECONDS} s)" for key, row in ROWS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure Coatcheck beside the raw work and its peers.",
+        epilog=f"Rows, with what each takes on two idle cores: {about}. Rows that are not named keep their figures.",
+    )
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows; all without any")
+    parser.add_argument("--quick", action="store_true", help="just see that all runs; prints and writes no file")
+    parser.add_argument("--json", action="store_true", help="print figures for programs")
+    parser.add_argument("--redraw", action="store_true", help="measure nothing, write RESULTS.md and plots anew")
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        help="where files are made while measuring (2.5 GB); default: beside this program, for the system's place for "
+        "temporary files is often memory, where nothing is durable",
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -10,16 +10,22 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-PACKAGES = ("msgspec", "argon2-cffi", "granian", "django")
+PACKAGES = (
+    "coatcheck", "msgspec", "argon2-cffi", "granian", "django", "flask", "flask-login", "flask-session",
+    "flask-sqlalchemy", "fastapi", "fastapi-users", "fastapi-users-db-sqlalchemy", "sqlalchemy", "aiosqlite",
+    "starlette", "itsdangerous", "pwdlib", "uvicorn", "uvloop", "httptools", "gunicorn",
+)  # fmt: skip
+SAME = ("Machine", "Python", "SQLite", "Packages")  # what rows measured at different times may share
 
 
 def described() -> dict[str, str]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Describe the machine as it is now."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "Date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "Busy before": "unknown" if load is None else f"{load:.1f} processes wanted a core (load average)",
         "Machine": f"{cores} {'core' if cores == 1 else 'cores'}{_processor()}, {platform.system()}",
-        "Busy before the run": "unknown" if load is None else f"{load:.1f} processes wanted a core (load average)",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "SQLite": f"{sqlite3.sqlite_version}; WAL, synchronous=FULL for every contestant",
         "Packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),

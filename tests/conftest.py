@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Before anything of it is imported, by whichever test comes first.
+pytest.register_assert_rewrite("coatcheck.testing")
+
 # A busy machine is no failure: no test asserts a time.
 settings.register_profile("coatcheck", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("coatcheck")

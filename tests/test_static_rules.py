@@ -1,8 +1,9 @@
-"""Rules that reading the source can prove (SUP-02, SUP-08, TOK-02, DAT-01)."""
+"""Rules that reading the source can prove (SUP-02, SUP-08, TOK-02, DAT-01, DAT-03)."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,96 @@ def test_tok_02_secrets_are_drawn_in_one_place():
     }
 
     assert drawing <= {"crypto/entropy.py", "server/secret.py"}  # the latter for the name of a draft file
+
+
+# SQL that is put together: of constants (in capitals) and of these names, which hold no value from outside.
+SQL_NAMES = {
+    "stores/schema.py": {"len", "steps"},  # how many steps there are
+    "stores/sqlite.py": {"rows"},  # the module
+    "stores/sqlite_file.py": {"durable"},  # which of two words
+    "stores/sqlite_purge.py": {"returning", "upper", "walk"},  # pieces of a query, and the table it is about
+    "stores/sqlite_steps.py": {"of_subject", "owner"},  # a piece of a query; whether a condition is added
+}
+
+
+def sql_names(source: str) -> set[str]:
+    """Give the names that are put into texts handed to `execute` or bound to a name and handed to it."""
+    tree = ast.parse(source)
+    texts = [
+        node.args[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and name_of(node.func) in {"execute", "executemany", "executescript"}
+        and node.args
+    ]
+    named = {text.id for text in texts if isinstance(text, ast.Name)}
+    texts += [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id in named for target in node.targets)
+    ]
+    found: set[str] = set()
+    for text in texts:
+        if isinstance(text, ast.BinOp) or (isinstance(text, ast.Call) and name_of(text.func) == "format"):
+            found.add("an operator")
+        for part in ast.walk(text):
+            if isinstance(part, ast.FormattedValue):
+                found |= {name.id for name in ast.walk(part.value) if isinstance(name, ast.Name)}
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_dat_03_sql_is_put_together_of_nothing_that_came_from_outside(module):
+    values = {name for name in sql_names(module.read_text()) if not name.isupper()}
+
+    assert values <= SQL_NAMES.get(str(module.relative_to(ROOT)), set())
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["cursor.execute(f'SELECT {name}')", "c.execute('SELECT %s' % name)", "c.execute('SELECT {}'.format(name))"],
+)
+def test_dat_03_sql_that_is_put_together_of_values_is_seen(source):
+    assert sql_names(source)
+
+
+@pytest.mark.parametrize("module", sorted((ROOT / "stores").glob("*.py")), ids=lambda path: path.name)
+def test_dat_03_nothing_is_looked_up_by_likeness(module):
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+    assert not [text for text in texts if re.search(r"\b(I?LIKE|GLOB|REGEXP|MATCH|COLLATE NOCASE)\b", text)]
+
+
+# Who may draw a token, and by what: nothing foretells it and nothing is in it (TOK-02, TOK-06).
+IDENTIFIERS_BY_RULE = {"uuid1", "uuid3", "uuid4", "uuid5", "uuid7", "getrandbits", "randbytes", "token_urlsafe"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tok_02_no_secret_is_a_uuid_or_drawn_past_the_one_place(module):
+    named = {name_of(node) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Attribute)}
+
+    assert named & IDENTIFIERS_BY_RULE == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sup_08_no_module_is_imported_by_a_name_that_a_value_could_be(module):
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Call) and name_of(node.func) == "import_module":
+            assert isinstance(node.args[0], ast.Constant), f"line {node.lineno}"
+
+
+def test_tok_04_every_code_is_compared_in_constant_time():
+    """Who computes a code to compare with one that was shown does it with `compare_digest`."""
+    comparing = {
+        str(module.relative_to(ROOT))
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Call) and name_of(node.func) == "compare_digest"
+    }
+
+    assert comparing >= {"crypto/known_devices.py", "http/csrf.py", "http/presession.py"}

@@ -33,6 +33,7 @@ LABELS = [
     ("%s{0.__class__}", "%s{0.__class__}"),
     ("x" * 300, "x" * 256),
     ("\u00e9" * 300, "\u00e9" * 256),
+    ("x" * 255 + " y", "x" * 255),
     (" " * 1023 + "x", "x"),
     (" " * 1024 + "x", None),  # nobody pays for reading further than four times the limit
 ]

@@ -113,6 +113,10 @@ def test_office_at_nine_has_thirty_two_log_ins_under_way_beside_its_free_failure
     assert admitted == 10 + 32
 
 
+def test_a_counter_begins_with_nothing():
+    assert Counter() == Counter(failures=0, pending=0, counted_at=0, blocked_until=0, kept_until=0)
+
+
 def test_settling_the_only_attempt_leaves_nothing():
     (unread,) = throttle.settlements_of([ACCOUNT], "unread", at=T)
 

@@ -22,6 +22,10 @@ def test_tok_01_token_of_32_bytes_has_43_characters():
     assert FORMAT.fits(GOOD)
 
 
+def test_tok_09_public_handle_has_72_random_bits():
+    assert tokens.HANDLE_BYTES == 9
+
+
 MALFORMED = {
     "empty": "",
     "short": GOOD[:-1],

@@ -382,6 +382,8 @@ def test_numbers_are_read_from_a_form():
         ("identifier=%ED%A0%80&password=p", [("/identifier", "bad_encoding")]),
         ("identifier=a&password=100%", [("/password", "bad_encoding")]),
         ("identifier=a&password=%zz", [("/password", "bad_encoding")]),
+        ("identifier=a&password=%4", [("/password", "bad_encoding")]),
+        ("identifier=a&password=%4z", [("/password", "bad_encoding")]),
     ],
 )
 def test_err_04_each_form_field_at_fault_is_named(sent, errors):

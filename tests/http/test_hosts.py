@@ -20,6 +20,7 @@ DEVELOPMENT = Site.configure(development=True)
         ("https://app.example.org", ("https", "app.example.org", 443)),
         ("https://app.example.org:443", ("https", "app.example.org", 443)),
         ("https://app.example.org:8443", ("https", "app.example.org", 8443)),
+        ("https://app.example.org:8", ("https", "app.example.org", 8)),
         ("http://localhost:5000", ("http", "localhost", 5000)),
         ("HTTPS://APP.example.org", ("https", "app.example.org", 443)),
         (b"https://app.example.org", ("https", "app.example.org", 443)),
@@ -315,6 +316,11 @@ def test_cky_04_development_over_tls_uses_the_real_cookie(make_request):
 
 def test_a_site_needs_no_more_than_to_be_told_that_it_is_in_development():
     assert Site(development=True) == DEVELOPMENT
+
+
+def test_cky_04_a_site_is_in_production_unless_told_otherwise():
+    with pytest.raises(ConfigurationError, match="public_url"):
+        Site()
 
 
 def test_cky_04_asking_for_development_where_public_url_is_set_is_refused():

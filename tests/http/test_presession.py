@@ -115,6 +115,7 @@ def test_cky_06_the_value_fits_a_cookie():
 
 
 def test_cky_06_with_the_longest_word_it_fits_a_cookie_too():
+    assert WORD_MAX == 1024
     word = "x" * WORD_MAX
     value = issue(KEY, nonce=NONCE, now=NOW, word=word)
 

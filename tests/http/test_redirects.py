@@ -109,6 +109,7 @@ def test_red_01_a_plain_local_path_is_kept(path):
         "/%",
         "/%4",
         "/%zz",
+        "/%4z",
         "/a?b=%0a",
         "/a#\n",
     ],

@@ -252,4 +252,4 @@ def test_help_has_a_line_for_each_command(root: Path) -> None:
     ran = subprocess.run([root / "dev"], capture_output=True, text=True, check=False)
 
     described = [line.split()[0] for line in ran.stdout.splitlines() if line.startswith("  ")]
-    assert described == ["serve", "test", "check", "bench", "docs", "release", "lock", "help"]
+    assert described == ["serve", "test", "check", "mutate", "bench", "docs", "release", "lock", "help"]

@@ -163,9 +163,12 @@ def test_hst_01_documents_and_pages_answer_to_our_own_host_only(visit: Visit, pa
     assert answer.status_code == 421
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/login", "/api/me", "/nowhere"])
-def test_hdr_04_strict_transport_security_over_https_only(visit: Visit, path: str) -> None:
-    safe, plain = visit(create_app(production()), "GET", path), visit(create_app(development()), "GET", path)
+@pytest.mark.parametrize("host", ["", "evil.example"], ids=["our host", "another host"])
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/login", "/api/me", "/nowhere", "/healthz", "/readyz"])
+def test_hdr_04_strict_transport_security_over_https_only(visit: Visit, path: str, host: str) -> None:
+    headers = {"host": host} if host else {}
+    safe = visit(create_app(production()), "GET", path, headers=headers)
+    plain = visit(create_app(development()), "GET", path, headers=headers)
 
     assert safe.headers["strict-transport-security"] == "max-age=31536000"
     assert "strict-transport-security" not in plain.headers

@@ -63,7 +63,6 @@ def test_enu_01_and_08_every_refusal_by_json_is_the_same_byte_for_byte(peopled: 
     assert costs["unknown"][1] == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the lock is asked in the step `start`, which only the right password reaches")
 def test_enu_08_a_locked_password_costs_the_same_right_or_wrong(peopled: Any) -> None:
     _, costs = refused_by_json(peopled)
 

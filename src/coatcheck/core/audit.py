@@ -218,4 +218,4 @@ def safe_label(text: str | None, *, limit: int = 256) -> str | None:
     """
     if text is None:
         return None
-    return _UNSAFE.sub(" ", text[: 4 * limit]).strip()[:limit] or None
+    return _UNSAFE.sub(" ", text[: 4 * limit]).strip()[:limit].rstrip() or None

@@ -15,7 +15,6 @@ import msgspec
 from coatcheck.errors import ConfigurationError
 
 DAY = 86_400
-UNLIMITED = 2**31 - 1
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from coatcheck.core.records import EMPTY_DATA, SessionRecord
 from coatcheck.errors import CorruptRecord, InvalidData
 
 MAX_DEPTH = 32
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding stored data may raise
 MAX_KEY = 256
 INTEGER_MAX = 2**63 - 1
 
@@ -86,7 +87,7 @@ def values_of(session: SessionRecord, namespace: str) -> dict[str, object]:
     """Read one namespace of a session's data. Raises CorruptRecord, which names the session and no data (ERR-05)."""
     try:
         return {key: decode_value(text) for key, text in decode(session.data).get(namespace, {}).items()}
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise CorruptRecord(f"session {session.id}") from None
 
 

@@ -13,6 +13,7 @@ from coatcheck.core.throttle import Gate, Outcome, Settlement
 from coatcheck.crypto.known_devices import KnownDevice
 from coatcheck.errors import TooManyAttempts
 from coatcheck.flows.parts import Origin, Parts
+from coatcheck.stores.protocols import Answer
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -21,6 +22,7 @@ class Attempt(msgspec.Struct, frozen=True):
     gates: tuple[Gate, ...]
     credential: PasswordCredential | None
     lock: Gate | None
+    is_locked: bool
     device: KnownDevice | None
 
     @property
@@ -34,11 +36,14 @@ class Attempt(msgspec.Struct, frozen=True):
         return throttle.settlements_of(gates, outcome, at=at)
 
 
-async def admit(parts: Parts, gates: Sequence[Gate], *, named: str, origin: Origin) -> None:
-    """Count an attempt at every gate, or raise while one is closed. `named` is told to listeners as a keyed hash."""
+async def admit(parts: Parts, gates: Sequence[Gate], *, named: str, origin: Origin) -> bool:
+    """Count an attempt at every gate, or raise while one is closed. True if it has to fail, for a gate has locked.
+
+    `named` is told to listeners as a keyed hash.
+    """
     now = parts.clock()
     wait = await parts.store.admit(gates, now=now)
-    if wait:
+    if isinstance(wait, int) and wait > 0:
         event = Throttled(
             at=now,
             **origin.told,
@@ -47,3 +52,4 @@ async def admit(parts: Parts, gates: Sequence[Gate], *, named: str, origin: Orig
         )
         await parts.announce(event)
         raise TooManyAttempts(retry_after=wait)
+    return wait is Answer.LOCKED

@@ -69,6 +69,8 @@ class LogInFlows:
         if identified is None or credential is None or not matches:
             cause = "unknown_identifier" if identified is None else "wrong_password"
             raise await self._failed(key, origin, attempt, cause)
+        if attempt.is_locked:
+            raise await self._failed(key, origin, attempt, "password_locked")
         if identified.state is not None and identified.state.disabled_at is not None:
             raise await self._failed(key, origin, attempt, "account_disabled")
 
@@ -121,7 +123,8 @@ class LogInFlows:
         # The same counters as at the log-in page (STP-05): a stolen session is no second budget of guesses.
         names = [] if account is None else [key for key in (account.username_key, account.email_key) if key]
         attempt = await self.admit(names, credential, origin)
-        if await self.matches(credential, secret, attempt) and credential is not None and account is not None:
+        matches = await self.matches(credential, secret, attempt) and not attempt.is_locked
+        if matches and credential is not None and account is not None:
             success = attempt.settled("success", at=parts.clock())
             if await self._store.settle(success, account=subject, events=()) is None:
                 return account, credential, attempt
@@ -146,9 +149,10 @@ class LogInFlows:
             gates: tuple[Gate, ...] = (throttle.known_device_gate(device.name, credential.subject, parts.policy),)
         else:
             gates = throttle.gates_of(name_keys, origin.network, parts.policy, now=now)
-        await admit(parts, gates, named=" ".join(name_keys), origin=origin)
         lock = None if credential is None else throttle.lock_of(credential.subject, parts.policy)
-        return Attempt(gates, credential, lock, device)
+        asked = gates if lock is None else (*gates, lock)
+        is_locked = await admit(parts, asked, named=" ".join(name_keys), origin=origin)
+        return Attempt(gates, credential, lock, is_locked, device)
 
     def note_device(self, credential: PasswordCredential, attempt: Attempt) -> Token | None:
         """Make the note by which the browser is known to the account from now on; None while it has a young one."""
@@ -191,7 +195,7 @@ class LogInFlows:
         answer = await store.settle(settlements, account=subject, events=records(event))
         if answer is Answer.GONE:
             # Deleted while the password was looked at: count and tell as if there had never been such an account.
-            attempt = Attempt(attempt.gates, None, None, None)
+            attempt = msgspec.structs.replace(attempt, credential=None, lock=None)
             event = msgspec.structs.replace(event, subject=None, session_id=None)
             settlements = attempt.settled("failure", at=event.at)
             await store.settle(settlements, account=None, events=records(event))

@@ -69,7 +69,7 @@ class ServerApp:
         if reply is None:
             await self._door(scope, receive, send)
         else:
-            await send_reply(reply, send, with_body=scope["method"] == "GET")
+            await send_reply(reply.with_headers(*self.mount.site_headers), send, with_body=scope["method"] == "GET")
 
     async def _own_reply(self, scope: Scope, receive: Receive) -> Reply | None:
         path = scope["path"]
@@ -84,7 +84,7 @@ class ServerApp:
         place = locate(self.mount.site, request_of(scope, receive))
         if isinstance(place, HostRefused):
             return to_reply(problem(place.status, place.reason))
-        return document.with_headers(*self.mount.headers_of_site(place))
+        return document
 
     async def _readiness(self) -> Reply:
         try:
@@ -109,6 +109,7 @@ class ServerApp:
                 if self._housekeeping is not None:
                     self._housekeeping.cancel()
                 await self.desk.close()
+                self.mount.release_host()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

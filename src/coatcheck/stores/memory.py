@@ -252,8 +252,10 @@ class MemoryStore:
 
     # Attempts
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int:
+    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
         with self._lock:
+            locked = any(throttle.is_locked(self._counters.get(gate.key), gate) for gate in gates)
+            gates = [gate for gate in gates if not gate.locks]
             counters = [self._counters.get(gate.key, Counter()) for gate in gates]
             wait = max(
                 (throttle.wait_of(counter, gate, now=now) for gate, counter in zip(gates, counters, strict=True)),
@@ -262,7 +264,7 @@ class MemoryStore:
             if wait == 0:
                 for gate, counter in zip(gates, counters, strict=True):
                     self._counters[gate.key] = throttle.counted(counter, gate, now=now)
-            return wait
+            return Answer.LOCKED if locked and wait == 0 else wait
 
     async def settle(
         self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]

@@ -270,9 +270,11 @@ class SessionStore(Protocol):
 class AttemptStore(Protocol):
     """Counters of failures. They live beside the sessions."""
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int:
+    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
         """Count one pending attempt at every gate, or none: seconds to wait if any gate is closed, else 0.
 
+        A gate that locks counts nothing here and keeps nobody waiting; if it has locked, the answer of an attempt that
+        is counted is `LOCKED` instead of 0.
         1. Atomic across processes: of many attempts at once no more are admitted than the gate has room for (RAT-06).
         2. A refused attempt changes nothing. 3. The arithmetic is that of `coatcheck.core.throttle`.
         """

@@ -1,7 +1,8 @@
 """Rows to records: the SELECTs of the SQL stores and what is made of their rows.
 
-Columns stand in the order of the records' fields. Tables hold types strictly, so what can be wrong with a row is text
-that is no text, JSON that is no JSON, or a reference to nothing; each becomes `CorruptRecord` with the public id.
+Columns stand in the order of the records' fields. What can be wrong with a row: another type than the table's (tables
+are strict, disks are not), an impossible number, text that is no text, JSON that is no JSON, or a reference to nothing.
+Each becomes `CorruptRecord` with the public id.
 """
 
 # ruff: noqa: S608 - what is put into SQL are constants of these modules; values are always parameters (DAT-03)
@@ -9,6 +10,7 @@ that is no text, JSON that is no JSON, or a reference to nothing; each becomes `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import NoneType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -27,6 +29,7 @@ from coatcheck.stores.protocols import Found, Identified
 
 Row = tuple[Any, ...]
 R = TypeVar("R")
+BEYOND: Final = 2**37  # seconds: no instant of ours lies in the year 6325 or before 1970
 
 NO_EPOCH = SubjectState("")
 
@@ -98,6 +101,44 @@ def text_or_unreadable(raw: bytes) -> str | _Unreadable:
         return _UNREADABLE
 
 
+class _Form:
+    """The types that a row's columns may have: a letter for each, `i`nteger, `t`ext or `b`ytes, in upper case or null.
+
+    Forms of rows are few, so those found sound are kept, and the next row of that form costs one look.
+    """
+
+    _TYPES: Final = {"i": int, "t": str, "b": bytes}
+
+    def __init__(self, letters: str) -> None:
+        self._allowed = [
+            {self._TYPES[letter.lower()], *([NoneType] if letter.isupper() else [])}
+            for letter in letters
+            if letter != " "
+        ]
+        self._sound: set[tuple[type, ...]] = set()
+
+    def fits(self, row: Row) -> bool:
+        """Say whether a row is of this form."""
+        form = tuple(map(type, row))
+        if form in self._sound:
+            return True
+        if not all(found in allowed for found, allowed in zip(form, self._allowed, strict=True)):
+            return False
+        self._sound.add(form)
+        return True
+
+
+# In the order of the SELECTs above.
+_STATE_COLUMNS, _EVERYBODYS_COLUMNS, _ACCOUNT_COLUMNS = "IITII", "Iit", "TTTTI"
+_FOUND_FORM = _Form(f"I bItTiiIiiiitTITB {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS} {_ACCOUNT_COLUMNS} T")
+_TEXTS = {str, NoneType}
+_ACCOUNT_FORM = _Form(f"t {_ACCOUNT_COLUMNS}")
+_CREDENTIAL_FORM = _Form("t tii")
+_IDENTIFIED_FORM = _Form(f"t {_ACCOUNT_COLUMNS} TII {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS}")
+_STATE_FORM = _Form(f"t {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS}")
+_EVENT_FORM = _Form("iit TTTTTT")
+
+
 def found_of(row: Row, user_agent: str | None) -> Found:
     """Make a session, its subject's state and its account from a row of `SELECT_FOUND_BUT_USER_AGENT`."""
     (
@@ -107,6 +148,14 @@ def found_of(row: Row, user_agent: str | None) -> Found:
         everybodys_epoch, everybodys_at, everybodys_reason,
         username, username_key, email, email_key, opened_at,
     ) = row  # fmt: skip
+    # On the hot path only what would lead astray or fail further on: a third of the cost of a `_Form`.
+    try:
+        instants = created_at | last_seen_at | idle_timeout | expires_at | (auth_time or 0) | (opened_at or 0)
+    except TypeError:
+        instants = -1
+    texts = {type(public_id), type(subject), type(methods), type(ip), type(username), type(email)}
+    if not (0 <= instants < BEYOND and texts <= _TEXTS):
+        raise CorruptRecord(f"session {public_id}" if type(public_id) is str else "session")
     session = SessionRecord(
         digest, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
         is_persistent == 1, methods, ip, user_agent, ended_at, end_reason, EMPTY_DATA if data is None else data,
@@ -126,25 +175,26 @@ def found_of(row: Row, user_agent: str | None) -> Found:
 
 def found_with_user_agent(row: Row) -> Found:
     """The same from a row of `SELECT_FOUND`, read with `text_or_unreadable`."""
-    _check(row, "session", row[3])
+    if not _FOUND_FORM.fits(row):
+        raise CorruptRecord(f"session {row[3]}" if type(row[3]) is str else "session")
     return found_of(row[:-1], row[-1])
 
 
 def account_of(row: Row) -> AccountRecord:
     """Make an account from a row of `SELECT_ACCOUNT`."""
-    _check(row, "account", row[0])
+    _check(row, _ACCOUNT_FORM, "account", instant=row[5])
     return AccountRecord(*row)
 
 
 def credential_of(row: Row) -> PasswordCredential:
     """Make a password from a row of `SELECT_CREDENTIAL`."""
-    _check(row, "password of account", row[0])
+    _check(row, _CREDENTIAL_FORM, "password of account", instant=row[3])
     return PasswordCredential(*row)
 
 
 def identified_of(row: Row) -> Identified:
     """Make what a log-in needs from a row of `SELECT_IDENTIFIED`."""
-    _check(row, "account", row[0])
+    _check(row, _IDENTIFIED_FORM, "account", instant=row[5])
     subject, account, password, state, everybody = row[0], row[:6], row[6:9], row[9:14], row[14:]
     return Identified(
         AccountRecord(*account),
@@ -155,13 +205,13 @@ def identified_of(row: Row) -> Identified:
 
 def state_of(row: Row) -> SubjectState:
     """Make a subject's state from a row of `SELECT_STATE`."""
-    _check(row, "subject", row[0])
+    _check(row, _STATE_FORM, "subject", instant=row[2])
     return standing_under(SubjectState(*row[:6]), SubjectState("", *row[6:]))
 
 
 def event_of(row: Row) -> EventRecord:
     """Make an event from a row of `SELECT_EVENT`."""
-    _check(row, "event", row[0])
+    _check(row, _EVENT_FORM, "event", instant=row[1])
     _, at, name, subject, session_id, ip, user_agent, request_id, details = row
     try:
         decoded = {} if details is None else _details.decode(details)
@@ -184,6 +234,6 @@ def readable(make: Callable[[Row], R], rows: Iterable[Row]) -> tuple[R, ...]:
 _details = msgspec.json.Decoder(dict[str, str | int | bool])
 
 
-def _check(row: Row, kind: str, name: object) -> None:
-    if _UNREADABLE in row:
-        raise CorruptRecord(f"{kind} {name}")
+def _check(row: Row, form: _Form, kind: str, *, instant: object) -> None:
+    if not form.fits(row) or not (type(instant) is int and 0 <= instant < BEYOND):
+        raise CorruptRecord(f"{kind} {row[0]}" if type(row[0]) in (str, int) else kind)

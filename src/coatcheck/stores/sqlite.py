@@ -267,8 +267,7 @@ class SqliteStore:
         return self._one(rows.found_with_user_agent, _FIND_BY_ID, session_id)
 
     async def scan_sessions(self, *, after: str | None, limit: int) -> SessionPage:
-        page, more = self._page(rows.found_with_user_agent, _SCAN_SESSIONS, after or "", limit=limit)
-        return SessionPage(page, page[-1].session.id if more and page else None)
+        return SessionPage(*self._page(rows.found_with_user_agent, _SCAN_SESSIONS, after or "", limit=limit, key=3))
 
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
         wanted = [subject for subject in subjects if _is_text(subject)]
@@ -281,18 +280,16 @@ class SqliteStore:
 
     # Attempts
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int:
-        def work(cursor: sqlite3.Cursor) -> int:
-            counters = [steps.read_counter(cursor, gate.key) or Counter() for gate in gates]
-            wait = max(
-                (throttle.wait_of(counter, gate, now=now) for gate, counter in zip(gates, counters, strict=True)),
-                default=0,
-            )
+    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
+        def work(cursor: sqlite3.Cursor) -> int | Answer:
+            found = [(gate, steps.read_counter(cursor, gate.key)) for gate in gates]
+            counters = [(gate, counter or Counter()) for gate, counter in found if not gate.locks]
+            wait = max((throttle.wait_of(counter, gate, now=now) for gate, counter in counters), default=0)
             if wait > 0:
                 raise Unchanged(wait)
-            for gate, counter in zip(gates, counters, strict=True):
+            for gate, counter in counters:
                 steps.write_counter(cursor, gate.key, throttle.counted(counter, gate, now=now))
-            return 0
+            return Answer.LOCKED if any(throttle.is_locked(counter, gate) for gate, counter in found) else 0
 
         return await self._write(work, durable=False)
 
@@ -358,8 +355,7 @@ class SqliteStore:
         return await self._write(work)
 
     async def scan_accounts(self, *, after: str | None, limit: int) -> AccountPage:
-        page, more = self._page(rows.account_of, _SCAN_ACCOUNTS, after or "", limit=limit)
-        return AccountPage(page, page[-1].subject if more and page else None)
+        return AccountPage(*self._page(rows.account_of, _SCAN_ACCOUNTS, after or "", limit=limit, key=0))
 
     # Events
 
@@ -424,7 +420,7 @@ class SqliteStore:
         self._rows("SELECT 1 FROM sessions LIMIT 1")
 
     async def close(self) -> None:
-        await self._colour.offload(self._file.forget)
+        await self._colour.offload(self._file.close)
 
     async def schema_version(self) -> int:
         """Read the version of the file's schema; 0 if nothing was kept yet. Changes and creates nothing.
@@ -468,9 +464,13 @@ class SqliteStore:
         found = self._rows(sql, *names)
         return make(found[0]) if found else None
 
-    def _page(self, make: Callable[[Row], R], sql: str, after: str, *, limit: int) -> tuple[tuple[R, ...], bool]:
+    def _page(
+        self, make: Callable[[Row], R], sql: str, after: str, *, limit: int, key: int
+    ) -> tuple[tuple[R, ...], str | None]:
         found = self._rows(sql, after, limit + 1)
-        return rows.readable(make, found[:limit]), len(found) > limit
+        # From the rows, not from what could be made of them: a page of nothing but corrupt ones is not the last.
+        keys = [row[key] for row in found[:limit] if isinstance(row[key], str)]
+        return rows.readable(make, found[:limit]), keys[-1] if keys and len(found) > limit else None
 
 
 def _read(link: Link, path: str, sql: str, parameters: tuple[object, ...]) -> list[Row]:
@@ -495,7 +495,7 @@ class _Decoding:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, msgspec.DecodeError):
+        if isinstance(error, session_data.UNREADABLE):
             raise CorruptRecord(f"session {self._public_id}") from None
 
 

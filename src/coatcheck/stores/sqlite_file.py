@@ -10,6 +10,10 @@ closes the file then takes the log away under the child's next commits (https://
 
 Nothing else in this process may open and close the file: closing any descriptor of it drops the locks that SQLite
 holds (ibidem, 2.2).
+
+SQLite goes on with a file that was moved, deleted or replaced under it; what is acknowledged then is gone at the next
+start. So we look whether file and log are in their place: with each write, once more before it is acknowledged, and
+before reads four times a second. While they are not, nothing is answered, and nothing is opened in their stead.
 """
 
 from __future__ import annotations
@@ -28,13 +32,15 @@ from weakref import WeakSet
 from coatcheck.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
 from coatcheck.stores import schema
 from coatcheck.stores.schema import Progress
-from coatcheck.stores.sqlite_writes import MOST_TOGETHER, Write, begin, commit_together, is_busy, translated
+from coatcheck.stores.sqlite_writes import MOST_TOGETHER, MOVED, Write, begin, commit_together, is_busy, translated
 
 T = TypeVar("T")
 
 PATIENCE = 2.0  # seconds a write may wait in all: for the thread, for the lock of this process, for other processes
 FLOOR = (3, 37, 0)  # STRICT tables
 USER_AGENTS_REMEMBERED = 4096
+TRUST = 0.25  # seconds for which reads take it that the file is still in its place
+Identity = tuple[int, int] | None
 
 
 class Link:
@@ -45,13 +51,14 @@ class Link:
     that is done with a row.
     """
 
-    __slots__ = ("__weakref__", "_pid", "closed", "connection", "cursor", "lock", "user_agents")
+    __slots__ = ("__weakref__", "_pid", "closed", "connection", "cursor", "lock", "log", "user_agents")
 
     def __init__(self, connection: sqlite3.Connection, user_agents: dict[int, str]) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
         self.lock = threading.Lock()
         self.closed = False
+        self.log: Identity = None  # the write-ahead log it has open
         self.user_agents = user_agents
         self._pid = os.getpid()
         _connections.add(connection)
@@ -85,9 +92,15 @@ class SqliteFile:
         self.path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps ".."
         self._steps = steps
         self.forget_queued()
-        self.forget()
+        self.close()
         with _gate:
             _files.add(self)
+
+    def close(self) -> None:
+        """Let go of all connections and of the file itself: the next call opens whatever is in its place then."""
+        self._identity: Identity = None
+        self._trusted_until = 0.0
+        self.forget()
 
     def forget(self) -> None:
         """Let go of all connections; the next call opens new ones. Calls under way finish on the old ones."""
@@ -102,6 +115,9 @@ class SqliteFile:
 
     def reader(self) -> Link:
         """Give this thread's connection for reading."""
+        if monotonic() >= self._trusted_until:
+            self._check_place()
+            self._trusted_until = monotonic() + TRUST
         readers = self._readers
         try:
             link: Link = readers.link
@@ -159,7 +175,9 @@ class SqliteFile:
 
     def _open(self) -> Link:
         latest = len(self._steps)
+        self._check_place()
         self._create_file()
+        identity = file_at(self.path)
         with _translating(self.path), self._connected() as link:
             connection = link.connection
             version = schema.version_of(connection, self.path)
@@ -169,7 +187,22 @@ class SqliteFile:
                 version = schema.version_of(connection, self.path)
             schema.check(version, self.path, latest=latest)
             connection.execute("PRAGMA foreign_keys = ON")
+        link.log = self._log()
+        if self._identity is None:
+            self._identity = identity
+        if not self._is_in_place(link):
+            raise StoreUnavailable(MOVED)
         return link
+
+    def _check_place(self) -> None:
+        if self._identity is not None and file_at(self.path) != self._identity:
+            raise StoreUnavailable(MOVED)
+
+    def _is_in_place(self, link: Link) -> bool:
+        return file_at(self.path) == self._identity and self._log() == link.log
+
+    def _log(self) -> Identity:
+        return file_at(f"{os.path.realpath(self.path)}-wal")
 
     def _open_writer(self, writers: dict[bool, Link], *, durable: bool) -> Link:
         writer = self._open()
@@ -205,9 +238,14 @@ class SqliteFile:
                 if self._withdraw(first):
                     raise translated(error, self.path) from error
                 return
+            if not self._is_in_place(writer):
+                writer.connection.rollback()
+                if self._withdraw(first):
+                    raise StoreUnavailable(MOVED)
+                return
             taken = self._take(durable=durable)
             try:
-                trouble = commit_together(writer.cursor, taken)
+                trouble = commit_together(writer.cursor, taken, is_in_place=lambda: self._is_in_place(writer))
             except BaseException:
                 # This thread was told to stop. What it had in hand for others waits for them again.
                 for write in reversed(taken):
@@ -268,6 +306,15 @@ class SqliteFile:
             ) from error
         except OSError as error:
             raise StoreUnavailable(f"the store's file cannot be created: {error.strerror}") from error
+
+
+def file_at(path: str) -> Identity:
+    """Say which file that is, whatever it is called; None if there is none to be seen."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - four for each write: a Path would cost as much as the rest
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in traces than a generator

@@ -16,8 +16,9 @@ from coatcheck.core import throttle
 from coatcheck.core.records import EMPTY_DATA, AccountRecord, EventRecord, PasswordCredential, SessionRecord
 from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Counter, Settlement
+from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Answer
-from coatcheck.stores.rows import IDLE_DEADLINE, STANDING
+from coatcheck.stores.rows import BEYOND, IDLE_DEADLINE, STANDING
 from coatcheck.stores.sqlite_writes import Unchanged
 
 
@@ -32,20 +33,27 @@ def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
 
 def everybodys_epoch(cursor: sqlite3.Cursor) -> int:
     """Read the epoch that every session stands under."""
-    epoch: int = cursor.execute("SELECT epoch FROM everybody").fetchone()[0]
-    return epoch
+    row = cursor.execute("SELECT epoch FROM everybody").fetchone()
+    if row is None or type(row[0]) is not int:
+        raise CorruptRecord("everybody")
+    return row[0]
 
 
 def admit_subject(cursor: sqlite3.Cursor, subject: str, *, credential_version: int | None, at: int) -> tuple[int, int]:
     """Let a subject have one more session: its integer and its own epoch. Undoes with `REFUSED` if it may not."""
     key = subject_key(cursor, subject)
-    epoch, disabled_at, known_version, password = cursor.execute(
+    row = cursor.execute(
         """
         SELECT epoch, disabled_at, credential_version, (SELECT account FROM passwords WHERE account = subjects.id)
         FROM subjects WHERE id = ?
         """,
         (key,),
     ).fetchone()
+    if row is None:
+        raise CorruptRecord(f"subject {subject}")
+    epoch, disabled_at, known_version, password = row
+    if type(known_version) is not int or not (epoch is None or type(epoch) is int):
+        raise CorruptRecord(f"subject {subject}")
     is_deleted = credential_version is not None and password is None
     version = known_version if credential_version is None else credential_version
     if disabled_at is not None or is_deleted or version < known_version:
@@ -215,7 +223,11 @@ def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
     row = cursor.execute(
         "SELECT failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key = ?", (key,)
     ).fetchone()
-    return None if row is None else Counter(*row)
+    if row is None:
+        return None
+    if not all(type(number) is int and 0 <= number < BEYOND for number in row):
+        raise CorruptRecord("counter")
+    return Counter(*row)
 
 
 def write_counter(cursor: sqlite3.Cursor, key: bytes, counter: Counter) -> None:

@@ -12,6 +12,10 @@ from coatcheck.errors import CorruptRecord, StoreConflict, StoreError, StoreUnav
 T = TypeVar("T")
 
 MOST_TOGETHER = 64  # writes in one transaction: what another process may have to wait for
+MOVED = (
+    "the store's file, or the log beside it, is not in its place: put it back, or stop every process that uses it, "
+    "remove -wal and -shm if the file is another now, and start again"
+)
 NAP_MIN, NAP_MAX = 0.000_1, 0.002  # seconds between two looks whether another process has done writing
 
 
@@ -64,8 +68,12 @@ class Write(Generic[T]):
         return answer
 
 
-def commit_together(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]]) -> sqlite3.Error | None:
+def commit_together(
+    cursor: sqlite3.Cursor, writes: Sequence[Write[Any]], *, is_in_place: Callable[[], bool]
+) -> sqlite3.Error | None:
     """Carry out writes in the transaction that has begun, and commit. Gives the trouble with the file, if any.
+
+    What was committed to a file that is not in its place by then is not acknowledged.
 
     One that fails takes none of the others with it: each has a savepoint of its own. Where SQLite gives up the whole
     transaction for one (the disk is full), the others are tried again, each in a transaction of its own.
@@ -75,10 +83,13 @@ def commit_together(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]]) -> sql
         for write in writes:
             keep = (write.attempt(cursor) if len(writes) == 1 else _attempt_apart(cursor, write)) or keep
             if not connection.in_transaction:
-                _try_each(cursor, [other for other in writes if other is not write])
+                _try_each(cursor, [other for other in writes if other is not write], is_in_place=is_in_place)
                 break
         else:
             cursor.execute("COMMIT" if keep else "ROLLBACK")
+            if keep and not is_in_place():
+                for write in writes:
+                    write.error = write.error or StoreUnavailable(MOVED)
     except sqlite3.Error as error:
         for write in writes:
             write.error = error
@@ -100,14 +111,14 @@ def _attempt_apart(cursor: sqlite3.Cursor, write: Write[Any]) -> bool:
     return keep
 
 
-def _try_each(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]]) -> None:
+def _try_each(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]], *, is_in_place: Callable[[], bool]) -> None:
     for write in writes:
         try:
             begin(cursor, write.deadline)
         except sqlite3.Error as error:
             write.error = error
         else:
-            commit_together(cursor, [write])
+            commit_together(cursor, [write], is_in_place=is_in_place)
 
 
 def begin(cursor: sqlite3.Cursor, deadline: float) -> None:

@@ -117,7 +117,7 @@ async def change_password(store: Store, *, keep: Rotation, version: int = 2) -> 
     )
 
 
-async def fail(store: AttemptStore, gate: Gate, *, at: int = NOW) -> int:
+async def fail(store: AttemptStore, gate: Gate, *, at: int = NOW) -> int | Answer:
     """Try and fail at a gate, if it admits that; give the seconds it wants to be left alone, 0 if it was open."""
     wait = await store.admit([gate], now=at)
     if wait == 0:

@@ -12,7 +12,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
 from coatcheck.http.client_address import FORWARDED_HEADERS, Network
 from coatcheck.http.headers import Headers, logout_headers, transport_headers
-from coatcheck.http.hosts import Place, Site
+from coatcheck.http.hosts import Site
 from coatcheck.web.pages import Pages
 
 _claims: WeakValueDictionary[tuple[str, str], Mount] = WeakValueDictionary()
@@ -107,10 +107,6 @@ class Mount:
         # The other mount is referred to in here only, or it could not be collected.
         other = _claims.get(claimed)
         return other is not None and other.flows.parts.store.location != self.flows.parts.store.location
-
-    def headers_of_site(self, _place: Place) -> Headers:
-        """The same, for the server's own documents."""
-        return self.site_headers
 
     def headers_of_log_out(self) -> Headers:
         """What the end of a session asks the browser to drop (HDR-08)."""

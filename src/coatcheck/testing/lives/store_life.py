@@ -6,20 +6,19 @@ To add a method of the protocol, add a rule that bears its name; what can be rea
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from coatcheck.colour import Colour
-from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord
-from coatcheck.core.sessions import Rotation
+from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
 from coatcheck.core.throttle import Gate, Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.memory import MemoryStore
-from coatcheck.stores.protocols import Answer, Cutoffs, Purged, Store
+from coatcheck.stores.protocols import Answer, Cutoffs, Found, Purged, Store
 from coatcheck.testing.driving import Driver
 from coatcheck.testing.lives import values, watching
 from coatcheck.testing.lives.tally import Tally
@@ -38,7 +37,11 @@ from coatcheck.testing.samples import raise_epoch as raise_epoch_of
 
 Call = Callable[[Store], Awaitable[object]]
 UNDONE = (Answer.REFUSED, Answer.LOCKED, StoreConflict.__name__)
+VERSION_OR_NOT = st.none() | st.none() | st.integers(1, 4)  # None: the present one
 WALKS = ("sessions", "accounts", "events")
+
+# What ends everything happens seldom, or little else would.
+rarely = precondition(lambda life: life.calls % 4 == 0)
 
 
 class StoreLife(RuleBasedStateMachine):
@@ -57,7 +60,7 @@ class StoreLife(RuleBasedStateMachine):
         self._tally = tally
         self._reference: Store = MemoryStore()
         self._doors = [self._open(), self._open()]
-        self._calls = 0
+        self.calls = 0
         self._events = 0
         self._counted_at: int | None = None  # a time near which counters have just changed
         self._walks: dict[str, _Walk] = {}
@@ -68,8 +71,8 @@ class StoreLife(RuleBasedStateMachine):
             self._run(store.close())
 
     @initialize(
-        people=st.lists(values.people, max_size=3, unique=True),
-        owners=st.lists(values.owners, min_size=3, max_size=values.MANY),
+        people=st.lists(values.people, min_size=1, max_size=4, unique=True),
+        owners=st.lists(values.owners, min_size=4, max_size=values.MANY),
         at=values.instants,
     )
     def begin(self, people: list[str], owners: list[str | None], at: int) -> None:
@@ -86,10 +89,10 @@ class StoreLife(RuleBasedStateMachine):
 
     @rule(
         session=values.sessions(),
-        replaces=st.none() | values.numbers,
+        replaces=st.none() | values.picks,
         carry=st.booleans(),
         version=values.versions,
-        most=st.integers(1, 3),
+        most=st.integers(1, 4),
         settlements=values.settlements,
         events=values.events,
     )
@@ -105,7 +108,7 @@ class StoreLife(RuleBasedStateMachine):
     ) -> None:
         self._counted_at = session.created_at if settlements else None
         session = values.replace(session, digest=self._on_shelf(session.digest, session.subject))
-        old = None if replaces is None else self._digest(replaces, session.subject)
+        old = None if replaces is None else self._session(replaces).digest
         kept = self._numbered(events)
         self._both(
             "start",
@@ -121,62 +124,64 @@ class StoreLife(RuleBasedStateMachine):
             ),
         )
 
-    @rule(number=values.numbers, owner=values.owners, at=values.instants)
-    def touch(self, number: int, owner: str | None, at: int) -> None:
-        self._both("touch", lambda store: store.touch(self._digest(number, owner), seen_at=at))
+    @rule(pick=values.picks, at=values.instants)
+    def touch(self, pick: int, at: int) -> None:
+        digest = self._session(pick).digest
+        self._both("touch", lambda store: store.touch(digest, seen_at=at))
 
     @rule(
-        number=values.numbers,
-        owner=values.owners,
+        pick=values.picks,
         namespace=values.namespaces,
         puts=st.dictionaries(values.keys, values.json_texts, max_size=2),
         removes=st.lists(values.keys, max_size=2),
         limit=values.limits,
     )
-    def patch(
-        self, number: int, owner: str | None, namespace: str, puts: dict[str, bytes], removes: list[str], limit: int
-    ) -> None:
-        digest = self._digest(number, owner)
+    def patch(self, pick: int, namespace: str, puts: dict[str, bytes], removes: list[str], limit: int) -> None:
+        digest = self._session(pick).digest
         self._both(
             "patch", lambda store: store.patch(digest, namespace=namespace, puts=puts, removes=removes, limit=limit)
         )
 
     @rule(
-        number=values.numbers, owner=values.owners, namespace=values.namespaces, key=values.keys,
-        by=values.addends, limit=values.limits,
+        pick=values.picks, namespace=values.namespaces, key=values.keys, by=values.addends, limit=values.limits
     )  # fmt: skip
-    def increment(self, number: int, owner: str | None, namespace: str, key: str, by: int, limit: int) -> None:
-        digest = self._digest(number, owner)
+    def increment(self, pick: int, namespace: str, key: str, by: int, limit: int) -> None:
+        digest = self._session(pick).digest
         self._both("increment", lambda store: store.increment(digest, namespace=namespace, key=key, by=by, limit=limit))
 
-    @rule(rotation=values.rotations(), owner=values.owners, events=values.events)
-    def rotate(self, rotation: Rotation, owner: str | None, events: list[EventRecord]) -> None:
-        turned, kept = self._on_shelves(rotation, owner), self._numbered(events)
-        self._both("rotate", lambda store: store.rotate(turned, events=kept))
+    @rule(pick=values.picks, turn=values.turns, events=values.events)
+    def rotate(self, pick: int, turn: values.Turn, events: list[EventRecord]) -> None:
+        session, kept = self._session(pick), self._numbered(events)
+        rotation = turn.of(session.digest, session.owner, self._bits)
+        self._both("rotate", lambda store: store.rotate(rotation, events=kept))
 
-    @rule(
-        number=values.numbers, owner=values.owners, at=values.instants, reason=values.words, events=values.events
-    )  # fmt: skip
-    def end(self, number: int, owner: str | None, at: int, reason: str, events: list[EventRecord]) -> None:
-        digest, kept = self._digest(number, owner), self._numbered(events)
+    @rule(pick=values.picks, at=values.instants, reason=values.words, events=values.events)
+    def end(self, pick: int, at: int, reason: str, events: list[EventRecord]) -> None:
+        digest, kept = self._session(pick).digest, self._numbered(events)
         self._both("end", lambda store: store.end(digest, at=at, reason=reason, events=kept))
 
     @rule(
-        name=values.numbers.map(a_handle) | st.sampled_from(values.NOBODY),
-        subject=values.people | st.sampled_from(values.NOBODY),
+        pick=values.picks,
+        subject=st.none() | values.people | st.sampled_from(values.NOBODY),
         at=values.instants,
         reason=values.words,
         events=values.events,
     )
-    def end_by_id(self, name: str, subject: str, at: int, reason: str, events: list[EventRecord]) -> None:
-        kept = self._numbered(events)
-        self._both("end_by_id", lambda store: store.end_by_id(name, subject=subject, at=at, reason=reason, events=kept))
+    def end_by_id(self, pick: int, subject: str | None, at: int, reason: str, events: list[EventRecord]) -> None:
+        session, kept = self._session(pick), self._numbered(events)
+        who = subject or session.owner or ""
+        self._both(
+            "end_by_id",
+            lambda store: store.end_by_id(session.public_id, subject=who, at=at, reason=reason, events=kept),
+        )
 
     @rule(
         subject=values.people,
         at=values.instants,
         reason=values.words,
-        keep=st.none() | st.tuples(values.rotations(), values.people),
+        keep=st.none() | values.picks,
+        is_hers=st.booleans(),
+        turn=values.turns,
         version=values.versions,
         disabled_at=values.disabled_at,
         events=values.events,
@@ -186,33 +191,41 @@ class StoreLife(RuleBasedStateMachine):
         subject: str,
         at: int,
         reason: str,
-        keep: tuple[Rotation, str] | None,
+        keep: int | None,
+        is_hers: bool,
+        turn: values.Turn,
         version: int | None,
         disabled_at: int | None,
         events: list[EventRecord],
     ) -> None:
+        session = None if keep is None else self._session(keep)
+        who = session.owner or subject if session is not None and is_hers else subject
+        rotation = None if session is None else turn.of(session.digest, session.owner, self._bits)
         kept = self._numbered(events)
         self._both(
             "raise_epoch",
             lambda store: raise_epoch_of(
                 store,
-                subject,
+                who,
                 at=at,
                 reason=reason,
-                keep=None if keep is None else self._on_shelves(*keep),
+                keep=rotation,
                 credential_version=version,
                 disabled_at=disabled_at,
                 events=kept,
             ),
         )
 
+    @rarely
     @rule(at=values.instants, reason=values.words, events=values.events)
     def raise_everybody(self, at: int, reason: str, events: list[EventRecord]) -> None:
         kept = self._numbered(events)
         self._both("raise_everybody", lambda store: store.raise_everybody(at=at, reason=reason, events=kept))
 
-    @rule(subject=values.people, events=values.events)
-    def enable(self, subject: str, events: list[EventRecord]) -> None:
+    @rule(pick=values.picks, events=values.events)
+    def enable(self, pick: int, events: list[EventRecord]) -> None:
+        states = self._run(_states(self._reference))
+        subject = _pick(pick, [name for name, state in states.items() if state.disabled_at is not None])
         kept = self._numbered(events)
         self._both("enable", lambda store: store.enable(subject, events=kept))
 
@@ -236,9 +249,8 @@ class StoreLife(RuleBasedStateMachine):
                 break
             if meanwhile:
                 self._live_on(meanwhile.pop(), cutoffs)
-        self._tally.steps[
-            f"purge: {'some' if total.sessions else 'none'} in {'one' if batches == 1 else 'several'}"
-        ] += 1
+        self._tally.steps["purge"] += 1
+        self._tally.events[f"purged {'some' if total.sessions else 'none'} in {min(batches, 4)} batches"] += 1
         assert total == expected
 
     def _live_on(self, number: int, cutoffs: Cutoffs) -> None:
@@ -262,11 +274,11 @@ class StoreLife(RuleBasedStateMachine):
     def settle(self, settlements: list[Settlement], account: str | None, events: list[EventRecord]) -> None:
         self._counted_at = settlements[0].at if settlements else None
         kept = self._numbered(events)
-        self._both("settle", lambda store: store.settle(settlements, account=None, events=kept))
+        self._both("settle", lambda store: store.settle(settlements, account=account, events=kept))
 
     @rule(gate=values.gates, at=values.instants, passed=st.sampled_from([0, 1, 29, 30, 31, 59, 60, 86_400]))
     def fail_until_it_closes(self, gate: Gate, at: int, passed: int) -> None:
-        async def tries(store: Store) -> list[int]:
+        async def tries(store: Store) -> list[int | Answer]:
             waits = [await fail(store, gate, at=at) for _ in range(gate.free + 1)]
             return [*waits, await store.admit([gate], now=at + passed)]
 
@@ -281,33 +293,61 @@ class StoreLife(RuleBasedStateMachine):
         kept = self._numbered(events)
         self._both("create_account", lambda store: store.create_account(account, credential, events=kept))
 
-    @rule(credential=values.passwords(), was=st.integers(1, 4))
-    def replace_password(self, credential: PasswordCredential, was: int) -> None:
-        self._both("replace_password", lambda store: store.replace_password(credential, was=was))
+    @rule(pick=values.picks, was=VERSION_OR_NOT, at=values.instants)
+    def replace_password(self, pick: int, was: int | None, at: int) -> None:
+        present = self._password(pick)
+        before = present.version if was is None else was
+        credential = PasswordCredential(present.subject, f"$hash${before + 1}", before + 1, at)
+        self._both("replace_password", lambda store: store.replace_password(credential, was=before))
+
+    @rule(pick=values.picks, was=st.none() | st.just("$other"), new=st.sampled_from(["$new", "$"]))
+    def rehash(self, pick: int, was: str | None, new: str) -> None:
+        present = self._password(pick)
+        self._both("rehash", lambda store: store.rehash(present.subject, was=was or present.hash, new=new))
 
     @rule(
-        subject=values.people, was=st.sampled_from(["$hash$1", "$hash$2", "$new"]), new=st.sampled_from(["$new", "$"])
+        pick=values.picks,
+        keep=values.picks,
+        is_hers=st.booleans(),
+        was=VERSION_OR_NOT,
+        turn=values.turns,
+        at=values.instants,
+        events=values.events,
     )
-    def rehash(self, subject: str, was: str, new: str) -> None:
-        self._both("rehash", lambda store: store.rehash(subject, was=was, new=new))
-
-    @rule(credential=values.passwords(), at=values.instants, keep=values.rotations(), events=values.events)
     def change_password(
-        self, credential: PasswordCredential, at: int, keep: Rotation, events: list[EventRecord]
+        self,
+        pick: int,
+        keep: int,
+        is_hers: bool,
+        was: int | None,
+        turn: values.Turn,
+        at: int,
+        events: list[EventRecord],
     ) -> None:
-        turned, kept = self._on_shelves(keep, credential.subject), self._numbered(events)
+        session, present = self._session(keep), self._password(pick)
+        if is_hers:
+            present = self._run(_password_of(self._reference, session.owner)) or present
+        version = (present.version if was is None else was) + 1
+        credential = PasswordCredential(present.subject, f"$hash${version}", version, at)
+        rotation = turn.of(session.digest, session.owner, self._bits)
+        kept = self._numbered(events)
         self._both(
             "change_password",
-            lambda store: store.change_password(credential, at=at, reason="password_changed", keep=turned, events=kept),
+            lambda store: store.change_password(
+                credential, at=at, reason="password_changed", keep=rotation, events=kept
+            ),
         )
 
+    @rarely
     @rule(
-        subject=values.people | st.sampled_from(values.NOBODY),
+        pick=values.picks,
+        nobody=st.none() | st.none() | st.sampled_from(values.NOBODY),
         counters=st.lists(st.sampled_from(values.GATES), max_size=2),
         events=values.events,
     )
-    def delete_account(self, subject: str, counters: list[bytes], events: list[EventRecord]) -> None:
+    def delete_account(self, pick: int, nobody: str | None, counters: list[bytes], events: list[EventRecord]) -> None:
         self._counted_at = NOW
+        subject = self._password(pick).subject if nobody is None else nobody
         kept = self._numbered(events)
         self._both("delete_account", lambda store: store.delete_account(subject, counters=counters, events=kept))
 
@@ -359,7 +399,7 @@ class StoreLife(RuleBasedStateMachine):
 
     @invariant()
     def all_that_can_be_read_is_alike(self) -> None:
-        limit = 1 + self._calls % 5
+        limit = 1 + self.calls % 5
         here, there = self._next_door(), self._reference
         sight, expected = (self._run(watching.everything(store, limit=limit)) for store in (here, there))
         assert watching.differences(sight, expected) == []
@@ -382,7 +422,7 @@ class StoreLife(RuleBasedStateMachine):
     # Calling
 
     def _both(self, name: str, call: Call) -> None:
-        self._calls += 1
+        self.calls += 1
         expected = self._run(_outcome(call(self._reference)))
         answer = self._run(_outcome(call(self._next_door())))
         self._tally.steps[f"{name}: {_kind_of(expected)}"] += 1
@@ -398,18 +438,37 @@ class StoreLife(RuleBasedStateMachine):
         self._events += len(drawn)
         return values.numbered(drawn, self._events - len(drawn))
 
-    def _digest(self, number: int, owner: str | None) -> bytes:
-        return self._on_shelf(a_digest(number), owner)
+    # Choosing
+
+    def _session(self, pick: int) -> _Picked:
+        """Give a session that is standing, any other, or one that may not be there."""
+        found = self._run(self._reference.scan_sessions(after=None, limit=1000)).sessions
+        standing = [one for one in found if _is_standing(one)]
+        for limit, choice in ((values.ANY, standing), (values.UNKNOWN, found)):
+            if pick < limit and choice:
+                record = choice[pick % len(choice)].session
+                return _Picked(record.digest, record.id, record.subject)
+        number = pick % values.MANY
+        return _Picked(a_digest(number), a_handle(number), None)
+
+    def _password(self, pick: int) -> PasswordCredential:
+        """Give somebody's password, or one of somebody who may have none."""
+        known = [account.subject for account in self._run(self._reference.scan_accounts(after=None, limit=99)).accounts]
+        subject = _pick(pick, known)
+        return self._run(_password_of(self._reference, subject)) or a_password(subject)
+
+    @property
+    def _bits(self) -> int:
+        return self._doors[0].shelf_bits
 
     def _on_shelf(self, digest: bytes, owner: str | None) -> bytes:
-        return values.on_shelf_of(digest, owner, self._doors[0].shelf_bits)
+        return values.on_shelf_of(digest, owner, self._bits)
 
-    def _on_shelves(self, rotation: Rotation, owner: str | None) -> Rotation:
-        return values.replace(
-            rotation,
-            digest=self._on_shelf(rotation.digest, owner),
-            new_digest=self._on_shelf(rotation.new_digest, owner),
-        )
+
+class _Picked(NamedTuple):
+    digest: bytes
+    public_id: str
+    owner: str | None
 
 
 class _Walk:
@@ -432,6 +491,26 @@ def _key_of(entry: Any) -> object:
 
 async def _create_account(store: Store, account: AccountRecord, credential: PasswordCredential) -> object:
     return await store.create_account(account, credential, events=())
+
+
+def _pick(pick: int, fitting: Sequence[str]) -> str:
+    choice = fitting if pick < values.ANY and fitting else values.SUBJECTS
+    return choice[pick % len(choice)]
+
+
+def _is_standing(found: Found) -> bool:
+    session, state = found.session, found.state
+    return session.ended_at is None and (
+        state is None or (state.disabled_at is None and state.epoch == session.epoch)
+    )  # fmt: skip
+
+
+async def _states(store: Store) -> Mapping[str, SubjectState]:
+    return await store.states_of(values.SUBJECTS)
+
+
+async def _password_of(store: Store, subject: str | None) -> PasswordCredential | None:
+    return None if subject is None else await store.credential(subject)
 
 
 async def _as_flow(awaitable: Awaitable[Any]) -> Any:

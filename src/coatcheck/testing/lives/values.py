@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 from hypothesis import strategies as st
 
-from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord
+from coatcheck.core.records import AccountRecord, EventRecord, SessionRecord
 from coatcheck.core.sessions import Rotation
 from coatcheck.core.throttle import Gate, Settlement
 from coatcheck.core.tokens import shelf_of
-from coatcheck.testing.samples import DAY, HOUR, NOW, a_digest, a_handle, a_password, a_session, an_account, an_event
+from coatcheck.testing.samples import DAY, HOUR, NOW, a_digest, a_handle, a_session, an_account, an_event
 
 replace = msgspec.structs.replace
 
@@ -30,6 +31,9 @@ GATES = tuple(sha256(name.encode()).digest() for name in ("one", "two", "three")
 NOBODY = ("", "%", "nobody", "\x00", "\ud800", "ada\x00", "x" * 10_000, a_handle(999))
 
 numbers = st.integers(0, MANY - 1)
+# Which of those that fit, to begin with; from `ANY` on which of all, and from `UNKNOWN` on any that may be or not.
+picks = st.integers(0, 15)
+ANY, UNKNOWN = 9, 12
 people = st.sampled_from(SUBJECTS[:2]) | st.sampled_from(SUBJECTS)  # mostly the same two
 owners = st.none() | people
 # Seconds at which something ends or is due, from both sides, and instants no sane clock gives.
@@ -40,7 +44,7 @@ instants = st.one_of(
 )
 # What refuses everything afterwards is rare, or nothing else would ever happen.
 versions = st.sampled_from([*[None] * 8, 0, 1, 1, 1, 2, 3, 2**62])
-disabled_at = st.sampled_from([*[None] * 6, NOW, 0])
+disabled_at = st.sampled_from([None, None, NOW, 0])
 texts = st.one_of(st.none(), st.sampled_from(["", "A", "Browser/1.0", ODD, "x" * 5000]), st.text(max_size=5))
 words = st.sampled_from(["revoked", "logged_out", "", ODD])
 limits = st.sampled_from([8, 30, 1000])
@@ -105,18 +109,35 @@ def _one_event(draw: st.DrawFn) -> EventRecord:
 events = st.lists(_one_event(), max_size=2)
 
 
-@st.composite
-def rotations(draw: st.DrawFn) -> Rotation:
-    """Draw a rotation; either of its digests may be any session's."""
-    number, at = draw(numbers), draw(instants)
-    return Rotation(
-        digest=a_digest(number),
-        new_digest=a_digest(draw(st.just(number) | numbers)),
-        last_seen_at=at,
-        auth_time=draw(st.none() | instants),
-        expires_at=at + draw(st.sampled_from([60, DAY])),
-        methods=draw(st.sampled_from(["pwd", "pwd otp", ODD])),
-    )
+class Turn(NamedTuple):
+    """What a rotation changes, but for the digest it finds the session by; `number` is None to leave it the same."""
+
+    number: int | None
+    at: int
+    auth_time: int | None
+    lifetime: int
+    methods: str
+
+    def of(self, digest: bytes, owner: str | None, bits: int) -> Rotation:
+        """Make the rotation of a session."""
+        return Rotation(
+            digest=digest,
+            new_digest=digest if self.number is None else on_shelf_of(a_digest(self.number), owner, bits),
+            last_seen_at=self.at,
+            auth_time=self.auth_time,
+            expires_at=self.at + self.lifetime,
+            methods=self.methods,
+        )
+
+
+turns = st.builds(
+    Turn,
+    st.none() | numbers,
+    instants,
+    st.none() | instants,
+    st.sampled_from([60, DAY]),
+    st.sampled_from(["pwd", "pwd otp", ODD]),
+)
 
 
 @st.composite
@@ -124,13 +145,6 @@ def accounts(draw: st.DrawFn) -> AccountRecord:
     """Draw an account; its names may be taken, one by one."""
     username, email = draw(st.sampled_from([None, *NAMES])), draw(st.sampled_from([None, *ADDRESSES]))
     return replace(an_account(draw(people), username=username, email=email), created_at=draw(instants))
-
-
-@st.composite
-def passwords(draw: st.DrawFn) -> PasswordCredential:
-    """Draw a credential; its version may be any."""
-    credential = a_password(draw(people), version=draw(st.integers(1, 4)))
-    return replace(credential, changed_at=draw(instants))
 
 
 def numbered(drawn: Sequence[EventRecord], first: int) -> tuple[EventRecord, ...]:

@@ -10,7 +10,7 @@ import msgspec
 from coatcheck.core import session_data
 from coatcheck.core.records import SessionRecord
 from coatcheck.core.throttle import Gate, Settlement
-from coatcheck.stores.protocols import Store
+from coatcheck.stores.protocols import Answer, Store
 from coatcheck.testing.lives import values
 from coatcheck.testing.samples import a_digest, a_handle
 
@@ -42,7 +42,7 @@ async def everything(store: Store, *, limit: int) -> Sight:
     return sight
 
 
-async def waits(store: Store, *, now: int) -> list[int]:
+async def waits(store: Store, *, now: int) -> list[int | Answer]:
     """Say how long each gate would have an attempt wait."""
     return [await wait_at(store, key, now=now) for key in values.GATES]
 
@@ -74,7 +74,7 @@ def every_digest(shelf_bits: int) -> list[bytes]:
     ]
 
 
-async def wait_at(store: Store, key: bytes, *, now: int) -> int:
+async def wait_at(store: Store, key: bytes, *, now: int) -> int | Answer:
     """Say how long a gate would have an attempt wait, without counting any; 1 stands for "at most a second".
 
     A refused attempt changes nothing, so it is made together with one at a gate that is closed for a second.

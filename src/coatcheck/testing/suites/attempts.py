@@ -180,6 +180,16 @@ class AttemptContract(Suite):
         assert await store.admit([gate], now=NOW) == 30
         assert (await store.events_of(None, after=None, limit=9)).events == ()
 
+    async def test_enu_08_whoever_is_admitted_hears_at_once_that_a_lock_has_closed(self, store: Store) -> None:
+        lock, gate = a_lock(free=1), a_gate(free=1)
+        before = await store.admit([lock], now=NOW)
+        await store.settle([Settlement(lock, "failure", NOW)], account=None, events=())
+
+        assert before == 0
+        assert [await store.admit([gate, lock], now=NOW) for _ in range(2)] == [Answer.LOCKED, 1]
+        await store.settle([Settlement(lock, "lifted", NOW)], account=None, events=())
+        assert await store.admit([lock], now=NOW) == 0
+
     async def test_lifting_forgets_failures_of_any_gate(self, store: Store) -> None:
         gate = a_gate(free=1, is_cleared=False)
         await fail(store, gate)

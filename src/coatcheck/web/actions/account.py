@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
 
 from coatcheck.core.audit import SessionRevoked
 from coatcheck.core.records import EventRecord
@@ -32,7 +35,8 @@ PAGE_MAX = 100
 class PageFields(Fields):
     """Which part of a list: at most `limit` items, from where `cursor` (an answer's `next`) says."""
 
-    limit: int = 50
+    # `checked` holds them to it, in words of ours; this tells the OpenAPI document.
+    limit: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": PAGE_MAX})] = 50
     cursor: str | None = None
 
     def checked(self) -> PageFields:

@@ -1,0 +1,4 @@
+"""The rows: each module asks one question.
+
+Its interface: `KEY`, `SECONDS` (about what it takes on two idle cores) and `measure`.
+"""
