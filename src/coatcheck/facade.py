@@ -76,7 +76,7 @@ class _Desk:
         A handler that raises is logged and changes nothing. On the async desk it may be a coroutine function; it is
         awaited before the method that caused the event returns, so keep it short. `Event` itself means every kind.
         """
-        if not (isinstance(cast(object, kind), type) and issubclass(kind, Event)):
+        if not _is_kind_of_event(kind):
             raise TypeError(f"desk.on: name the kind of event by its class, such as coatcheck.LoggedIn, not {kind!r}")
         self.flows.parts.listen(kind, handler)
 
@@ -610,6 +610,10 @@ class AsyncCoatcheck(_Desk):
         """Let go of files, connections and threads. A later call opens them again."""
         await self.flows.parts.store.close()
         self.flows.parts.colour.close()
+
+
+def _is_kind_of_event(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Event)
 
 
 def _opened(store: object, colour: Colour) -> Store:

@@ -136,31 +136,16 @@ def test_tmo_07_a_wait_after_failures_is_neither_lifted_nor_endless(
 ) -> None:
     desk.sign_up(username="ada", password=PASSWORD)
     here = Client("192.0.2.7")
-    waits = []
-    for _ in range(8):
-        try:
-            desk.log_in("ada", "no such passphrase", client=here)
-        except InvalidCredentials:
-            continue
-        except TooManyAttempts as refusal:
-            assert refusal.retry_after is not None
-            waits.append(refusal.retry_after)
-    assert waits
-    meant = max(waits)
+    meant = max(_wait(desk, "no such passphrase", here) for _ in range(8))
+    assert meant > 0
 
     clock.move(sign * jump)
 
     waited = 0
-    while True:
-        try:
-            desk.log_in("ada", PASSWORD, client=here)
-            break
-        except TooManyAttempts as refusal:
-            assert refusal.retry_after is not None
-            assert refusal.retry_after <= 2 * meant
-            waited += refusal.retry_after
-            clock.move(refusal.retry_after)
-    assert waited <= 2 * meant
+    while (wait := _wait(desk, PASSWORD, here)) > 0:
+        clock.move(wait)
+        waited += wait
+        assert waited <= 2 * meant
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -196,3 +181,14 @@ def test_log_02_events_keep_their_order_under_a_clock_set_back(desk: Coatcheck, 
     events, _ = desk.events(of="ada")
 
     assert [event.session_id for event in events] == [second.session.id, first.session.id]
+
+
+def _wait(desk: Coatcheck, password: str, client: Client) -> int:
+    """Try to log in; give the seconds it wants to be left alone, 0 if the password was looked at."""
+    try:
+        desk.log_in("ada", password, client=client)
+    except TooManyAttempts as refusal:
+        return refusal.retry_after or 0
+    except InvalidCredentials:
+        return 0
+    return 0

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,8 @@ def test_err_01_what_may_not_be_opened_is_a_named_error_until_it_may(folder: Pat
         for _ in range(2):
             with pytest.raises((StoreUnavailable, ConfigurationError)):
                 run(started(store, 2))
-            try:
+            with suppress(StoreUnavailable, ConfigurationError):
                 assert run(store.find(a_digest(1))) is not None, "to read may be possible, to be wrong is not"
-            except (StoreUnavailable, ConfigurationError):
-                pass
         open_all(file)
         assert run(store.find(a_digest(1))) is not None
         assert run(store.find(a_digest(2))) is None

@@ -13,10 +13,9 @@ HALF_DONE = {
     "a session of a subject without a state": """
         SELECT s.id FROM sessions s LEFT JOIN subjects u ON u.id = s.subject
         WHERE s.subject IS NOT NULL AND u.epoch IS NULL""",
-    # Subject 0, where there is one, stands for all.
     "a session of an epoch that is yet to come": """
         SELECT s.id FROM sessions s JOIN subjects u ON u.id = s.subject
-        WHERE s.epoch > u.epoch + ifnull((SELECT epoch FROM subjects WHERE id = 0), 0)""",
+        WHERE s.epoch > u.epoch + (SELECT epoch FROM everybody)""",
     "an account without a password": """
         SELECT a.id FROM accounts a LEFT JOIN passwords p ON p.account = a.id WHERE p.account IS NULL""",
     "a password older than the sessions it started": """

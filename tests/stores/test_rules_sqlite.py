@@ -83,6 +83,14 @@ def test_dat_03_whatever_is_written_for_a_name_an_id_a_key_or_a_note_is_a_value_
         after = tables(path)
         assert after.keys() == before.keys()
         assert (after["accounts"], after["sessions"]) == (before["accounts"], before["sessions"])
+
+        subject = text.replace("\0", "0")
+        theirs = await ask(desk.start_session, subject)
+        assert [session.id for session in await ask(desk.sessions, of=subject)] == [theirs.session.id]
+        await ask(desk.disable, subject)
+        assert await ask(desk.is_disabled, subject) is True
+        assert not await ask(desk.authenticate, theirs.token)
+        assert await ask(desk.authenticate, login.token), "nobody else is touched"
         await ask(desk.close)
 
     asyncio.run(story())

@@ -131,7 +131,7 @@ class _Form:
 # In the order of the SELECTs above.
 _STATE_COLUMNS, _EVERYBODYS_COLUMNS, _ACCOUNT_COLUMNS = "IITII", "Iit", "TTTTI"
 _FOUND_FORM = _Form(f"I bItTiiIiiiitTITB {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS} {_ACCOUNT_COLUMNS} T")
-_TEXTS = {str, NoneType}
+_TEXTS: Final[set[type]] = {str, NoneType}
 _ACCOUNT_FORM = _Form(f"t {_ACCOUNT_COLUMNS}")
 _CREDENTIAL_FORM = _Form("t tii")
 _IDENTIFIED_FORM = _Form(f"t {_ACCOUNT_COLUMNS} TII {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS}")
@@ -153,7 +153,7 @@ def found_of(row: Row, user_agent: str | None) -> Found:
         instants = created_at | last_seen_at | idle_timeout | expires_at | (auth_time or 0) | (opened_at or 0)
     except TypeError:
         instants = -1
-    texts = {type(public_id), type(subject), type(methods), type(ip), type(username), type(email)}
+    texts: set[type] = {type(public_id), type(subject), type(methods), type(ip), type(username), type(email)}
     if not (0 <= instants < BEYOND and texts <= _TEXTS):
         raise CorruptRecord(f"session {public_id}" if type(public_id) is str else "session")
     session = SessionRecord(

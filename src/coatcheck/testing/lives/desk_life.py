@@ -72,6 +72,7 @@ class DeskLife(RuleBasedStateMachine):
     """
 
     holds = Bundle("holds")
+    lively = st.tuples(holds, holds, holds).map(lambda few: next((hold for hold in few if not hold.is_over), few[0]))
 
     def __init__(self, open_store: Callable[[Colour], Store], driver: Driver, tally: Tally) -> None:
         super().__init__()
@@ -124,7 +125,7 @@ class DeskLife(RuleBasedStateMachine):
         typed=identifiers,
         proof=proofs,
         remember=st.booleans(),
-        replaces=st.none() | holds,
+        replaces=st.none() | lively,
         shows_session=st.booleans(),
         browser=st.none() | holds,
     )
@@ -152,7 +153,7 @@ class DeskLife(RuleBasedStateMachine):
         number=st.none() | numbers,
         methods=st.sampled_from([(), ("oidc",), ("hwk", "pin")]),
         remember=st.booleans(),
-        replaces=st.none() | holds,
+        replaces=st.none() | lively,
         shows_session=st.booleans(),
     )
     def start_session(
@@ -194,11 +195,11 @@ class DeskLife(RuleBasedStateMachine):
         visit = self._do("show nothing", lambda desk: desk.authenticate(text))
         assert visit.reason == ("unknown_session" if text else "no_session")
 
-    @rule(hold=holds)
+    @rule(hold=lively)
     def renew(self, hold: Hold) -> None:
         self._do("renew", lambda desk: desk.renew(hold.session), self._town.renew(hold))
 
-    @rule(hold=holds, namespace=spaces, changes=st.dictionaries(keys, values, max_size=2))
+    @rule(hold=lively, namespace=spaces, changes=st.dictionaries(keys, values, max_size=2))
     def edit(self, hold: Hold, namespace: str, changes: dict[str, object]) -> None:
         def change(data: dict[str, object]) -> None:
             for key, value in changes.items():
@@ -213,22 +214,22 @@ class DeskLife(RuleBasedStateMachine):
             "edit", lambda desk: desk.edit(hold.session, namespace, change), self._town.edit(hold, namespace, wanted)
         )
 
-    @rule(hold=holds, namespace=spaces, key=keys, by=st.sampled_from([1, -1, 0, 2**53, 2**63 - 1, -(2**63) + 1]))
+    @rule(hold=lively, namespace=spaces, key=keys, by=st.sampled_from([1, -1, 0, 2**53, 2**63 - 1, -(2**63) + 1]))
     def increment(self, hold: Hold, namespace: str, key: str, by: int) -> None:
         expected = self._town.increment(hold, namespace, key, by)
         self._do("increment", lambda desk: desk.increment(hold.session, key, by, namespace=namespace), expected)
 
-    @rule(hold=holds)
+    @rule(hold=lively)
     def require_fresh(self, hold: Hold) -> None:
         expected = self._town.require_fresh(hold.auth_at)
         self._do("require fresh", lambda desk: desk.require_fresh(hold.session), expected)
 
-    @rule(target=holds, hold=holds)
+    @rule(target=holds, hold=lively)
     def rotate(self, hold: Hold) -> Any:
         login = self._do("rotate", lambda desk: desk.rotate(hold.session), self._town.rotate(hold))
         return NO_HOLD if login is None else self._turned(login, hold)
 
-    @rule(target=holds, hold=holds, proof=proofs, browser=st.none() | holds)
+    @rule(target=holds, hold=lively, proof=proofs, browser=st.none() | holds)
     def reauthenticate(self, hold: Hold, proof: str | None, browser: Hold | None) -> Any:
         password, client, note = self._proof(hold.device.person, proof, browser)
         login = self._do(
@@ -239,7 +240,7 @@ class DeskLife(RuleBasedStateMachine):
         return NO_HOLD if login is None else self._turned(login, hold, proven=True, shown=note)
 
     @rule(
-        target=holds, hold=holds, proof=proofs, new=st.sampled_from([*PASSWORDS, "too short"]),
+        target=holds, hold=lively, proof=proofs, new=st.sampled_from([*PASSWORDS, "too short"]),
         browser=st.none() | holds,
     )  # fmt: skip
     def change_password(self, hold: Hold, proof: str | None, new: str, browser: Hold | None) -> Any:
@@ -253,17 +254,17 @@ class DeskLife(RuleBasedStateMachine):
 
     # Going
 
-    @rule(hold=holds)
+    @rule(hold=lively)
     def log_out(self, hold: Hold) -> None:
         self._do("log out", lambda desk: desk.log_out(hold.token), self._town.log_out(hold.token))
 
-    @rule(hold=holds, number=st.none() | numbers)
+    @rule(hold=lively, number=st.none() | numbers)
     def revoke(self, hold: Hold, number: int | None) -> None:
         person = self._person(number or 0) if number is not None else hold.device.person or self._person(0)
         expected = self._town.revoke(hold.device.id, person)
         self._do("revoke", lambda desk: desk.revoke(hold.device.id, of=person.subject), expected)
 
-    @rule(number=numbers, keep=st.none() | holds)
+    @rule(number=numbers, keep=st.none() | lively)
     def revoke_all(self, number: int, keep: Hold | None) -> None:
         person = self._person(number) if keep is None else keep.device.person or self._person(number)
         device = None if keep is None else keep.device
@@ -283,7 +284,6 @@ class DeskLife(RuleBasedStateMachine):
         self._town.revoke_everybody()
         self._do("revoke everybody", lambda desk: desk.revoke_everybody())
 
-    @rarely
     @rule(number=numbers)
     def disable(self, number: int) -> None:
         person = self._person(number)
@@ -292,7 +292,7 @@ class DeskLife(RuleBasedStateMachine):
 
     @rule(number=numbers)
     def enable(self, number: int) -> None:
-        person = self._person(number)
+        person = next((person for person in self._town.people if person.is_disabled), self._person(number))
         self._do("enable", lambda desk: desk.enable(person.subject), self._town.enable(person))
 
     @rule(number=numbers)
@@ -321,7 +321,7 @@ class DeskLife(RuleBasedStateMachine):
         self._clock.move(seconds)
         self._tally.steps["time passes" if seconds > 0 else "the clock is set back"] += 1
 
-    @rule(hold=holds, limit=st.sampled_from(["idle", "absolute", "step-up", "note"]), offset=st.integers(-1, 1))
+    @rule(hold=lively, limit=st.sampled_from(["idle", "absolute", "step-up", "note"]), offset=st.integers(-1, 1))
     def go_to_a_limit(self, hold: Hold, limit: str, offset: int) -> None:
         device, note = hold.device, hold.note
         at = {

@@ -102,6 +102,12 @@ class Hold(NamedTuple):
         """When it runs out of time, as far as this request knows."""
         return min(self.expires_at, self.seen_at + self.device.idle + self.device.grace)
 
+    @property
+    def is_over(self) -> bool:
+        """Say whether this token opens nothing any more, whatever the time."""
+        device = self.device
+        return self.token != device.token or device.reason is not None or device.is_cut or device.is_gone
+
     def __repr__(self) -> str:
         return f"Hold({self.device.id}, {self.token[:6]})"
 
