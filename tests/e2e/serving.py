@@ -176,7 +176,7 @@ class Visitor:
     @property
     def token(self) -> str:
         """The session's token, as the cookie holds it."""
-        return next(value for name, value in self.jar.items() if not name.endswith("-pre"))
+        return next(value for name, value in self.jar.items() if not name.endswith(("-pre", "-device")))
 
     def copy(self) -> Visitor:
         """A thief: somebody else with the same cookies."""

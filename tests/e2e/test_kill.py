@@ -10,7 +10,6 @@ import http.client
 import multiprocessing
 import os
 import signal
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import pytest
 from coatcheck import Coatcheck, Login
 from tests.e2e.conftest import Serve
 from tests.e2e.serving import FOR_CROWDS, PASSWORD, Server, Visitor
+from tests.faults.whole import troubles_of
 
 SPAWN = multiprocessing.get_context("spawn")
 CLIENTS = 3
@@ -163,11 +163,11 @@ def _hammer_and_kill(serve: Serve, moments: list[tuple[int, int]]) -> None:
 
         for client in clients:
             client.join()
-        _check_whole(server.store)
+        assert troubles_of(server.store) == []
         server.start()
         for client in clients:
             client.verify()
-        _check_whole(server.store)
+        assert troubles_of(server.store) == []
 
 
 # By the library: one of two processes on the file dies, the other goes on
@@ -209,7 +209,7 @@ def _write_and_kill(folder: Path, moments: list[tuple[int, int]]) -> None:
                 beside.enter(bystander.recv())
         while (entry := _received(bystander)) is not None:
             beside.enter(entry)
-        _check_whole(store)
+        assert troubles_of(store) == []
         for kept in (ledger, beside):
             _verify(store, kept)
 
@@ -330,43 +330,3 @@ def _write_for_ever(store: Path, subject: str, ledger: Connection) -> None:
                 ledger.send(("will", "started", ""))
                 live.append(desk.start_session(subject, methods=("pwd",)))
                 ledger.send(("done", "started", live[-1].session.id, live[-1].token.reveal()))
-
-
-# What must hold in a file whoever died
-
-
-HALF_DONE = {
-    "a session of a subject without a state": """
-        SELECT s.id FROM sessions s LEFT JOIN subjects u ON u.id = s.subject
-        WHERE s.subject IS NOT NULL AND u.epoch IS NULL""",
-    "a session of an epoch that is yet to come": """
-        SELECT s.id FROM sessions s JOIN subjects u ON u.id = s.subject WHERE s.epoch > u.epoch""",
-    "an account without a password": """
-        SELECT a.id FROM accounts a LEFT JOIN passwords p ON p.account = a.id WHERE p.account IS NULL""",
-    "a password older than the sessions it started": """
-        SELECT p.account FROM passwords p JOIN subjects u ON u.id = p.account WHERE p.version < u.credential_version""",
-    "an end without a reason, or a reason without an end": """
-        SELECT id FROM sessions WHERE (ended_at IS NULL) <> (end_reason IS NULL)""",
-    "a user agent counted wrongly": """
-        SELECT g.id FROM user_agents g WHERE g.uses <>
-            (SELECT count(*) FROM sessions WHERE user_agent = g.id) +
-            (SELECT count(*) FROM events WHERE user_agent = g.id)""",
-    "a live session that nobody was seen to log in for": """
-        SELECT s.id FROM sessions s
-        WHERE s.subject IS NOT NULL AND NOT EXISTS
-            (SELECT 1 FROM events e WHERE e.session_id = s.id AND e.name = 'logged_in')""",
-    "a session revoked without an event": """
-        SELECT s.id FROM sessions s WHERE s.end_reason = 'revoked' AND NOT EXISTS
-            (SELECT 1 FROM events e WHERE e.session_id = s.id AND e.name = 'session_revoked')""",
-}
-
-
-def _check_whole(store: Path) -> None:
-    connection = sqlite3.connect(store, timeout=10)
-    try:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        for trouble, query in HALF_DONE.items():
-            assert connection.execute(query).fetchall() == [], trouble
-    finally:
-        connection.close()

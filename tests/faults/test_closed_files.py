@@ -75,6 +75,7 @@ CLOSED = {
     "files that may not be written": (0o444, 0o700),
     "a file system that may not be written": (0o444, 0o555),
     "files that may not be read": (0o000, 0o700),
+    "a folder that may not be entered": (0o600, 0o000),
     "a folder that may not be read or written": (0o600, 0o111),
 }
 

@@ -16,11 +16,12 @@ from coatcheck.core.sessions import idle_deadline
 from coatcheck.core.tokens import Token
 
 DEFAULT_NAMESPACE = "app"
+LAST_INSTANT = 253_402_300_799  # the end of the year 9999
 
 
 def instant(seconds: int) -> datetime:
-    """Integer seconds UTC as an aware datetime."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """Integer seconds UTC as an aware datetime; what no calendar has (a damaged record) is the first or last it has."""
+    return datetime.fromtimestamp(min(max(seconds, 0), LAST_INSTANT), UTC)
 
 
 class Client(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -155,7 +155,7 @@ class SqliteFile:
 
     def version(self) -> int:
         """Read the schema's version without creating or changing anything; 0 if there is no file or nothing in it."""
-        if not Path(self.path).exists():
+        if not os.path.exists(self.path):  # noqa: PTH110 - Path.exists() raises where a folder may not be entered
             return 0
         with _translating(self.path), self._connected() as link:
             return schema.version_of(link.connection, self.path)
@@ -186,17 +186,27 @@ class SqliteFile:
                 schema.apply_steps(connection, self.path, self._steps, only_if_empty=True)
                 version = schema.version_of(connection, self.path)
             schema.check(version, self.path, latest=latest)
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":  # a copy made by VACUUM INTO
+                _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
             connection.execute("PRAGMA foreign_keys = ON")
-        link.log = self._log()
-        if self._identity is None:
-            self._identity = identity
-        if not self._is_in_place(link):
-            raise StoreUnavailable(MOVED)
+            # Here, where no fork can close the link: its log stays as long as it is open.
+            link.log = self._log()
+            if self._identity is None:
+                self._identity = identity
+            if not self._is_in_place(link):
+                raise StoreUnavailable(MOVED)
         return link
 
     def _check_place(self) -> None:
         if self._identity is not None and file_at(self.path) != self._identity:
             raise StoreUnavailable(MOVED)
+
+    def _save_log(self, link: Link) -> None:
+        # A log that was deleted is nowhere any more once nobody has it open: what it holds belongs into the file. Into
+        # no other file: by now the log may be in use with that.
+        if file_at(self.path) == self._identity:
+            with suppress(sqlite3.Error):
+                link.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _is_in_place(self, link: Link) -> bool:
         return file_at(self.path) == self._identity and self._log() == link.log
@@ -240,6 +250,7 @@ class SqliteFile:
                 return
             if not self._is_in_place(writer):
                 writer.connection.rollback()
+                self._save_log(writer)
                 if self._withdraw(first):
                     raise StoreUnavailable(MOVED)
                 return
@@ -288,11 +299,11 @@ class SqliteFile:
     def _create_file(self) -> None:
         # SQLite would create it readable for others; -wal and -shm take their mode from it (DAT-05).
         target = Path(os.path.realpath(self.path))
-        if target.is_file():
+        if os.path.isfile(target):  # noqa: PTH113 - Path.is_file() raises where a folder may not be entered
             return
-        if target.is_dir():
+        if os.path.isdir(target):  # noqa: PTH112
             raise ConfigurationError(f"store: {target} is a directory; name a file in it")
-        if not target.parent.is_dir():
+        if not os.path.isdir(target.parent):  # noqa: PTH112
             raise ConfigurationError(
                 f"store: the directory {target.parent} does not exist; create it or name another file"
             )

@@ -18,8 +18,10 @@ from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Answer
-from coatcheck.stores.rows import BEYOND, IDLE_DEADLINE, STANDING
+from coatcheck.stores.rows import IDLE_DEADLINE, STANDING
 from coatcheck.stores.sqlite_writes import Unchanged
+
+COUNTED_AT_MOST = 2**32  # failures or pending attempts: nobody counts that far
 
 
 def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
@@ -49,11 +51,9 @@ def admit_subject(cursor: sqlite3.Cursor, subject: str, *, credential_version: i
         """,
         (key,),
     ).fetchone()
-    if row is None:
+    if row is None or type(row[2]) is not int or not (row[0] is None or type(row[0]) is int):
         raise CorruptRecord(f"subject {subject}")
     epoch, disabled_at, known_version, password = row
-    if type(known_version) is not int or not (epoch is None or type(epoch) is int):
-        raise CorruptRecord(f"subject {subject}")
     is_deleted = credential_version is not None and password is None
     version = known_version if credential_version is None else credential_version
     if disabled_at is not None or is_deleted or version < known_version:
@@ -225,7 +225,7 @@ def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
     ).fetchone()
     if row is None:
         return None
-    if not all(type(number) is int and 0 <= number < BEYOND for number in row):
+    if not all(type(number) is int for number in row) or max(row[:2]) >= COUNTED_AT_MOST:
         raise CorruptRecord("counter")
     return Counter(*row)
 

@@ -195,11 +195,11 @@ class DeskLife(RuleBasedStateMachine):
         visit = self._do("show nothing", lambda desk: desk.authenticate(text))
         assert visit.reason == ("unknown_session" if text else "no_session")
 
-    @rule(hold=lively)
+    @rule(hold=lively | holds)
     def renew(self, hold: Hold) -> None:
         self._do("renew", lambda desk: desk.renew(hold.session), self._town.renew(hold))
 
-    @rule(hold=lively, namespace=spaces, changes=st.dictionaries(keys, values, max_size=2))
+    @rule(hold=lively | holds, namespace=spaces, changes=st.dictionaries(keys, values, max_size=2))
     def edit(self, hold: Hold, namespace: str, changes: dict[str, object]) -> None:
         def change(data: dict[str, object]) -> None:
             for key, value in changes.items():
@@ -214,7 +214,9 @@ class DeskLife(RuleBasedStateMachine):
             "edit", lambda desk: desk.edit(hold.session, namespace, change), self._town.edit(hold, namespace, wanted)
         )
 
-    @rule(hold=lively, namespace=spaces, key=keys, by=st.sampled_from([1, -1, 0, 2**53, 2**63 - 1, -(2**63) + 1]))
+    @rule(
+        hold=lively | holds, namespace=spaces, key=keys, by=st.sampled_from([1, -1, 0, 2**53, 2**63 - 1, -(2**63) + 1])
+    )
     def increment(self, hold: Hold, namespace: str, key: str, by: int) -> None:
         expected = self._town.increment(hold, namespace, key, by)
         self._do("increment", lambda desk: desk.increment(hold.session, key, by, namespace=namespace), expected)
@@ -224,7 +226,7 @@ class DeskLife(RuleBasedStateMachine):
         expected = self._town.require_fresh(hold.auth_at)
         self._do("require fresh", lambda desk: desk.require_fresh(hold.session), expected)
 
-    @rule(target=holds, hold=lively)
+    @rule(target=holds, hold=lively | holds)
     def rotate(self, hold: Hold) -> Any:
         login = self._do("rotate", lambda desk: desk.rotate(hold.session), self._town.rotate(hold))
         return NO_HOLD if login is None else self._turned(login, hold)
@@ -254,7 +256,7 @@ class DeskLife(RuleBasedStateMachine):
 
     # Going
 
-    @rule(hold=lively)
+    @rule(hold=lively | holds)
     def log_out(self, hold: Hold) -> None:
         self._do("log out", lambda desk: desk.log_out(hold.token), self._town.log_out(hold.token))
 
