@@ -200,9 +200,10 @@ def test_cky_01_with_tls_the_cookie_has_its_prefix_and_attributes(serve: Serve) 
 
     answer = visitor.log_in("ada", remember=False)
 
-    (cookie,) = answer.cookies
+    cookie, device = answer.cookies
     name, *attributes = cookie.split("; ")
     assert name.startswith("__Host-coatcheck=")
+    assert device.startswith("__Host-coatcheck-device=")
     assert sorted(attributes) == ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]
     # Not in development mode: it would hold for every other server on this machine's loopback names.
     assert answer.headers["strict-transport-security"] is None

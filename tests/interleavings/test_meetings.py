@@ -68,4 +68,4 @@ def test_what_is_allowed_says_why_and_is_the_exception() -> None:
 
     assert all(allowance.why and allowance.pairs for allowance in ALLOWED.values())
     assert excepted <= set(PAIRS)
-    assert len(excepted) == 32
+    assert len(excepted) == 30

@@ -50,7 +50,7 @@ class Lives(Suite):
     was done is kept with the test's report: the property `steps`, their number, and the section `steps`, in words.
     """
 
-    lives = 12
+    lives = 15
     steps = 40
 
     def live(
