@@ -16,6 +16,7 @@ import pytest
 
 from coatcheck import Coatcheck
 from tests.cli.conftest import PASSWORD, Run, environment
+from tests.conftest import missing
 
 PATIENCE = 60  # seconds until a wait counts as failed; nothing here is timed
 # How a shell is started without anybody's own settings, and what is typed before.
@@ -33,7 +34,7 @@ SHELLS: dict[str, tuple[Sequence[str], str]] = {
 def shell(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if shutil.which(name) is None:
-        pytest.skip(f"no {name} on this machine: install Debian's package {name}")
+        missing(f"no {name} on this machine: install Debian's package {name}")
     return name
 
 
