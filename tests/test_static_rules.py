@@ -147,10 +147,10 @@ def test_tok_02_secrets_are_drawn_in_one_place():
 # SQL that is put together: of constants (in capitals) and of these names, which hold no value from outside.
 SQL_NAMES = {
     "stores/schema.py": {"len", "steps"},  # how many steps there are
-    "stores/sqlite.py": {"rows"},  # the module
-    "stores/sqlite_file.py": {"durable"},  # which of two words
-    "stores/sqlite_purge.py": {"returning", "upper", "walk"},  # pieces of a query, and the table it is about
-    "stores/sqlite_steps.py": {"of_subject", "owner"},  # a piece of a query; whether a condition is added
+    "stores/sqlite/store.py": {"rows"},  # the module
+    "stores/sqlite/file.py": {"durable"},  # which of two words
+    "stores/sqlite/purge.py": {"returning", "upper", "walk"},  # pieces of a query, and the table it is about
+    "stores/sqlite/steps.py": {"of_subject", "owner"},  # a piece of a query; whether a condition is added
 }
 
 

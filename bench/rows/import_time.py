@@ -16,7 +16,7 @@ SECONDS = 25
 OURS = "`import coatcheck`"
 STATEMENTS = {
     OURS: "import coatcheck",
-    "`import coatcheck` and the SQLite store": "import coatcheck, coatcheck.stores.sqlite",
+    "`import coatcheck` and the SQLite store": "import coatcheck, coatcheck.stores.sqlite.store",
     "`import msgspec` alone": "import msgspec",
 }
 # What an application of each kind imports for its log-ins, the framework with it.

@@ -25,7 +25,7 @@ from coatcheck.core.records import AccountRecord
 from coatcheck.crypto.entropy import system_entropy
 from coatcheck.http import cookies
 from coatcheck.http.hosts import Site
-from coatcheck.stores import sqlite_steps as steps
+from coatcheck.stores.sqlite import steps
 
 T = TypeVar("T")
 PUBLIC_URL = "https://login.example.org"

@@ -22,7 +22,7 @@ import argon2
 from msgspec.structs import replace
 
 from coatcheck.colour import run_blocking
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.interleaving import Pick, Played, in_a_row
 from coatcheck.testing.kill_points import SQLITE, Death, Reach, Tell, Watch, deaths
 from coatcheck.testing.operations import OPERATIONS, Operation

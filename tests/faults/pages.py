@@ -11,7 +11,7 @@ from typing import Any
 from coatcheck.colour import Blocking, HashingLane, run_blocking
 from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.stores.protocols import Cutoffs
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.samples import a_digest, a_handle, a_password, an_account, an_event, purge_round, started
 from tests.faults.dying import PLACE, Ground, Toll
 

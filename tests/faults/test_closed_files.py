@@ -16,7 +16,7 @@ import pytest
 
 from coatcheck.colour import Blocking, HashingLane, run_blocking
 from coatcheck.errors import ConfigurationError, StoreUnavailable
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.samples import a_digest, started
 from tests.faults.test_forks import forked, status_of
 from tests.faults.whole import FILES, structure_of

@@ -16,7 +16,7 @@ import pytest
 
 from coatcheck.core.session_data import decode
 from coatcheck.errors import StoreUnavailable
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
 from coatcheck.testing.samples import a_digest, put, started
 from tests.e2e.conftest import Serve

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from coatcheck.colour import Blocking, HashingLane, run_blocking
 from coatcheck.stores.schema import APPLICATION_ID, LATEST, SQLITE_STEPS
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.kill_points import Death, Tell, deaths
 from coatcheck.testing.samples import a_digest, a_password, an_account, an_event, started
 from tests.faults.dying import PLACE, Ground, Toll, tears, toll, torn_at

@@ -10,7 +10,7 @@ from typing import Any
 from coatcheck.colour import Blocking, HashingLane, run_blocking
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.meetings import Prepared
 
 

@@ -11,7 +11,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
-EXTRAS = ("pages", "cli", "devices", "server")
+SERVED = ("pages", "cli", "devices", "server", "postgres", "redis")
+DOORS = ("flask", "starlette", "fastapi")
+EXTRAS = {
+    name: (*SERVED, *DOORS) if name in ("test", "dev") else SERVED
+    for name in ("server", "test", "dev", "bench", "docs")
+}
 GROUPS = {
     "server": ("build",),
     "test": ("build", "test", "e2e"),
@@ -59,7 +64,9 @@ def test_a_lock_file_names_no_address_and_no_path_of_a_machine(name: str) -> Non
 @every_lock_file
 def test_a_lock_file_satisfies_what_pyproject_asks_for(name: str, pyproject: dict[str, Any]) -> None:
     project = pyproject["project"]
-    asked = project["dependencies"] + [text for extra in EXTRAS for text in project["optional-dependencies"][extra]]
+    asked = project["dependencies"] + [
+        text for extra in EXTRAS[name] for text in project["optional-dependencies"][extra]
+    ]
     asked += [text for group in GROUPS[name] for text in pyproject["dependency-groups"][group]]
     locked = pins(name)
 

@@ -8,7 +8,7 @@ import pytest
 from coatcheck.colour import Colour
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.contracts import StoreContract
 
 

@@ -12,7 +12,7 @@ from coatcheck.colour import Colour
 from coatcheck.facade import Coatcheck
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.counting import NO_STEPS, READS
 from coatcheck.testing.machine import DeskLife, DeskLifeContract, LifeContract, StoreLife
 

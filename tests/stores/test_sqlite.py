@@ -21,7 +21,7 @@ from coatcheck.core.tokens import encode, session_digest
 from coatcheck.errors import ConfigurationError, CorruptRecord, SchemaMismatch, StoreError, StoreUnavailable
 from coatcheck.stores.protocols import Answer, Cutoffs
 from coatcheck.stores.schema import APPLICATION_ID, LATEST
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.driving import AsyncDriver
 from coatcheck.testing.samples import (
     DAY,

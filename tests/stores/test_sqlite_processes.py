@@ -16,7 +16,7 @@ from coatcheck.core.session_data import decode
 from coatcheck.core.sessions import LOGGED_OUT
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Started
-from coatcheck.stores.sqlite import SqliteStore
+from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.samples import (
     NOW,
     a_digest,

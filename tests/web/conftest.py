@@ -441,7 +441,7 @@ def make_world(colour: str, store: str, *, production: bool, folder: Path, **set
     painted = the_colour() if colour == "async" else Blocking(lane)
     inner: Store
     if store == "sqlite":
-        from coatcheck.stores.sqlite import SqliteStore
+        from coatcheck.stores.sqlite.store import SqliteStore
 
         inner = SqliteStore(str(folder / "coatcheck.db"), painted)
     else:

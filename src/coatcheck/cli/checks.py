@@ -25,7 +25,7 @@ from coatcheck.server.advice import weaknesses_of
 from coatcheck.server.config import Config
 from coatcheck.server.run import beside
 from coatcheck.server.secret import problem_of_file
-from coatcheck.stores.sqlite_file import FLOOR
+from coatcheck.stores.sqlite.file import FLOOR
 
 YEAR_2026 = 1_767_225_600
 WAL_LARGE = 64 * 1024 * 1024

@@ -12,7 +12,7 @@ from coatcheck.cli.output import counted, print_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from coatcheck.stores.sqlite import SqliteStore
+    from coatcheck.stores.sqlite.store import SqliteStore
 
 
 @click.group()
@@ -78,7 +78,7 @@ def upgrade(quiet: bool, store: str | None, file: str | None, as_json: bool) -> 
 def store_at(path: Path) -> SqliteStore:
     """Give the store kept in a file, with its schema as it is."""
     from coatcheck.colour import Blocking, hashing_lane
-    from coatcheck.stores.sqlite import SqliteStore
+    from coatcheck.stores.sqlite.store import SqliteStore
 
     return SqliteStore(str(path), Blocking(hashing_lane(queue=1, nice=0)))
 

@@ -29,7 +29,7 @@ def open_store(url: str, colour: Colour) -> Store:
 
         return MemoryStore()
     if parts.scheme == "sqlite":
-        from coatcheck.stores.sqlite import SqliteStore
+        from coatcheck.stores.sqlite.store import SqliteStore
 
         path = unquote(parts.path)[1:]
         if parts.netloc or not path or parts.query or parts.fragment:

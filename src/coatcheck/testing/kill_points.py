@@ -47,7 +47,7 @@ class Death(NamedTuple):
 def calls_into(module: str, names: Collection[str]) -> Watch:
     """Watch calls of a driver's compiled functions and methods, in all threads that start later too.
 
-    A moment is named after the line that calls, like `execute at sqlite_steps.py:33 subject_key`.
+    A moment is named after the line that calls, like `execute at steps.py:33 subject_key`.
     """
 
     def watch(reach: Reach) -> None:

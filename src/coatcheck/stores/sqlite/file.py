@@ -32,7 +32,7 @@ from weakref import WeakSet
 from coatcheck.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
 from coatcheck.stores import schema
 from coatcheck.stores.schema import Progress
-from coatcheck.stores.sqlite_writes import MOST_TOGETHER, MOVED, Write, begin, commit_together, is_busy, translated
+from coatcheck.stores.sqlite.writes import MOST_TOGETHER, MOVED, Write, begin, commit_together, is_busy, translated
 
 T = TypeVar("T")
 

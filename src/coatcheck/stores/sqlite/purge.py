@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from coatcheck.stores.protocols import Cutoffs, Purged
 from coatcheck.stores.rows import IDLE_DEADLINE
-from coatcheck.stores.sqlite_steps import release_user_agents
+from coatcheck.stores.sqlite.steps import release_user_agents
 
 
 class _Walk(NamedTuple):

@@ -2,7 +2,7 @@
 
 Reads run where they are asked for, on a connection of the thread: a primary-key read takes microseconds, a hop to
 another thread costs several times that. Writes are functions of a cursor that run in one transaction of the writer.
-Partner modules: `sqlite_file` (connections, transactions), `sqlite_steps` and `sqlite_purge` (what transactions are
+Partner modules: `file` (connections, transactions), `steps` and `purge` (what transactions are
 made of), `rows` (SELECTs and records), `schema`.
 """
 
@@ -24,7 +24,7 @@ from coatcheck.core.sessions import REPLACED, Rotation
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import CorruptRecord, StoreConflict
 from coatcheck.stores import rows, schema
-from coatcheck.stores import sqlite_steps as steps
+from coatcheck.stores.sqlite import steps
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
@@ -37,9 +37,9 @@ from coatcheck.stores.protocols import (
     Started,
 )
 from coatcheck.stores.rows import STANDING, Row, found_of
-from coatcheck.stores.sqlite_file import PATIENCE, Link, SqliteFile
-from coatcheck.stores.sqlite_purge import purge_batch
-from coatcheck.stores.sqlite_writes import Unchanged, translated
+from coatcheck.stores.sqlite.file import PATIENCE, Link, SqliteFile
+from coatcheck.stores.sqlite.purge import purge_batch
+from coatcheck.stores.sqlite.writes import Unchanged, translated
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -19,7 +19,7 @@ from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Answer
 from coatcheck.stores.rows import IDLE_DEADLINE, STANDING
-from coatcheck.stores.sqlite_writes import Unchanged
+from coatcheck.stores.sqlite.writes import Unchanged
 
 COUNTED_AT_MOST = 2**32  # failures or pending attempts: nobody counts that far
 
