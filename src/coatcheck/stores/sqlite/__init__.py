@@ -1,1 +1,1 @@
-"""The SQLite store: `store` keeps the contract, `file` has the connections, `steps` and `purge` what transactions do."""
+"""The SQLite store: `store` keeps the contract, `file` has the connections, `steps` and `purge` what they carry out."""

@@ -24,7 +24,6 @@ from coatcheck.core.sessions import REPLACED, Rotation
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import CorruptRecord, StoreConflict
 from coatcheck.stores import rows, schema
-from coatcheck.stores.sqlite import steps
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
@@ -37,6 +36,7 @@ from coatcheck.stores.protocols import (
     Started,
 )
 from coatcheck.stores.rows import STANDING, Row, found_of
+from coatcheck.stores.sqlite import steps
 from coatcheck.stores.sqlite.file import PATIENCE, Link, SqliteFile
 from coatcheck.stores.sqlite.purge import purge_batch
 from coatcheck.stores.sqlite.writes import Unchanged, translated
