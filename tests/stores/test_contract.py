@@ -9,16 +9,28 @@ from coatcheck.colour import Colour
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
 from coatcheck.stores.sqlite.store import SqliteStore
-from coatcheck.testing.contracts import StoreContract
+from coatcheck.testing.contracts import CopyContract, SessionsHalfContract, StoreContract
 
 
-class TestMemory(StoreContract):
+class TestMemory(StoreContract, CopyContract):
     @pytest.fixture
     def make_store(self) -> Callable[[Colour], Store]:
         return lambda _colour: MemoryStore()
 
 
-class TestSqlite(StoreContract):
+class TestSqlite(StoreContract, CopyContract):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> Callable[[Colour], Store]:
         return lambda colour: SqliteStore(str(tmp_path / "store.db"), colour)
+
+
+class TestMemoryForSessions(SessionsHalfContract):
+    @pytest.fixture
+    def make_store(self) -> Callable[[Colour], Store]:
+        return lambda _colour: MemoryStore(holds_accounts=False)
+
+
+class TestSqliteForSessions(SessionsHalfContract):
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> Callable[[Colour], Store]:
+        return lambda colour: SqliteStore(str(tmp_path / "store.db"), colour, holds_accounts=False)

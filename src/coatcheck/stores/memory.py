@@ -26,6 +26,7 @@ from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
+    Contents,
     Cutoffs,
     EventPage,
     Found,
@@ -43,7 +44,8 @@ class MemoryStore:
 
     shelf_bits = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, holds_accounts: bool = True) -> None:
+        self.holds_accounts = holds_accounts
         self._lock = RLock()
         self._sessions: dict[bytes, SessionRecord] = {}
         self._states: dict[str, SubjectState] = {}
@@ -54,6 +56,7 @@ class MemoryStore:
         self._keys: dict[str, str] = {}
         self._events: list[tuple[int, EventRecord]] = []
         self._event_count = 0
+        self._bookmark: str | None = None
 
     # Sessions
 
@@ -79,7 +82,7 @@ class MemoryStore:
                 state = self._states.get(session.subject, SubjectState(session.subject))
                 if state.disabled_at is not None:
                     return Answer.REFUSED
-                if credential_version is not None and session.subject not in self._credentials:
+                if credential_version is not None and self._is_gone(session.subject):
                     return Answer.REFUSED
                 if credential_version is not None and credential_version != state.credential_version:
                     if credential_version < state.credential_version:
@@ -270,7 +273,7 @@ class MemoryStore:
         self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
     ) -> Answer | None:
         with self._lock:
-            if account is not None and account not in self._credentials:
+            if account is not None and self._is_gone(account):
                 return Answer.GONE
             if any(throttle.refuses_success(self._counters.get(one.gate.key), one) for one in settlements):
                 return Answer.LOCKED
@@ -382,10 +385,11 @@ class MemoryStore:
     async def delete_account(self, subject: str, *, counters: Sequence[bytes], events: Sequence[EventRecord]) -> bool:
         with self._lock:
             account = self._accounts.pop(subject, None)
-            if account is None:
+            if account is None and self.holds_accounts:
                 return False
-            for name in (account.username_key, account.email_key):
-                self._keys.pop(name or "", None)
+            if account is not None:
+                for name in (account.username_key, account.email_key):
+                    self._keys.pop(name or "", None)
             self._credentials.pop(subject, None)
             self._states.pop(subject, None)
             self._sessions = {digest: s for digest, s in self._sessions.items() if s.subject != subject}
@@ -410,7 +414,45 @@ class MemoryStore:
     async def close(self) -> None:
         return None
 
+    # Moving it all
+
+    async def export(self, *, after: str | None, limit: int) -> Contents:  # noqa: ARG002 - one page does
+        with self._lock:
+            accounts = sorted(self._accounts.items())
+            return Contents(
+                accounts=tuple((account, self._credentials.get(subject)) for subject, account in accounts),
+                states=(self._everybody, *self._states.values()),
+                sessions=tuple(self._sessions.values()),
+                counters=tuple(self._counters.items()),
+                events=tuple(self._events),
+            )
+
+    async def load(self, contents: Contents, *, bookmark: str | None) -> None:
+        with self._lock:
+            for account, credential in contents.accounts:
+                self._load_account(account, credential)
+            self._everybody = next((s for s in contents.states if not s.subject), self._everybody)
+            self._states |= {state.subject: state for state in contents.states if state.subject}
+            self._sessions |= {session.digest: session for session in contents.sessions}
+            self._counters |= dict(contents.counters)
+            self._events = sorted((dict(self._events) | dict(contents.events)).items())
+            self._event_count = max([self._event_count, *(place for place, _ in contents.events)])
+            self._bookmark = bookmark
+
+    async def bookmark(self) -> str | None:
+        with self._lock:
+            return self._bookmark
+
     # Under the lock
+
+    def _is_gone(self, subject: str) -> bool:
+        return self.holds_accounts and subject not in self._credentials
+
+    def _load_account(self, account: AccountRecord, credential: PasswordCredential | None) -> None:
+        self._accounts[account.subject] = account
+        self._keys |= {key: account.subject for key in (account.username_key, account.email_key) if key is not None}
+        if credential is not None:
+            self._credentials[account.subject] = credential
 
     def _found(self, session: SessionRecord) -> Found:
         subject = session.subject

@@ -11,7 +11,7 @@ General promises:
 - G4. Methods may be called from many threads, tasks and processes at once. A store opens nothing before first use
   and opens afresh in a forked child.
 - G5. `events` given to a method are kept with its change, and only if it happens; where accounts and sessions live
-  apart, right after it.
+  apart, right after it, and what keeps them from that undoes no change (LOG-07).
 - G6. Text compares byte by byte; no value is folded, trimmed or interpreted. Values come back as they went in.
 
 A session is *standing* while it is not marked ended, carries the present epoch, and its subject is not disabled. The
@@ -38,7 +38,7 @@ from coatcheck.core.records import (
     SubjectState,
 )
 from coatcheck.core.sessions import Rotation
-from coatcheck.core.throttle import Gate, Settlement
+from coatcheck.core.throttle import Counter, Gate, Settlement
 
 
 class Answer(Enum):
@@ -112,6 +112,23 @@ class Cutoffs(msgspec.Struct, frozen=True):
     events_before: int
 
 
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of what a store keeps, exactly as it is kept, for another store to take in.
+
+    `states` are the subjects' own, without everybody's epoch, whose own state is the one of the empty subject. The
+    epochs of `sessions` are those stamped into them; ended ones are there, too. `events` come in their order, oldest
+    first, each with its place in that order. `unreadable` names the records that could not be read and are left out.
+    """
+
+    accounts: tuple[tuple[AccountRecord, PasswordCredential | None], ...] = ()
+    states: tuple[SubjectState, ...] = ()
+    sessions: tuple[SessionRecord, ...] = ()
+    counters: tuple[tuple[bytes, Counter], ...] = ()
+    events: tuple[tuple[int, EventRecord], ...] = ()
+    unreadable: tuple[str, ...] = ()
+    next: str | None = None
+
+
 class Purged(msgspec.Struct, frozen=True):
     """One batch of purging: how much went, and where to go on (None when the round is complete)."""
 
@@ -153,8 +170,8 @@ class SessionStore(Protocol):
         2. The subject's state is created if it is missing, and its epoch stamped into the session.
         3. `REFUSED` if the subject is disabled, or `credential_version` is older than the state's; if it is newer,
            the state takes it, and unless it is an account's first (1) the epoch is raised before: a password change
-           that died half way is completed. A store that holds the accounts too refuses a `credential_version` when
-           the subject has no password any more: the account was deleted meanwhile.
+           that died half way is completed. A store that `holds_accounts` refuses a `credential_version` when the
+           subject has no password any more: the account was deleted meanwhile.
         4. `replaces` is marked ended with reason `replaced` if it is standing; with `carry` its data moves to the new
            session in the same step, and no save that comes later is lost without being told `GONE`.
         5. If the subject has more than `most` standing sessions then, not counting those whose limits of time have
@@ -286,7 +303,7 @@ class AttemptStore(Protocol):
         """Apply the outcome of an attempt to its counters (`coatcheck.core.throttle.settled`).
 
         `GONE` if `account` is the subject of an account that has no password (any more): nothing is kept of what was
-        under way when it was deleted. Where accounts live elsewhere nobody is known to be gone.
+        under way when it was deleted. Where accounts live elsewhere (`holds_accounts`) nobody is known to be gone.
         `LOCKED` if one of them refuses a success (`refuses_success`): then nothing is applied and no event kept. Also
         `LOCKED`, with all of it done, for the one failure by which a gate locks.
         """
@@ -370,7 +387,16 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
 
         1. Account, password, sessions (ended ones too), state and the attempt counters under these keys are gone.
         2. Events that named the subject keep their time and name, and lose everything else. 3. The subject's names
-        are free. A log-in that read the account before gets no session after (`start`, promise 3).
+        are free. A log-in that read the account before gets no session after (`start`, promise 3). 4. Where accounts
+        live elsewhere (`holds_accounts`) any subject is forgotten, and the answer is True.
+        """
+        ...
+
+    @property
+    def holds_accounts(self) -> bool:
+        """Whether accounts are kept here. False for a store that was opened to hold sessions while they live elsewhere.
+
+        Only there it matters: in what `start`, `settle` and `delete_account` make of a subject without an account.
         """
         ...
 
@@ -385,4 +411,30 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
 
     async def close(self) -> None:
         """Let go of connections and files. A later call opens them again."""
+        ...
+
+
+class CopyStore(Protocol):
+    """Moving everything a store keeps into another one, while nobody else writes to either."""
+
+    async def export(self, *, after: str | None, limit: int) -> Contents:
+        """Read all there is, page by page, about `limit` records each; `next` of a page begins the one after it.
+
+        1. A round from None to None gives each record once, if nobody writes meanwhile, and the same pages again in a
+        later round with the same `limit`. 2. Values are those that went in (G6), what derives from them is left out.
+        """
+        ...
+
+    async def load(self, contents: Contents, *, bookmark: str | None) -> None:
+        """Take in what an `export` gave, and keep a bookmark with it, or none any more.
+
+        1. What is there under the same key (subject, digest, counter's key, place of an event) is replaced: loading
+        twice is loading once. 2. Sessions are found by their digests, whichever shelf these fall on. 3. The bookmark
+        is kept with all of the contents, or later: what it says has been loaded is there. 4. Later events come after
+        those loaded.
+        """
+        ...
+
+    async def bookmark(self) -> str | None:
+        """Read the bookmark: text while a copy into this store is under way, None if there is none."""
         ...

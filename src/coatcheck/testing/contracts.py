@@ -11,8 +11,10 @@ In a test module of yours (it needs pytest):
 
 `make_store` gives a function from a `Colour` to an *empty* store; each test runs once in each colour and closes its
 store. A store of one kind takes the part that speaks of it: `SessionContract`, `AccountContract`, `AttemptContract`,
-`EventContract`, and `RaceContract` for what fifty workers do at once. A promise your store cannot
-keep is a test you override with `pytest.skip` and the reason in words.
+`EventContract`, and `RaceContract` for what fifty workers do at once. `CopyContract` is what `coatcheck store copy`
+asks for; `SessionsHalfContract` is for a store opened with `holds_accounts=False`, to hold the sessions of accounts
+that live elsewhere. A promise your store cannot keep is a test you override with `pytest.skip` and the reason in
+words.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ pytest.register_assert_rewrite("coatcheck.testing.races", "coatcheck.testing.sam
 
 from coatcheck.testing.suites.accounts import AccountContract  # noqa: E402
 from coatcheck.testing.suites.attempts import AttemptContract  # noqa: E402
+from coatcheck.testing.suites.copying import CopyContract, SessionsHalfContract  # noqa: E402
 from coatcheck.testing.suites.ending import EndContract, EpochContract  # noqa: E402
 from coatcheck.testing.suites.engine import EngineContract  # noqa: E402
 from coatcheck.testing.suites.events import EventContract  # noqa: E402
@@ -37,11 +40,13 @@ from coatcheck.testing.suites.using import DataContract, RotateContract, TouchCo
 __all__ = [
     "AccountContract",
     "AttemptContract",
+    "CopyContract",
     "EngineContract",
     "EventContract",
     "InterleavingContract",
     "RaceContract",
     "SessionContract",
+    "SessionsHalfContract",
     "StoreContract",
 ]
 

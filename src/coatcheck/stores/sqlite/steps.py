@@ -41,7 +41,9 @@ def everybodys_epoch(cursor: sqlite3.Cursor) -> int:
     return row[0]
 
 
-def admit_subject(cursor: sqlite3.Cursor, subject: str, *, credential_version: int | None, at: int) -> tuple[int, int]:
+def admit_subject(
+    cursor: sqlite3.Cursor, subject: str, *, credential_version: int | None, at: int, holds_accounts: bool
+) -> tuple[int, int]:
     """Let a subject have one more session: its integer and its own epoch. Undoes with `REFUSED` if it may not."""
     key = subject_key(cursor, subject)
     row = cursor.execute(
@@ -54,7 +56,7 @@ def admit_subject(cursor: sqlite3.Cursor, subject: str, *, credential_version: i
     if row is None or type(row[2]) is not int or not (row[0] is None or type(row[0]) is int):
         raise CorruptRecord(f"subject {subject}")
     epoch, disabled_at, known_version, password = row
-    is_deleted = credential_version is not None and password is None
+    is_deleted = holds_accounts and credential_version is not None and password is None
     version = known_version if credential_version is None else credential_version
     if disabled_at is not None or is_deleted or version < known_version:
         raise Unchanged(Answer.REFUSED)
@@ -209,6 +211,14 @@ def insert_account(cursor: sqlite3.Cursor, key: int, account: AccountRecord) -> 
     )
 
 
+def insert_password(cursor: sqlite3.Cursor, key: int, credential: PasswordCredential) -> None:
+    """Add an account's password."""
+    cursor.execute(
+        "INSERT INTO passwords (account, hash, version, changed_at) VALUES (?, ?, ?, ?)",
+        (key, credential.hash, credential.version, credential.changed_at),
+    )
+
+
 def taken(cursor: sqlite3.Cursor, account: AccountRecord) -> Answer | None:
     """Say which of an account's names another one has."""
     if cursor.execute("SELECT 1 FROM accounts WHERE username_key = ?", (account.username_key,)).fetchone():
@@ -264,13 +274,17 @@ def forget_counter(cursor: sqlite3.Cursor, key: bytes) -> None:
     cursor.execute("DELETE FROM counters WHERE key = ?", (key,))
 
 
-def forget_subject(cursor: sqlite3.Cursor, subject: str) -> bool:
-    """Delete an account and all that names its subject; events keep their time and name. False if it has none."""
+def forget_subject(cursor: sqlite3.Cursor, subject: str, *, with_account: bool) -> bool:
+    """Delete an account and all that names its subject; events keep their time and name. False if it has none.
+
+    Without `with_account` the subject needs none, and one that is unknown is forgotten already.
+    """
     row = cursor.execute(
-        "SELECT u.id FROM subjects u JOIN accounts a ON a.id = u.id WHERE u.subject = ?", (subject,)
+        "SELECT u.id, a.id FROM subjects u LEFT JOIN accounts a ON a.id = u.id WHERE u.subject = ?", (subject,)
     ).fetchone()
-    if row is None:
-        return False
+    if row is None or (with_account and row[1] is None):
+        return not with_account
+    row = row[:1]
     named = cursor.execute("DELETE FROM sessions WHERE subject = ? RETURNING user_agent", row).fetchall()
     named += cursor.execute("SELECT user_agent FROM events WHERE subject = ?", row).fetchall()
     cursor.execute(
@@ -290,22 +304,28 @@ def forget_subject(cursor: sqlite3.Cursor, subject: str) -> bool:
 def append_events(cursor: sqlite3.Cursor, events: Sequence[EventRecord]) -> None:
     """Keep events, in their order."""
     for event in events:
-        cursor.execute(
-            """
-            INSERT INTO events (at, name, subject, session_id, ip, user_agent, request_id, details)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            """,
-            (
-                event.at,
-                event.name,
-                None if event.subject is None else subject_key(cursor, event.subject),
-                event.session_id,
-                event.ip,
-                user_agent_key(cursor, event.user_agent),
-                event.request_id,
-                msgspec.json.encode(event.details).decode() if event.details else None,
-            ),
-        )
+        insert_event(cursor, event)
+
+
+def insert_event(cursor: sqlite3.Cursor, event: EventRecord, *, place: int | None = None) -> None:
+    """Keep an event at its place, or after all others."""
+    cursor.execute(
+        """
+        INSERT INTO events (id, at, name, subject, session_id, ip, user_agent, request_id, details)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            place,
+            event.at,
+            event.name,
+            None if event.subject is None else subject_key(cursor, event.subject),
+            event.session_id,
+            event.ip,
+            user_agent_key(cursor, event.user_agent),
+            event.request_id,
+            msgspec.json.encode(event.details).decode() if event.details else None,
+        ),
+    )
 
 
 def user_agent_key(cursor: sqlite3.Cursor, text: str | None) -> int | None:

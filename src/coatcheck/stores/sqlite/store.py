@@ -2,7 +2,7 @@
 
 Reads run where they are asked for, on a connection of the thread: a primary-key read takes microseconds, a hop to
 another thread costs several times that. Writes are functions of a cursor that run in one transaction of the writer.
-Partner modules: `file` (connections, transactions), `steps` and `purge` (what transactions are
+Partner modules: `file` (connections, transactions), `steps`, `purge` and `copying` (what transactions are
 made of), `rows` (SELECTs and records), `schema`.
 """
 
@@ -27,6 +27,7 @@ from coatcheck.stores import rows, schema
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
+    Contents,
     Cutoffs,
     EventPage,
     Found,
@@ -36,7 +37,7 @@ from coatcheck.stores.protocols import (
     Started,
 )
 from coatcheck.stores.rows import STANDING, Row, found_of
-from coatcheck.stores.sqlite import steps
+from coatcheck.stores.sqlite import copying, steps
 from coatcheck.stores.sqlite.file import PATIENCE, Link, SqliteFile
 from coatcheck.stores.sqlite.purge import purge_batch
 from coatcheck.stores.sqlite.writes import Unchanged, translated
@@ -70,13 +71,15 @@ _BEYOND_EVENTS = 2**63 - 1
 class SqliteStore:
     """Keeps the contract of `coatcheck.stores.protocols.Store` in one SQLite file, whose path is given.
 
-    The file is created at first use, readable by its owner only; an older, newer or foreign schema is refused.
+    The file is created at first use, readable by its owner only; an older, newer or foreign schema is refused. With
+    `holds_accounts` False it is one for sessions whose accounts live in another store.
     """
 
     shelf_bits = 0
     schema_steps: ClassVar[Sequence[schema.Step]] = schema.SQLITE_STEPS
 
-    def __init__(self, path: str, colour: Colour) -> None:
+    def __init__(self, path: str, colour: Colour, *, holds_accounts: bool = True) -> None:
+        self.holds_accounts = holds_accounts
         self._file = SqliteFile(path, self.schema_steps)
         self._colour = colour
 
@@ -113,7 +116,11 @@ class SqliteStore:
             owner, own_epoch = None, 0
             if session.subject is not None:
                 owner, own_epoch = steps.admit_subject(
-                    cursor, session.subject, credential_version=credential_version, at=session.created_at
+                    cursor,
+                    session.subject,
+                    credential_version=credential_version,
+                    at=session.created_at,
+                    holds_accounts=self.holds_accounts,
                 )
             kept = replace(session, epoch=own_epoch + steps.everybodys_epoch(cursor))
             old = None if replaces is None else steps.standing(cursor, replaces)
@@ -297,7 +304,7 @@ class SqliteStore:
         self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
     ) -> Answer | None:
         def work(cursor: sqlite3.Cursor) -> Answer | None:
-            if account is not None and not steps.has_password(cursor, account):
+            if account is not None and self.holds_accounts and not steps.has_password(cursor, account):
                 raise Unchanged(Answer.GONE)
             answer = steps.settle(cursor, settlements)
             steps.append_events(cursor, events)
@@ -321,10 +328,7 @@ class SqliteStore:
                 if taken is None:
                     raise StoreConflict("an account with this subject exists already") from error
                 raise Unchanged(taken) from None
-            cursor.execute(
-                "INSERT INTO passwords (account, hash, version, changed_at) VALUES (?, ?, ?, ?)",
-                (key, credential.hash, credential.version, credential.changed_at),
-            )
+            steps.insert_password(cursor, key, credential)
             steps.append_events(cursor, events)
 
         return await self._write(work)
@@ -401,7 +405,7 @@ class SqliteStore:
 
     async def delete_account(self, subject: str, *, counters: Sequence[bytes], events: Sequence[EventRecord]) -> bool:
         def work(cursor: sqlite3.Cursor) -> bool:
-            if not steps.forget_subject(cursor, subject):
+            if not steps.forget_subject(cursor, subject, with_account=self.holds_accounts):
                 raise Unchanged(False)
             for key in counters:
                 steps.forget_counter(cursor, key)
@@ -409,6 +413,17 @@ class SqliteStore:
             return True
 
         return await self._write(work) if _is_text(subject) else False
+
+    # Moving it all
+
+    async def export(self, *, after: str | None, limit: int) -> Contents:
+        return copying.page_of(self._rows, after=after, limit=limit)
+
+    async def load(self, contents: Contents, *, bookmark: str | None) -> None:
+        await self._write(lambda cursor: copying.load(cursor, contents, bookmark=bookmark))
+
+    async def bookmark(self) -> str | None:
+        return copying.bookmark(self._rows)
 
     # The engine
 
