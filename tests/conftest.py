@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ from hypothesis import settings
 
 # Before anything of it is imported, by whichever test comes first.
 pytest.register_assert_rewrite("coatcheck.testing")
+
+from coatcheck.testing.servers import Missing, PostgresServer, ValkeyServer  # noqa: E402
+from tests.engines.found import Engine, Start, as_parameters, postgres_servers, redis_servers  # noqa: E402
 
 # A busy machine is no failure: no test asserts a time.
 settings.register_profile("coatcheck", deadline=None, derandomize=os.environ.get("CI") == "true")
@@ -32,3 +37,72 @@ def chromium() -> str:
     if not Path(path).exists():
         missing(f"no browser at {path}: install Debian's chromium, or set CHROMIUM_PATH")
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Engine]:
+    """The PostgreSQL of the wheel, one for all tests of this process."""
+    yield from running(PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Engine]:
+    """The Valkey of the wheel, one for all tests of this process."""
+    yield from running(ValkeyServer)
+
+
+@pytest.fixture(scope="session", params=as_parameters(postgres_servers()))
+def any_postgres(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Each PostgreSQL there is: `tests/engines/found.py`."""
+    yield from running(request.param)
+
+
+@pytest.fixture(scope="session", params=as_parameters(redis_servers()))
+def any_redis(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Each Valkey and Redis there is: `tests/engines/found.py`."""
+    yield from running(request.param)
+
+
+@pytest.fixture
+def postgres_url(postgres: Engine) -> Iterator[str]:
+    """An empty database of PostgreSQL."""
+    with fresh(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(valkey: Engine) -> Iterator[str]:
+    """An empty database of Valkey."""
+    with fresh(valkey) as url:
+        yield url
+
+
+@pytest.fixture
+def any_postgres_url(any_postgres: Engine) -> Iterator[str]:
+    """An empty database of each PostgreSQL there is."""
+    with fresh(any_postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def any_redis_url(any_redis: Engine) -> Iterator[str]:
+    """An empty database of each Valkey and Redis there is."""
+    with fresh(any_redis) as url:
+        yield url
+
+
+def running(start: Start) -> Iterator[Engine]:
+    try:
+        server = start()
+    except Missing as error:
+        missing(str(error))
+    else:
+        with server as engine:
+            yield engine
+
+
+@contextmanager
+def fresh(engine: Engine) -> Iterator[str]:
+    url = engine.fresh()
+    yield url
+    engine.drop(url)

@@ -148,6 +148,7 @@ def test_tok_02_secrets_are_drawn_in_one_place():
 SQL_NAMES = {
     "stores/schema.py": {"len", "steps"},  # how many steps there are
     "stores/sqlite/store.py": {"rows"},  # the module
+    "testing/servers.py": {"an operator"},  # a name drawn here, in the quotes of psycopg.sql
     "stores/sqlite/file.py": {"durable"},  # which of two words
     "stores/sqlite/purge.py": {"returning", "upper", "walk"},  # pieces of a query, and the table it is about
     "stores/sqlite/steps.py": {"of_subject", "owner"},  # a piece of a query; whether a condition is added
