@@ -20,6 +20,7 @@
         UsernameTaken           another account has this user name
         EmailTaken              another account has this address (told only while addresses are not verified)
         NotFound                nothing of that name belongs to you
+        Forbidden               you are logged in, and this is for somebody else
         CrossSite               the request may come from another site's page
 
 `reason` is a stable snake_case code: programs may rely on it, texts may change. Errors never carry secrets.
@@ -39,6 +40,7 @@ __all__ = [
     "CrossSite",
     "EmailTaken",
     "FieldError",
+    "Forbidden",
     "InvalidCredentials",
     "InvalidData",
     "InvalidInput",
@@ -144,10 +146,20 @@ class InvalidInput(Refused):
 
 
 class InvalidData(Refused):
-    """Session data that is not JSON, too large or too deep. What was stored before is untouched (SES-08)."""
+    """Session data that is not JSON, too large or too deep. What was stored before is untouched (SES-08).
+
+    `key` is the name under which it was to be kept, where one is at fault: for the developer, never for the visitor.
+    """
 
     reason = "invalid_data"
     status = 422
+
+    def __init__(self, reason: str | None = None, *, key: str | None = None) -> None:
+        self.key = key
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return self.reason if self.key is None else f"{self.reason} (key {self.key!r})"
 
 
 class InvalidCredentials(Refused):
@@ -214,6 +226,13 @@ class NotFound(Refused):
 
     reason = "not_found"
     status = 404
+
+
+class Forbidden(Refused):
+    """Somebody is logged in, but not who this is for: another account's page (ASVS 8.2.2)."""
+
+    reason = "forbidden"
+    status = 403
 
 
 class CrossSite(Refused):

@@ -65,6 +65,7 @@ class _Desk:
             raise ConfigurationError(*problems)
         self.policy = policy
         self.keys = keys
+        self.has_secret = secret is not None
         self.clock = clock or _system_clock
         self.entropy = entropy
         parts = Parts(store, policy=policy, colour=chosen, clock=self.clock, entropy=entropy, keys=keys)
@@ -217,7 +218,8 @@ class Coatcheck(_Desk):
         """
         change = Edit(session, namespace)
         yield change.values
-        run_blocking(self.flows.data.save(session, namespace=namespace, puts=change.puts(), removes=change.removes()))
+        puts, removes = change.patch()
+        run_blocking(self.flows.data.save(session, namespace=namespace, puts=puts, removes=removes))
 
     def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
         """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.
@@ -474,7 +476,8 @@ class AsyncCoatcheck(_Desk):
         """
         change = Edit(session, namespace)
         yield change.values
-        await self.flows.data.save(session, namespace=namespace, puts=change.puts(), removes=change.removes())
+        puts, removes = change.patch()
+        await self.flows.data.save(session, namespace=namespace, puts=puts, removes=removes)
 
     async def increment(self, session: Session, key: str, by: int = 1, *, namespace: str = DEFAULT_NAMESPACE) -> int:
         """Add to a counter in the session data, atomically, and give the sum. An absent key counts from 0.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -48,6 +48,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         known_device_lifetime: seconds for which a browser that has logged in to an account keeps its own budget of
             failures there; 0 turns that off.
         stored_addresses: what is kept of client addresses: `full`, `network` (/24, IPv6 /48) or `off`.
+        keep_at_login: names of the data of an anonymous session that survive a log-in; None keeps all (FIX-02).
         same_site: SameSite of the session cookie.
     """
 
@@ -82,6 +83,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     password_lock_failures: int = 100
     known_device_lifetime: int = 90 * DAY
     stored_addresses: Literal["full", "network", "off"] = "full"
+    keep_at_login: tuple[str, ...] | None = None
     same_site: Literal["Lax", "Strict"] = "Lax"
 
 
@@ -129,6 +131,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
 }
 UNSAFE_LONGEST = 400 * DAY  # what a browser keeps a cookie for (RFC 6265bis 5.5)
 FLAGS = ("remember_allowed", "unsafe_long_sessions")
+NAMES = ("keep_at_login",)
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "same_site": ("Lax", "Strict"),
     "stored_addresses": ("full", "network", "off"),
@@ -200,6 +203,8 @@ def _problems_of_one(name: str, value: object, *, is_unsafe: bool) -> list[str]:
     if name in CHOICES:
         spelled = " or ".join(f'"{choice}"' for choice in CHOICES[name])
         return [] if value in CHOICES[name] else [f"{name}: must be {spelled}, spelled so, not {value!r}"]
+    if name in NAMES:
+        return _problems_of_names(name, value)
     lowest, highest = BOUNDS[name]
     can_be_longer = name.endswith("_timeout") and highest < UNSAFE_LONGEST
     if is_unsafe and can_be_longer:
@@ -210,6 +215,15 @@ def _problems_of_one(name: str, value: object, *, is_unsafe: bool) -> list[str]:
         mend = "; unsafe_long_sessions lifts that" if value > highest and can_be_longer and not is_unsafe else ""
         return [f"{name}: {value} is outside {lowest} to {highest}{mend}"]
     return []
+
+
+def _problems_of_names(name: str, value: object) -> list[str]:
+    # One text would be taken for a list of its letters.
+    if value is None or (
+        isinstance(value, list | tuple) and all(isinstance(one, str) for one in cast("list[object]", value))
+    ):
+        return []
+    return [f'{name}: must be a list of names, like ["cart"], not {value!r}']
 
 
 def _problems_between(policy: Policy, ceiling: Policy | None) -> list[str]:

@@ -8,7 +8,7 @@ with a column or field per key keeps the same promises its own way.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 import msgspec
@@ -19,6 +19,10 @@ from coatcheck.errors import CorruptRecord, InvalidData
 MAX_DEPTH = 32
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding stored data may raise
 MAX_KEY = 256
+FLASHES = "_flashes"
+"""The key under which messages wait for the next page, in every door; Flask's own name for it."""
+FLASHES_MOST = 20
+FLASH_CHARACTERS = 500
 INTEGER_MAX = 2**63 - 1
 
 Values = dict[str, msgspec.Raw]
@@ -66,11 +70,62 @@ def integer_at(data: bytes, namespace: str, key: str) -> int | None:
         return None
 
 
+def changes(before: Mapping[str, bytes], values: Mapping[str, object]) -> tuple[dict[str, bytes], set[str]]:
+    """Say what must be put and what removed, for what was read to become `values`. Raises `InvalidData`.
+
+    Values are compared in encoded form, so that a change deep inside one is noticed.
+    """
+    puts: dict[str, bytes] = {}
+    for key, value in values.items():
+        text = encode_value(key, value)
+        if not _is_same(before.get(key), text):
+            puts[key] = text
+    return puts, before.keys() - values.keys()
+
+
+def left_at_login(data: bytes, kept: Collection[str] | None) -> dict[str, set[str]]:
+    """Name, by namespace, the data of an anonymous session that does not cross a log-in (FIX-02, SES-12).
+
+    Messages never do: they were for whoever it was. With `kept` nothing does but the keys it names.
+    """
+    left: dict[str, set[str]] = {}
+    for namespace, values in decode(data).items():
+        keys = {key for key in values if not crosses_login(key, kept)}
+        if keys:
+            left[namespace] = keys
+    return left
+
+
+def crosses_login(key: str, kept: Collection[str] | None) -> bool:
+    """Say whether a key of an anonymous session is kept at log-in; None keeps all but messages."""
+    return key != FLASHES and (kept is None or key in kept)
+
+
+def bounded_flashes(messages: object) -> object:
+    """Keep the newest messages only, and of each not more than can be read at a glance (SES-12).
+
+    Messages are pairs of category and text; what is none is left for `encode_value` to judge.
+    """
+    if not isinstance(messages, list):
+        return messages
+    newest = cast("list[object]", messages)[-FLASHES_MOST:]
+    return [_bounded_flash(message) for message in newest]
+
+
+def _bounded_flash(message: object) -> object:
+    match message:
+        case (str() as category, str() as text) if len(text) > FLASH_CHARACTERS:
+            return [category, text[: FLASH_CHARACTERS - 1] + "…"]
+        case _:
+            return message
+
+
 def encode_value(key: object, value: object) -> bytes:
     """Write one value as JSON text. Raises InvalidData for anything that would not come back the same (SES-08)."""
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY or "\0" in key:
         raise InvalidData("data_key_invalid")
-    _check(value, MAX_DEPTH)
+    if (fault := _fault(value, MAX_DEPTH)) is not None:
+        raise InvalidData(fault, key=key)
     try:
         key.encode()
         return msgspec.json.encode(value)
@@ -83,6 +138,19 @@ def decode_value(text: bytes | msgspec.Raw) -> object:
     return msgspec.json.decode(text)
 
 
+def decode_of(session: SessionRecord) -> dict[str, Values]:
+    """Take a session's data apart. Raises CorruptRecord, which names the session and no data (ERR-05)."""
+    try:
+        return decode(session.data)
+    except UNREADABLE:
+        raise CorruptRecord(f"session {session.id}") from None
+
+
+def is_namespace(name: object) -> bool:
+    """Say whether a name can stand for an application's data."""
+    return isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 64
+
+
 def values_of(session: SessionRecord, namespace: str) -> dict[str, object]:
     """Read one namespace of a session's data. Raises CorruptRecord, which names the session and no data (ERR-05)."""
     try:
@@ -91,26 +159,32 @@ def values_of(session: SessionRecord, namespace: str) -> dict[str, object]:
         raise CorruptRecord(f"session {session.id}") from None
 
 
-def _check(value: object, depth: int) -> None:
+def _is_same(before: bytes | None, text: bytes) -> bool:
+    if before is None:
+        return False
+    # Stored text may be spaced or escaped differently: compare as we would write it.
+    return before == text or msgspec.json.encode(decode_value(before)) == text
+
+
+def _fault(value: object, depth: int) -> str | None:
+    """Say why a value cannot be kept; None if it can."""
     # Exact types: a subclass (an enum, a namedtuple, a datetime) would come back as something else.
     kind = type(value)
     if depth < 0:
-        raise InvalidData("data_too_deep")
+        return "data_too_deep"
     if value is None or kind is bool or kind is str:
-        return
+        return None
     if isinstance(value, int) and kind is int:
-        if not -INTEGER_MAX - 1 <= value <= INTEGER_MAX:
-            raise InvalidData("data_not_json")
-    elif isinstance(value, float) and kind is float:
-        if not math.isfinite(value):
-            raise InvalidData("data_not_json")
-    elif isinstance(value, list) and kind is list:
-        for item in cast("list[object]", value):
-            _check(item, depth - 1)
+        return None if -INTEGER_MAX - 1 <= value <= INTEGER_MAX else "data_not_json"
+    if isinstance(value, float) and kind is float:
+        return None if math.isfinite(value) else "data_not_json"
+    items: Iterable[object]
+    if isinstance(value, list) and kind is list:
+        items = cast("list[object]", value)
     elif isinstance(value, dict) and kind is dict:
-        for name, item in cast("dict[object, object]", value).items():
-            if type(name) is not str:
-                raise InvalidData("data_not_json")
-            _check(item, depth - 1)
+        if any(type(name) is not str for name in cast("dict[object, object]", value)):
+            return "data_not_json"
+        items = cast("dict[object, object]", value).values()
     else:
-        raise InvalidData("data_not_json")
+        return "data_not_json"
+    return next((fault for item in items if (fault := _fault(item, depth - 1)) is not None), None)

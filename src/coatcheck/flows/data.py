@@ -21,21 +21,9 @@ class Edit:
         read = session_data.decode(session.record.data).get(namespace, {})
         self._before = {key: bytes(text) for key, text in read.items()}
 
-    def puts(self) -> dict[str, bytes]:
-        """The keys that are new or changed, encoded. Raises `InvalidData` for what is not JSON."""
-        encoded = {key: session_data.encode_value(key, value) for key, value in self.values.items()}
-        return {key: text for key, text in encoded.items() if not self._same(key, text)}
-
-    def removes(self) -> set[str]:
-        """The keys that were taken out."""
-        return self._before.keys() - self.values.keys()
-
-    def _same(self, key: str, text: bytes) -> bool:
-        before = self._before.get(key)
-        # Stored text may be spaced or escaped differently: compare as we would write it.
-        return before is not None and (
-            before == text or session_data.encode_value(key, session_data.decode_value(before)) == text
-        )
+    def patch(self) -> tuple[dict[str, bytes], set[str]]:
+        """What to put, encoded, and what to remove. Raises `InvalidData` for what is not JSON."""
+        return session_data.changes(self._before, self.values)
 
 
 class DataFlows:
@@ -80,7 +68,7 @@ class DataFlows:
 
 
 def _check_namespace(namespace: object) -> None:
-    if not isinstance(namespace, str) or not namespace.isidentifier() or len(namespace) > 64 or not namespace.isascii():
+    if not session_data.is_namespace(namespace):
         raise InvalidData("data_namespace_invalid")
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import msgspec
 
+from coatcheck.core import session_data
 from coatcheck.core import sessions as decisions
 from coatcheck.core.audit import (
     Event,
@@ -111,7 +112,10 @@ class SessionFlows:
         if evictions:  # only the store could say whose turn it was
             await self._store.record(records(*evictions))
         await parts.announce(*events, *evictions)
-        return Login(token, Session(answer.session), account)
+        kept = answer.session
+        if old is not None and old.subject != subject:
+            kept = await self._narrowed(kept)
+        return Login(token, Session(kept), account)
 
     async def authenticate(self, token: object, *, touch: bool) -> Visit | Absent:
         """Find out who presents a token. One step; a due "last seen" or an observed expiry costs one more."""
@@ -200,6 +204,19 @@ class SessionFlows:
         max_age = self._parts.policy.step_up_lifetime
         if not decisions.is_fresh(session.record, max_age=max_age, now=self._clock()):
             raise StepUpRequired(max_age=max_age)
+
+    async def _narrowed(self, session: SessionRecord) -> SessionRecord:
+        # Before anybody has the token: a death in between leaves a session that nobody can use.
+        try:
+            left = session_data.left_at_login(session.data, self._parts.policy.keep_at_login)
+            data = session.data
+            for namespace, keys in left.items():
+                limit = self._parts.policy.session_data_bytes
+                await self._store.patch(session.digest, namespace=namespace, puts={}, removes=keys, limit=limit)
+                data = session_data.patched(data, namespace, {}, keys, limit=limit) or data
+        except session_data.UNREADABLE:
+            return session  # nobody can read anything from it
+        return msgspec.structs.replace(session, data=data)
 
     async def _presented(self, shown: str | Token | Session | None, *, now: int) -> SessionRecord | None:
         # The store ends it only if it is still standing. An expired one is ended too: the clock may be set back.

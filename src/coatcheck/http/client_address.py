@@ -26,6 +26,14 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+def problems_of_proxies(trusted_proxies: Sequence[Network], trusted_hops: int) -> Iterable[str]:
+    """Say which of the two settings is missing beside the other."""
+    if trusted_proxies and not trusted_hops:
+        yield "trusted_hops: is missing with trusted_proxies; say how many proxies stand between visitors and here"
+    if trusted_hops and not trusted_proxies:
+        yield "trusted_proxies: is missing with trusted_hops; name the addresses of your proxies"
+
+
 def client_address(
     peer: str | None,
     headers: Iterable[tuple[bytes, bytes]],

@@ -10,6 +10,7 @@ from collections.abc import Set
 
 Headers = tuple[tuple[str, str], ...]
 
+_SHARED = ("public", "s-maxage")
 _EVERYWHERE: Headers = (
     ("cache-control", "no-store"),
     ("vary", "Cookie"),
@@ -45,6 +46,30 @@ def page_headers(*, redirect_hosts: Set[str] = frozenset(), has_token: bool = Fa
 def json_headers() -> Headers:
     """Give the headers of a JSON answer, errors included."""
     return _JSON
+
+
+def personal_headers(headers: Headers, *, sets_session: bool) -> Headers:
+    """Give the headers of an application's answer that looked at a session, so that no cache hands it to another.
+
+    `Vary: Cookie` is added to what it varies by. Without `Cache-Control` it becomes `private`; a `public` one loses
+    what speaks to shared caches. An answer that sets or takes away the session's cookie is not stored at all
+    (HDR-01, HDR-02, FIX-07).
+    """
+    others = [(name, value) for name, value in headers if name.lower() not in ("vary", "cache-control")]
+    varied = _listed(headers, "vary")
+    if "*" not in varied and not any(name.lower() == "cookie" for name in varied):
+        varied.append("Cookie")
+    directives = [one for one in _listed(headers, "cache-control") if not one.lower().startswith(_SHARED)]
+    if sets_session:
+        directives = ["no-store"]
+    elif not any(one.lower().partition("=")[0] in ("private", "no-store") for one in directives):
+        directives.insert(0, "private")
+    return (*others, ("vary", ", ".join(varied)), ("cache-control", ", ".join(directives)))
+
+
+def _listed(headers: Headers, name: str) -> list[str]:
+    values = ",".join(value for found, value in headers if found.lower() == name).split(",")
+    return [value.strip() for value in values if value.strip()]
 
 
 def transport_headers(*, secure: bool, include_subdomains: bool = False) -> Headers:

@@ -68,6 +68,13 @@ class Request(Struct, frozen=True, eq=False, kw_only=True):
         """Say whether a header is there, whatever its value."""
         return any(header == name for header, _ in self.headers)
 
+    @property
+    def is_navigation(self) -> bool:
+        """Whether a page, or a redirect to one, would reach a person; an image or script gets its status (HDR-10)."""
+        destination = self.all(b"sec-fetch-dest")
+        accept = b",".join(self.all(b"accept"))
+        return destination in ([], [b"document"]) and (not accept or b"html" in accept or b"*/*" in accept)
+
     def __repr__(self) -> str:
         # Query and headers stay out: they may bear tokens (TOK-10, LOG-03).
         return f"<Request {self.method} {self.path}>"

@@ -27,6 +27,7 @@ TITLES = {
     "email_taken": "Another account has this e-mail address.",
     "foreign_origin": "The Origin header names another site.",
     "foreign_referer": "The Referer header names another site.",
+    "forbidden": "This belongs to somebody else.",
     "host_mismatch": "The request's target and its Host header name different hosts.",
     "insufficient_user_authentication": "Please prove once more that it is you.",
     "internal_error": "Something went wrong on our side.",

@@ -17,7 +17,7 @@ import msgspec
 from coatcheck.core.policy import make_policy
 from coatcheck.crypto.keys import problem_of_secret
 from coatcheck.errors import ConfigurationError
-from coatcheck.http.client_address import Network
+from coatcheck.http.client_address import Network, problems_of_proxies
 from coatcheck.http.hosts import Site
 from coatcheck.server import tls
 from coatcheck.server.secret import problem_of_file, read_secret_file
@@ -232,10 +232,7 @@ def _problems_of_serving(config: Config) -> Iterator[str]:
         )
     if config.workers > 1 and config.store == "memory://":
         yield "workers: memory:// lives in one process, so every worker would know other sessions; use 1 or sqlite:///"
-    if config.trusted_proxies and not config.trusted_hops:
-        yield "trusted_hops: is missing with trusted_proxies; say how many proxies stand between visitors and here"
-    if config.trusted_hops and not config.trusted_proxies:
-        yield "trusted_proxies: is missing with trusted_hops; name the addresses of your proxies"
+    yield from problems_of_proxies(config.trusted_proxies, config.trusted_hops)
     if config.templates is not None:
         if not config.templates.is_dir():
             yield f"templates: the folder {config.templates} does not exist; create it or leave it out"

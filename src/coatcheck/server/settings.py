@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from coatcheck.core.policy import STANDARD, Policy
+from coatcheck.core.policy import NAMES, STANDARD, Policy
 from coatcheck.server.durations import seconds_of
 
 PREFIX = "COATCHECK_"
@@ -201,6 +201,8 @@ def policy_value(name: str, value: object, textual: bool) -> object:
         except ValueError:
             raise Unfit(f'{value!r} is no duration; write seconds (3600), or like "1h", "30 d" or "1h 30m"') from None
     default = getattr(STANDARD, name)
+    if name in NAMES and textual and isinstance(value, str):
+        return [one.strip() for one in value.split(",") if one.strip()]
     try:
         if isinstance(default, bool):
             return _switch(value, textual)

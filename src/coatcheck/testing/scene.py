@@ -144,7 +144,8 @@ class Scene:
         """Change session data as the desk's `edit` does."""
         change = Edit(session, "app")
         change.values.update(values)
-        await self.flows.data.save(session, namespace="app", puts=change.puts(), removes=change.removes())
+        puts, removes = change.patch()
+        await self.flows.data.save(session, namespace="app", puts=puts, removes=removes)
 
     async def change_password(self, login: Login, new_password: str) -> Login:
         """Change ada's password from a session of hers."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from coatcheck.core.audit import CrossSiteRefused, safe_label
 from coatcheck.errors import (
     BadRequest,
     CoatcheckError,
@@ -30,6 +29,7 @@ from coatcheck.http.headers import json_headers
 from coatcheck.http.hosts import HostRefused, Place, locate
 from coatcheck.http.messages import MAX_BODY, ClientGone, Reply, Request
 from coatcheck.http.problems import Problem, problem, problem_of, to_reply
+from coatcheck.web import evidence
 from coatcheck.web.exchange import Exchange, FormTrouble
 from coatcheck.web.mount import Mount
 from coatcheck.web.routes import ROUTES, Call, Form, Page
@@ -109,9 +109,9 @@ class Web:
         if route.method in csrf.SAFE_METHODS:
             fields = query_fields(request.query, route.fields)
         else:
-            verdict = await self._judge(exchange)
+            verdict = await evidence.judge(exchange)
             if verdict is csrf.Verdict.NEEDS_TOKEN:
-                await self._require_token(exchange, None)
+                await evidence.require_token(exchange, None)
             body = await request.read(MAX_BODY)
             fields = json_fields(body, request.header(b"content-type"), route.fields)
         outcome = await route.action(exchange, fields)
@@ -119,12 +119,12 @@ class Web:
 
     async def _answer_form(self, exchange: Exchange, route: Form) -> Reply:
         request = exchange.request
-        verdict = await self._judge(exchange)
+        verdict = await evidence.judge(exchange)
         body, content_type = await request.read(MAX_BODY), request.header(b"content-type")
         if not (route.is_harmless_without_session and exchange.token is None):
             token = form_fields(body, content_type, FormToken).csrf_token
             try:
-                await self._require_token(exchange, token)
+                await evidence.require_token(exchange, token)
             except CrossSite as error:
                 if not verdict.passes:
                     raise
@@ -159,56 +159,33 @@ class Web:
             raise error from None  # the page needs a session, which is over
         return with_session(exchange, reply, None, ended=False)
 
-    async def _judge(self, exchange: Exchange) -> csrf.Verdict:
-        """Weigh the headers' evidence before a byte of the body is read."""
-        verdict = csrf.judge_request(
-            exchange.request,
-            own=exchange.place.origin,
-            trusted=self.mount.site.trusted_origins,
-            has_cookie_of_ours=exchange.has_cookie_of_ours,
-        )
-        if verdict.passes or verdict is csrf.Verdict.NEEDS_TOKEN:
-            return verdict
-        await self._note_cross_site(exchange, verdict.value)
-        raise CrossSite(verdict.value)
-
-    async def _require_token(self, exchange: Exchange, field: str | None) -> None:
-        token = csrf.presented_token(exchange.request, field)
-        binding = exchange.csrf_binding()
-        if binding is None or not csrf.verify_token(self.mount.keys.csrf, binding, token):
-            reason = "csrf_token_required" if token is None else "csrf_token_invalid"
-            await self._note_cross_site(exchange, reason)
-            raise CrossSite(reason)
-
-    async def _note_cross_site(self, exchange: Exchange, cause: str) -> None:
-        event = CrossSiteRefused(
-            at=self.mount.now(),
-            **self.mount.flows.parts.origin_of(exchange.client).told,
-            cause=cause,
-            path=safe_label(exchange.request.path) or "",
-        )
-        await self.mount.flows.parts.announce(event)
-
     def _refused(self, exchange: Exchange, route: Route, error: Exception) -> Reply:
-        if isinstance(error, StoreError):
-            _log.error("the store failed: %s", error)
-        elif not isinstance(error, Refused):
+        if not isinstance(error, Refused | StoreError):
             _forget_locals(error)
             _log.exception("an action failed")
-        told = problem_of(error)
         if isinstance(route, Call):
+            return self.refusal(exchange, error, back=None, as_page=False)
+        return self.refusal(exchange, error, back=self._page_of(route), as_page=True)
+
+    def refusal(self, exchange: Exchange, error: Exception, *, back: str | None, as_page: bool) -> Reply:
+        """Say no, in a page or as a problem: to a stranger on a page by sending them where they can prove who they are.
+
+        `back` is the path of a page that may be asked for again when that is done, or when waiting has helped.
+        """
+        if isinstance(error, StoreError):
+            _log.error("the store failed: %s", error)
+        told = problem_of(error)
+        if not as_page:
             reply = to_reply(told)
-        elif isinstance(error, NotAuthenticated | StepUpRequired) and _is_navigation(exchange.request):
-            reply = self._to_proof(exchange, route, error)
+        elif isinstance(error, NotAuthenticated | StepUpRequired) and exchange.request.is_navigation:
+            reply = self._to_proof(exchange, error, back)
         else:
-            reply = problem_page(self.mount, told, again=None if told.status == 404 else self._page_of(route))
+            reply = problem_page(self.mount, told, again=None if told.status == 404 else back)
         if isinstance(error, StoreError):
             return reply
         return with_session(exchange, reply, None, ended=False)
 
-    def _to_proof(self, exchange: Exchange, route: Page | Form, error: Exception) -> Reply:
-        """Send a browser to where it can prove who it is, and back to a page that can be looked at."""
-        back = self._page_of(route)
+    def _to_proof(self, exchange: Exchange, error: Exception, back: str | None) -> Reply:
         if isinstance(error, StepUpRequired):
             return redirect(self.mount.pages.path("reauthenticate", next=back))
         return redirect(self.mount.pages.path("log_in", next=back, ended=exchange.ending))
@@ -283,13 +260,6 @@ def _forget_locals(error: BaseException) -> None:
             seen.append(cause)
             traceback.clear_frames(cause.__traceback__)
             causes += [cause.__cause__, cause.__context__]
-
-
-def _is_navigation(request: Request) -> bool:
-    """Whether a redirect to a page would reach a person; an image or script gets its 401 (HDR-10)."""
-    destination = request.all(b"sec-fetch-dest")
-    accept = b",".join(request.all(b"accept"))
-    return destination in ([], [b"document"]) and (not accept or b"html" in accept or b"*/*" in accept)
 
 
 def _typed(fields: Any) -> dict[str, str]:

@@ -215,12 +215,11 @@ class Exchange:
         return values[0] or None if len(values) == 1 else None
 
     def target(self, value: object) -> str:
-        """Where `next` may lead, or the account page (RED-01 to RED-06)."""
-        path = self.mount.pages.path
+        """Where `next` may lead, or where a log-in leads without one (RED-01 to RED-06)."""
         return redirect_target(
             value,
-            default=path("account"),
-            never=frozenset({path("log_out")}),
+            default=self.mount.home,
+            never=frozenset({self.mount.pages.path("log_out")}),
             redirect_hosts=self.mount.site.redirect_hosts,
         )
 

@@ -34,6 +34,7 @@ class Mount:
         desk: either desk; its flows are awaited.
         site: origin, hosts and cookies.
         prefix: where we are mounted: "" for the server, "/auth" for a door.
+        home: the path where a log-in leads that names no other; the account page if it is None.
         templates: a folder whose templates win over ours.
         trusted_proxies, trusted_hops: who may tell us a client's address, and how many proxies there are.
         forwarded_header: the header in which they tell it; the other one is the client's own, and ignored.
@@ -52,6 +53,7 @@ class Mount:
         site: Site,
         *,
         prefix: str = "",
+        home: str | None = None,
         templates: Path | None = None,
         trusted_proxies: Sequence[Network] = (),
         trusted_hops: int = 0,
@@ -68,6 +70,7 @@ class Mount:
         self.site = site
         self.prefix = prefix
         self.pages = Pages(prefix=prefix, templates=templates)
+        self.home = home or self.pages.path("account")
         self.trusted_proxies = trusted_proxies
         self.trusted_hops = trusted_hops
         self.passive_paths = frozenset(passive_paths)

@@ -145,6 +145,7 @@ CATALOGUE: Mapping[str, str] = {
     "reason.email_taken": "There is an account with this e-mail address already.",
     "reason.foreign_origin": "This request did not come from one of our own pages.",
     "reason.foreign_referer": "This request did not come from one of our own pages.",
+    "reason.forbidden": "This belongs to somebody else.",
     "reason.host_mismatch": "The address of this request cannot be understood.",
     "reason.insufficient_user_authentication": "Please confirm that it is you before you go on.",
     "reason.internal_error": "This was not your doing. Please try again later.",

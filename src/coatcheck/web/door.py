@@ -1,0 +1,194 @@
+"""What all doors are made of, without a framework: the settings of one, and which requests are whose.
+
+A door translates a request into ours and asks:
+
+    if door.owns(request.path):              # a page or call of ours
+        reply, exchange = await door.web.answer(request)
+        ...                                  # send the reply
+        await door.web.finish(exchange)
+    else:                                    # the application's
+        entered = door.enter(request)        # a `Passage`, or the reply to a host that is not ours
+
+What a `Passage` then offers stands in `coatcheck.web.passage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from msgspec import Struct
+
+from coatcheck.core.session_data import is_namespace
+from coatcheck.core.views import DEFAULT_NAMESPACE
+from coatcheck.errors import ConfigurationError, Refused, StoreError
+from coatcheck.facade import AsyncCoatcheck, Coatcheck
+from coatcheck.http.client_address import Network, problems_of_proxies
+from coatcheck.http.csrf import SAFE_METHODS
+from coatcheck.http.hosts import HostRefused, Site, locate
+from coatcheck.http.messages import Reply, Request
+from coatcheck.http.problems import problem, to_reply
+from coatcheck.web.app import Web
+from coatcheck.web.exchange import Exchange
+from coatcheck.web.mount import Mount
+from coatcheck.web.passage import JSON, Codec, Passage
+from coatcheck.web.showing import problem_page
+
+
+class Exemption(Struct, frozen=True):
+    """Why requests to a path need no evidence that they come from a page of ours (CSR-14).
+
+    They are treated as anonymous, whatever cookie they bring, unless `allow_cookie` says that another page's request in
+    a visitor's name does no harm there.
+    """
+
+    reason: str
+    allow_cookie: bool = False
+
+
+class DoorSettings(TypedDict, total=False):
+    """What every door may be told, besides its desk. Names and meanings are those of the server's settings.
+
+    public_url: the https address under which visitors see the site. Needed, but in development.
+    development: answer loopback hosts over plain http, with a plainly named cookie.
+    tls: in development, that the server itself speaks (self-signed) TLS.
+    prefix: where our pages and calls are mounted.
+    home: the path where a log-in leads that names no other.
+    namespace: whose session data this application reads and writes; others at the same desk have others.
+    templates: a folder whose templates win over ours.
+    allowed_hosts: exact hosts, by default that of `public_url`.
+    trusted_origins: origins of other sites whose pages may act for a visitor, such as a single-page application.
+    redirect_hosts: hosts where `next` may lead besides our own.
+    cookie_name: to which `__Host-` is put before.
+    trusted_proxies, trusted_hops, forwarded_header: whom to believe about a client's address.
+    passive_paths: paths, ours without the prefix, whose requests are no activity (TMO-09).
+    csrf_exempt: paths that need no evidence, each with an `Exemption`; they are listed at start.
+    """
+
+    public_url: str | None
+    development: bool
+    tls: bool
+    prefix: str
+    home: str
+    namespace: str
+    templates: Path | str | None
+    allowed_hosts: Sequence[str]
+    trusted_origins: Sequence[str]
+    redirect_hosts: Sequence[str]
+    cookie_name: str
+    trusted_proxies: Sequence[str]
+    trusted_hops: int
+    forwarded_header: Literal["x-forwarded-for", "forwarded"]
+    passive_paths: Sequence[str]
+    csrf_exempt: Mapping[str, Exemption]
+
+
+class Door:
+    """One application's door to a desk, which must be the one for code that waits the way the application does.
+
+    Raises `ConfigurationError` with every mistake in the settings, each with its mend.
+    """
+
+    def __init__(
+        self,
+        desk: Coatcheck | AsyncCoatcheck,
+        settings: DoorSettings,
+        *,
+        wanted: type[Coatcheck] | type[AsyncCoatcheck],
+        codec: Codec = JSON,
+    ) -> None:
+        if not isinstance(desk, wanted):
+            raise ConfigurationError(
+                f"desk: this door needs {wanted.__name__}(...), not {type(desk).__name__}: "
+                "an event loop must not wait for a blocking desk, nor blocking code for an event loop"
+            )
+        problems: list[str] = []
+        proxies = list(_networks(settings.get("trusted_proxies", ()), problems))
+        hops = settings.get("trusted_hops", 0)
+        problems.extend(problems_of_proxies(proxies, hops))
+        problems.extend(_problems(desk, settings))
+        try:
+            site = Site.configure(
+                public_url=settings.get("public_url"),
+                development=settings.get("development", False),
+                tls=settings.get("tls", False),
+                allowed_hosts=settings.get("allowed_hosts", ()),
+                trusted_origins=settings.get("trusted_origins", ()),
+                redirect_hosts=settings.get("redirect_hosts", ()),
+                cookie_name=settings.get("cookie_name", "coatcheck"),
+                strict=desk.policy.same_site == "Strict",
+            )
+        except ConfigurationError as error:
+            raise ConfigurationError(*problems, *error.problems) from None
+        if problems:
+            raise ConfigurationError(*problems)
+        templates = settings.get("templates")
+        mount = Mount(
+            desk,
+            site,
+            prefix=settings.get("prefix", "/auth"),
+            home=settings.get("home", "/"),
+            templates=None if templates is None else Path(templates),
+            trusted_proxies=proxies,
+            trusted_hops=hops,
+            forwarded_header=settings.get("forwarded_header", "x-forwarded-for"),
+            passive_paths=settings.get("passive_paths", ()),
+        )
+        mount.claim_host()
+        self.mount = mount
+        self.web = Web(mount)
+        self.namespace = settings.get("namespace", DEFAULT_NAMESPACE)
+        self.codec = codec
+        self.exemptions = dict(settings.get("csrf_exempt", {}))
+
+    def owns(self, path: str) -> bool:
+        """Say whether a path is one of ours, and not the application's."""
+        prefix = self.mount.prefix
+        return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
+
+    def enter(self, request: Request) -> Passage | Reply:
+        """Let a request of the application in, or give the reply to a host that is not ours (HST-01). No step."""
+        place = locate(self.mount.site, request)
+        if isinstance(place, HostRefused):
+            told = problem(place.status, place.reason)
+            return problem_page(self.mount, told) if request.is_navigation else to_reply(told)
+        return Passage(self, Exchange(self.mount, request, place, {}, is_page=request.is_navigation))
+
+    def refusal(self, passage: Passage, error: Refused | StoreError) -> Reply:
+        """The answer to a request of the application that was refused, in a page or as JSON, as the visitor asks."""
+        request = passage.exchange.request
+        back = None
+        if request.method in SAFE_METHODS:
+            back = request.path + (f"?{request.query}" if request.query else "")
+        as_page = request.is_navigation
+        return passage.dressed(self.web.refusal(passage.exchange, error, back=back, as_page=as_page))
+
+
+def _networks(texts: Iterable[str], problems: list[str]) -> Iterable[Network]:
+    for text in texts:
+        try:
+            yield ip_network(text)
+        except ValueError:
+            problems.append(f"trusted_proxies: {text!r} is no address or network; write them like 10.0.0.0/8")
+
+
+def _problems(desk: Coatcheck | AsyncCoatcheck, settings: DoorSettings) -> Iterable[str]:
+    for name in settings.keys() - DoorSettings.__annotations__.keys():
+        yield f"{name}: there is no such setting of a door"
+    prefix = settings.get("prefix", "/auth")
+    if not prefix.startswith("/") or prefix.endswith("/") or not prefix.isascii() or {*prefix} & {*"?#%;\\ "}:
+        yield f'prefix: {prefix!r} must begin with a slash and not end with one, like "/auth"'
+    if not is_namespace(settings.get("namespace", DEFAULT_NAMESPACE)):
+        yield f"namespace: {settings.get('namespace')!r} must be a name of letters, digits and _, like shop"
+    if settings.get("public_url") is not None and not desk.has_secret:
+        yield (
+            "secret: is missing; give the desk at least 32 random bytes, Coatcheck(..., secret=...), the same in every "
+            "process: without it a form that one process shows is refused by the next"
+        )
+    for path, exemption in settings.get("csrf_exempt", {}).items():
+        if not path.startswith("/"):
+            yield f"csrf_exempt: {path!r} is not the path of a request; it begins with a slash"
+        if not exemption.reason.strip():
+            yield f"csrf_exempt: say why {path!r} needs no evidence, Exemption(reason=...)"

@@ -1,0 +1,50 @@
+"""Evidence that a request comes from a page of ours, asked of an exchange and told to listeners where it is missing.
+
+The rule itself is the table in `coatcheck.http.csrf`.
+"""
+
+from __future__ import annotations
+
+from coatcheck.core.audit import CrossSiteRefused, safe_label
+from coatcheck.errors import CrossSite
+from coatcheck.http import csrf
+from coatcheck.http.csrf import Verdict
+from coatcheck.web.exchange import Exchange
+
+
+async def judge(exchange: Exchange) -> Verdict:
+    """Weigh the headers' evidence before a byte of the body is read: a verdict that passes, or `NEEDS_TOKEN`.
+
+    Raises `CrossSite` where it speaks against the request.
+    """
+    verdict = csrf.judge_request(
+        exchange.request,
+        own=exchange.place.origin,
+        trusted=exchange.mount.site.trusted_origins,
+        has_cookie_of_ours=exchange.has_cookie_of_ours,
+    )
+    if verdict.passes or verdict is Verdict.NEEDS_TOKEN:
+        return verdict
+    await _refuse(exchange, verdict.value)
+    raise CrossSite(verdict.value)
+
+
+async def require_token(exchange: Exchange, field: str | None) -> None:
+    """Raise `CrossSite` unless the request presents a token of ours, in its header or as this field of its form."""
+    token = csrf.presented_token(exchange.request, field)
+    binding = exchange.csrf_binding()
+    if binding is None or not csrf.verify_token(exchange.mount.keys.csrf, binding, token):
+        reason = "csrf_token_required" if token is None else "csrf_token_invalid"
+        await _refuse(exchange, reason)
+        raise CrossSite(reason)
+
+
+async def _refuse(exchange: Exchange, cause: str) -> None:
+    parts = exchange.flows.parts
+    event = CrossSiteRefused(
+        at=exchange.mount.now(),
+        **parts.origin_of(exchange.client).told,
+        cause=cause,
+        path=safe_label(exchange.request.path) or "",
+    )
+    await parts.announce(event)

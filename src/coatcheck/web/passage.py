@@ -1,0 +1,402 @@
+"""One request of an application on its way through a door.
+
+It knows who is there, holds the session data that the application reads and changes, and what the answer must say of
+both. It decides nothing: that is the flows' business. Doors give it a framework's words.
+
+What an application may rely on, in every door:
+
+- Nobody is asked for before the application asks (doors on an event loop ask before it, where a cookie of ours came
+  along). A request that stores nothing creates nothing (SES-01).
+- Changes of session data are saved as one patch when the answer begins; those made later, while it streams or in the
+  background, when the request is done. If the application raises, they are not saved.
+- What is stored by somebody without a session begins an anonymous one.
+- Log-in, log-out and what else changes identity happen at once and stay, whatever becomes of the request. Changes made
+  before belong to the session before.
+- A session that ended meanwhile takes no more data and is not revived (SES-05); the answer is not spoilt by it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
+
+from coatcheck.core import session_data
+from coatcheck.core.session_data import FLASHES
+from coatcheck.core.sessions import LOGGED_OUT, REPLACED
+from coatcheck.core.tokens import Token
+from coatcheck.core.views import Absent, Account, Login, Session, Visit
+from coatcheck.errors import BadRequest, Forbidden, NotAuthenticated, SessionEnded
+from coatcheck.flows.sessions import NO_SESSION
+from coatcheck.http.csrf import SAFE_METHODS, Verdict
+from coatcheck.http.headers import Headers, personal_headers
+from coatcheck.http.messages import Reply
+from coatcheck.web import evidence
+from coatcheck.web.exchange import Exchange
+from coatcheck.web.showing import with_session
+
+if TYPE_CHECKING:
+    from coatcheck.web.door import Door
+
+ReadFormToken = Callable[[], Awaitable[str | None]]
+
+_log = logging.getLogger("coatcheck")
+
+
+class Codec(Struct, frozen=True):
+    """How a framework's values become JSON and come back: for one that keeps more kinds of them than JSON has."""
+
+    to_json: Callable[[object], object]
+    from_json: Callable[[object], object]
+
+
+JSON = Codec(to_json=lambda value: value, from_json=lambda value: value)
+
+
+class Passage:
+    """A request of the application. Methods that are coroutines may take a step each."""
+
+    def __init__(self, door: Door, exchange: Exchange) -> None:
+        self.door = door
+        self.exchange = exchange
+        self.is_personal = False
+        """Whether the application has looked at who is there: the answer is for them alone then."""
+        self.values: dict[str, object] = {}
+        """The session data as the application sees it, once it `is_loaded`; changed in place."""
+        self.is_loaded = False
+        self._before: dict[str, bytes] = {}
+        self._session: Session | None = None
+        self._visit: Visit | Absent | None = None
+        self._account: Account | None = None
+        self._login: Login | None = None
+        self._ended = False
+        self._is_stranger = False
+        self._has_begun = False
+
+    # Coming in
+
+    async def admit(self, read_form_token: ReadFormToken) -> None:
+        """Ask a request that a cookie decides for evidence that it comes from a page of ours. Before the application.
+
+        `read_form_token` reads the field `csrf_token` of a form, where headers alone do not tell.
+        Raises `CrossSite` (CSR-02, CSR-12).
+        """
+        request = self.exchange.request
+        if request.method in SAFE_METHODS:
+            return
+        exemption = self.door.exemptions.get(request.path)
+        if exemption is not None:
+            self._is_stranger = not exemption.allow_cookie
+        elif self.exchange.has_cookie_of_ours:
+            verdict = await evidence.judge(self.exchange)
+            if verdict is Verdict.NEEDS_TOKEN:
+                await evidence.require_token(self.exchange, await read_form_token())
+
+    @property
+    def shows_token(self) -> bool:
+        """Whether a cookie came along that could be a session's: what doors on an event loop look up beforehand."""
+        token = self.exchange.token
+        return isinstance(token, str) and self.exchange.flows.parts.token_format.fits(token)
+
+    # Who is there
+
+    async def visit(self) -> Visit | Absent:
+        """Find out who is there. One step, once. Raises `StoreUnavailable` rather than take anybody for a stranger."""
+        if self._visit is None:
+            self._visit = NO_SESSION if self._is_stranger else await self.exchange.visit()
+        return self._visit
+
+    async def account(self) -> Account | None:
+        """The account of whoever is logged in; None for strangers and for subjects without an account of ours."""
+        visit = await self.visit()
+        if self._account is None and visit and visit.subject is not None:
+            self._account = visit.account or await self.exchange.flows.accounts.account(visit.subject)
+        return self._account
+
+    async def require_session(self) -> Session:
+        """Give the session of whoever is logged in. Raises `NotAuthenticated`."""
+        visit = await self.visit()
+        if not visit or visit.subject is None:
+            raise NotAuthenticated
+        return visit.session
+
+    async def require_subject(self, subject: object) -> Session:
+        """Let this very subject in and nobody else. Raises `NotAuthenticated`, `Forbidden`."""
+        session = await self.require_session()
+        if session.subject != subject:
+            raise Forbidden
+        return session
+
+    async def require_fresh(self) -> Session:
+        """Let in whoever has proven identity recently. Raises `NotAuthenticated`, `StepUpRequired`."""
+        session = await self.require_session()
+        self.exchange.flows.sessions.require_fresh(session)
+        return session
+
+    def csrf_token(self) -> str:
+        """Make a token for a form of the application, sent as its field `csrf_token` or the header `X-CSRF-Token`."""
+        self.is_personal = True
+        return self.exchange.csrf_token(self._login)
+
+    # Session data
+
+    async def load(self) -> None:
+        """Read the session data, once."""
+        if not self.is_loaded:
+            visit = await self.visit()
+            self._take(visit.session if visit else None)
+
+    async def increment(self, key: str, by: int = 1) -> int:
+        """Add to a counter in the session data, atomically, at once, and give the sum."""
+        await self.load()
+        session = self._session or await self._begin()
+        total = await self.exchange.flows.data.increment(session, key, by=by, namespace=self.door.namespace)
+        self.values[key] = total
+        self._before[key] = session_data.encode_value(key, total)
+        return total
+
+    async def save(self) -> None:
+        """Save what was changed, as one patch in one step; begin an anonymous session for it if there is none.
+
+        Raises `InvalidData`; nothing is saved then. What a session that ended meanwhile was to keep is dropped.
+        """
+        if not self.is_loaded:
+            return
+        puts, removes = self._changes()
+        if not puts and (not removes or self._session is None):
+            return
+        if self._session is None:
+            if self._visit is not None and not self._visit and self._visit.reason == REPLACED:
+                # A log-in in this browser has taken over while this request was under way: a cookie of this one's
+                # would push out the one that is live now.
+                self._note_loss()
+                return
+            await self._begin()
+        await self._put(puts, removes)
+
+    async def _begin(self) -> Session:
+        login = await self.exchange.flows.sessions.start(
+            None, methods=(), client=self.exchange.client, remember=False, replaces=None
+        )
+        self._renewed(login)
+        return login.session
+
+    async def _put(self, puts: dict[str, bytes], removes: set[str]) -> None:
+        session = self._session
+        if session is None:
+            return
+        try:
+            await self.exchange.flows.data.save(session, namespace=self.door.namespace, puts=puts, removes=removes)
+        except SessionEnded:
+            self._note_loss()
+        for key in removes:
+            del self._before[key]
+        self._before.update(puts)
+
+    def _changes(self) -> tuple[dict[str, bytes], set[str]]:
+        values = dict(self.values)
+        if FLASHES in values:
+            values[FLASHES] = session_data.bounded_flashes(values[FLASHES])
+        to_json = self.door.codec.to_json
+        return session_data.changes(self._before, {key: to_json(value) for key, value in values.items()})
+
+    def _take(self, session: Session | None) -> None:
+        self._session = session
+        self.is_loaded = True
+        self.values.clear()
+        self._before = {}
+        if session is not None:
+            read = session_data.decode_of(session.record).get(self.door.namespace, {})
+            self._before = {key: bytes(text) for key, text in read.items()}
+            decoded = session_data.values_of(session.record, self.door.namespace)
+            self.values.update((key, self.door.codec.from_json(value)) for key, value in decoded.items())
+
+    def _note_loss(self) -> None:
+        _log.info("session data of a request was not kept: its session ended meanwhile")
+
+    # Messages for the next page
+
+    async def flash(self, message: str, category: str = "message") -> None:
+        """Keep a message for the next page that shows messages: once, at most 20 of 500 characters (SES-12)."""
+        await self.load()
+        self.values[FLASHES] = [*self._flashes(), [category, message]]
+
+    async def flashes(self) -> list[tuple[str, str]]:
+        """Take the messages that wait, as pairs of category and text; escape them where they are shown."""
+        await self.load()
+        waiting = self._flashes()
+        self.values.pop(FLASHES, None)
+        shown: list[tuple[str, str]] = []
+        for message in waiting:
+            match message:
+                case [str() as category, str() as text]:
+                    shown.append((category, text))
+                case _:
+                    continue  # not written by `flash`
+        return shown
+
+    def _flashes(self) -> list[object]:
+        waiting = self.values.get(FLASHES)
+        return cast("list[object]", waiting) if isinstance(waiting, list) else []
+
+    # Identity
+
+    async def log_in(self, identifier: str, password: str, *, remember: bool = False) -> Login:
+        """Log in with a password; raises what the desk's `log_in` does. The answer bears the new cookie."""
+        await self._admit_identity()
+        await self._hand_over()
+        login = await self.exchange.flows.log_ins.log_in(
+            identifier, password, client=self.exchange.client, remember=remember, replaces=self._shown()
+        )
+        self._identified(login)
+        return login
+
+    async def start_session(self, subject: str, *, methods: tuple[str, ...] = (), remember: bool = False) -> Login:
+        """Log in whoever has proven identity in another way.
+
+        The answer to a GET may do so too, such as a provider's callback: that this browser asked for it is for you to
+        check then (SES-11).
+        """
+        if self.exchange.request.method not in SAFE_METHODS:
+            await self._admit_identity()
+        await self._hand_over()
+        login = await self.exchange.flows.sessions.start(
+            subject, methods=methods, client=self.exchange.client, remember=remember, replaces=self._shown()
+        )
+        self._identified(login)
+        return login
+
+    async def sign_up(self, *, username: str | None = None, email: str | None = None, password: str) -> Account:
+        """Open an account; it is not logged in by that. Raises what the desk's `sign_up` does."""
+        await self._admit_identity()
+        return await self.exchange.flows.accounts.sign_up(
+            username=username, email=email, password=password, client=self.exchange.client
+        )
+
+    async def log_out(self) -> bool:
+        """End the session at once; the answer takes the cookie away. False if there was none."""
+        await self._admit_identity()
+        ended = await self.exchange.flows.sessions.log_out(self._shown(), client=self.exchange.client)
+        self._ended, self._login = True, None
+        self._visit, self._account = Absent(LOGGED_OUT), None
+        self._take(None)
+        return ended
+
+    async def reauthenticate(self, password: str) -> Login:
+        """Prove identity again inside the session, which gets a new secret. Raises what the desk's method does."""
+        session = await self.require_session()
+        login = await self.exchange.flows.log_ins.reauthenticate(session, password, client=self.exchange.client)
+        self._renewed(login)
+        return login
+
+    async def change_password(self, current_password: str, new_password: str) -> Login:
+        """Change the password; all other sessions end, this one gets a new secret. Raises what the desk's does."""
+        session = await self.require_session()
+        login = await self.exchange.flows.passwords.change(
+            session, current_password=current_password, new_password=new_password, client=self.exchange.client
+        )
+        self._renewed(login)
+        return login
+
+    async def _admit_identity(self) -> None:
+        # CSR-01: also where no cookie of ours came along and `admit` had nothing to ask for; never by a mere link.
+        request = self.exchange.request
+        if request.method in SAFE_METHODS:
+            raise BadRequest("method_not_allowed", status=405)
+        if not self.exchange.has_cookie_of_ours and request.path not in self.door.exemptions:
+            await evidence.judge(self.exchange)
+
+    async def _hand_over(self) -> None:
+        """Write what was changed so far into the session that ends now: it moves on, or not, with the rest."""
+        if self.is_loaded and self._session is not None:
+            await self._put(*self._changes())
+
+    def _identified(self, login: Login) -> None:
+        kept = self.exchange.flows.parts.policy.keep_at_login
+        pending: dict[str, object] = {}
+        if self._session is None:  # what a stranger was to keep, and had no session yet to keep it in
+            pending = {key: value for key, value in self.values.items() if session_data.crosses_login(key, kept)}
+        self._account = login.account
+        self._renewed(login)
+        self._take(login.session)
+        self.values.update(pending)
+
+    def _renewed(self, login: Login) -> None:
+        self._login, self._ended = login, False
+        self._session = login.session
+        self._visit = Visit(login.session, login.account or self._account, is_touch_due=False)
+
+    def _shown(self) -> str | Token | None:
+        if self._login is not None:
+            return self._login.token
+        token = self.exchange.token
+        return token if isinstance(token, str) and not self._is_stranger and not self._ended else None
+
+    # Going out
+
+    def headers(self, headers: Headers) -> Headers:
+        """Give the headers of the application's answer with what is to be said of the session. After `save`."""
+        bare = with_session(self.exchange, Reply(status=200), self._login, ended=self._ended)
+        self._has_begun = True
+        if not bare.headers and not self.is_personal:
+            return headers
+        return (*personal_headers(headers, sets_session=bool(bare.headers)), *bare.headers)
+
+    def dressed(self, reply: Reply) -> Reply:
+        """Put the cookies of what has happened so far into a reply of ours, which takes the application's place."""
+        if self._login is None and not self._ended:
+            return reply
+        return with_session(self.exchange, reply, self._login, ended=self._ended)
+
+    async def finish(self) -> None:
+        """Do what may wait until the answer is out: save what was changed since it began, note that it was used."""
+        if self._has_begun and self.is_loaded:
+            puts, removes = self._changes()
+            if self._session is not None and (puts or removes):
+                await self._put(puts, removes)
+            elif puts:
+                _log.warning(
+                    "session data was changed after the answer had begun, and there is no session: nothing was kept"
+                )
+        if self._login is None and not self._ended:
+            await self.door.web.finish(self.exchange)
+
+
+class SessionData(MutableMapping[str, object]):
+    """The session data of a request as a mapping: what an application has in its hands, in every door.
+
+    A change of any depth is noticed and saved. `open` is called before the first use: it loads, where the door has not.
+    """
+
+    def __init__(self, passage: Passage, open: Callable[[], None]) -> None:  # noqa: A002 - what it does
+        self._passage = passage
+        self._open = open
+
+    @property
+    def values_(self) -> dict[str, object]:
+        """What is behind it; looking at it makes the answer personal (HDR-01)."""
+        self._passage.is_personal = True
+        if not self._passage.is_loaded:
+            self._open()
+        return self._passage.values
+
+    def __getitem__(self, key: str) -> object:
+        return self.values_[key]
+
+    def __setitem__(self, key: str, value: object) -> None:
+        self.values_[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.values_[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+    def __repr__(self) -> str:
+        # Its values are a visitor's: they do not belong into logs and debuggers (ERR-08).
+        return f"<{type(self).__name__}>"
