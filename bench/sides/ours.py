@@ -217,7 +217,7 @@ def _add(cursor: sqlite3.Cursor, number: int, token: str) -> None:
     cursor.execute(
         "INSERT INTO passwords (account, hash, version, changed_at) VALUES (?, ?, ?, ?)", (owner, phc(), 1, now)
     )
-    steps.admit_subject(cursor, subject, credential_version=1, at=now)
+    steps.admit_subject(cursor, subject, credential_version=1, at=now, holds_accounts=True)
     client = client_of(number)
     session = decisions.issue(
         digest=tokens.session_digest(token),

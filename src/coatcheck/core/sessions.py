@@ -133,7 +133,8 @@ def timeout_of(session: SessionRecord, *, now: int) -> str | None:
     """Say which limit of time has ended the session, if any. Expired means `now >= deadline` (TMO-03)."""
     if now >= session.expires_at:
         return ABSOLUTE_TIMEOUT
-    if now >= idle_deadline(session):
+    # The deadline is later than what is compared first, by a step that seldom needs working out.
+    if now >= session.last_seen_at + session.idle_timeout and now >= idle_deadline(session):
         return IDLE_TIMEOUT
     return None
 

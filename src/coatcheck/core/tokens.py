@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64encode
 from hashlib import sha256
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 TOKEN_BYTES = 32
 HANDLE_BYTES = 9  # 72 bits; TOK-09 asks for 64
@@ -55,7 +55,7 @@ class TokenFormat:
         length = (token_bytes * 8 + 5) // 6
         self._match = re.compile(rf"[A-Za-z0-9_-]{{{length}}}", re.ASCII).fullmatch
 
-    def fits(self, text: object) -> bool:
+    def fits(self, text: object) -> TypeGuard[str]:
         """Say whether `text` could be a token of ours."""
         return isinstance(text, str) and self._match(text) is not None
 

@@ -33,7 +33,7 @@ R = TypeVar("R")
 NO_EPOCH = SubjectState("")
 
 _SESSION = """
-    s.digest, s.subject, s.id, u.subject, s.epoch, s.created_at, s.auth_time, s.last_seen_at, s.idle_timeout,
+    s.user_agent, s.subject, s.id, u.subject, s.epoch, s.created_at, s.auth_time, s.last_seen_at, s.idle_timeout,
     s.expires_at, s.is_persistent, s.methods, s.ip, s.ended_at, s.end_reason, s.data
 """
 _STATE = "u.epoch, u.epoch_at, u.epoch_reason, u.disabled_at, u.credential_version"
@@ -49,11 +49,11 @@ _FROM = """
     LEFT JOIN accounts a ON a.id = s.subject
 """
 SELECT_FOUND: Final = f"""
-    SELECT s.user_agent, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT}, g.text
+    SELECT s.digest, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT}, g.text
     {_FROM} LEFT JOIN user_agents g ON g.id = s.user_agent
 """
-# The same for who knows the user agent's text already: an eighth less work.
-SELECT_FOUND_BUT_USER_AGENT: Final = f"SELECT s.user_agent, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT} {_FROM}"
+# The same for who knows digest and user agent's text already: a sixth less work.
+SELECT_FOUND_BY_DIGEST: Final = f"SELECT {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT} {_FROM}"
 # `idle_deadline` of `coatcheck.core.sessions`, for statements that look at many sessions at once.
 IDLE_DEADLINE: Final = f"(last_seen_at + idle_timeout + min(idle_timeout / 20, {TOUCH_STEP}))"
 SELECT_ACCOUNT: Final = f"SELECT u.subject, {_ACCOUNT} FROM accounts a JOIN subjects u ON u.id = a.id"
@@ -129,7 +129,7 @@ class _Form:
 
 # In the order of the SELECTs above.
 _STATE_COLUMNS, _EVERYBODYS_COLUMNS, _ACCOUNT_COLUMNS = "IITII", "Iit", "TTTTI"
-_FOUND_FORM = _Form(f"I bItTiiIiiiitTITB {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS} {_ACCOUNT_COLUMNS} T")
+_FOUND_FORM = _Form(f"b IItTiiIiiiitTITB {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS} {_ACCOUNT_COLUMNS} T")
 _TEXTS: Final[set[type]] = {str, NoneType}
 _NUMBERS: Final[set[type]] = {int, NoneType}
 _ACCOUNT_FORM = _Form(f"t {_ACCOUNT_COLUMNS}")
@@ -139,10 +139,10 @@ _STATE_FORM = _Form(f"t {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS}")
 _EVENT_FORM = _Form("iit TTTTTT")
 
 
-def found_of(row: Row, user_agent: str | None) -> Found:
-    """Make a session, its subject's state and its account from a row of `SELECT_FOUND_BUT_USER_AGENT`."""
+def found_of(row: Row, *, digest: bytes, user_agent: str | None) -> Found:
+    """Make a session, its subject's state and its account from a row of `SELECT_FOUND_BY_DIGEST`."""
     (
-        _, digest, owner, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
+        _, owner, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
         is_persistent, methods, ip, ended_at, end_reason, data,
         own_epoch, epoch_at, epoch_reason, disabled_at, credential_version,
         everybodys_epoch, everybodys_at, everybodys_reason,
@@ -176,7 +176,7 @@ def found_with_user_agent(row: Row) -> Found:
     """The same from a row of `SELECT_FOUND`, read with `text_or_unreadable`."""
     if not _FOUND_FORM.fits(row):
         raise CorruptRecord(f"session {row[3]}" if type(row[3]) is str else "session")
-    return found_of(row[:-1], row[-1])
+    return found_of(row[1:-1], digest=row[0], user_agent=row[-1])
 
 
 def account_of(row: Row) -> AccountRecord:

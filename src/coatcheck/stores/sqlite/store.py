@@ -46,7 +46,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 replace = msgspec.structs.replace
 
-_FIND = f"{rows.SELECT_FOUND_BUT_USER_AGENT} WHERE s.digest = ?"
+_FIND = f"{rows.SELECT_FOUND_BY_DIGEST} WHERE s.digest = ?"
 _FIND_WHOLE = f"{rows.SELECT_FOUND} WHERE s.digest = ?"
 _FIND_BY_ID = f"{rows.SELECT_FOUND} WHERE s.id = ?"
 _SESSIONS_OF = f"""
@@ -99,7 +99,7 @@ class SqliteStore:
             user_agent = link.user_agents.get(row[0])
             if user_agent is None:
                 return self._find_whole(link, digest)
-        return found_of(row, user_agent)
+        return found_of(row, digest=digest, user_agent=user_agent)
 
     async def start(
         self,
@@ -465,7 +465,7 @@ class SqliteStore:
             return None
         record = rows.found_with_user_agent(found[0])
         if record.session.user_agent is not None:
-            link.remember_user_agent(found[0][0], record.session.user_agent)
+            link.remember_user_agent(found[0][1], record.session.user_agent)
         return record
 
     def _rows(self, sql: str, *parameters: object) -> list[Row]:
