@@ -375,7 +375,7 @@ class SessionData(MutableMapping[str, object]):
         self._open = open
 
     @property
-    def values_(self) -> dict[str, object]:
+    def _values(self) -> dict[str, object]:
         """What is behind it; looking at it makes the answer personal (HDR-01)."""
         self._passage.is_personal = True
         if not self._passage.is_loaded:
@@ -383,19 +383,19 @@ class SessionData(MutableMapping[str, object]):
         return self._passage.values
 
     def __getitem__(self, key: str) -> object:
-        return self.values_[key]
+        return self._values[key]
 
     def __setitem__(self, key: str, value: object) -> None:
-        self.values_[key] = value
+        self._values[key] = value
 
     def __delitem__(self, key: str) -> None:
-        del self.values_[key]
+        del self._values[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values_)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self.values_)
+        return len(self._values)
 
     def __repr__(self) -> str:
         # Its values are a visitor's: they do not belong into logs and debuggers (ERR-08).

@@ -1,0 +1,700 @@
+"""What an application may rely on, in every door: session data, messages, identity, and the headers that go out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from coatcheck import AsyncCoatcheck, Coatcheck, Forbidden, NotAuthenticated, StepUpRequired, StoreUnavailable
+from coatcheck.colour import run_blocking
+from coatcheck.errors import BadRequest, ConfigurationError, CrossSite, InvalidData
+from coatcheck.http.messages import Reply, Request, body_reader
+from coatcheck.stores.memory import MemoryStore
+from coatcheck.testing.clock import MovableClock
+from coatcheck.web.door import Door, DoorSettings, Exemption
+from coatcheck.web.passage import Passage, SessionData
+
+PASSWORD = "a long enough passphrase"
+OWN = ("sec-fetch-site", "same-origin")
+Handler = Callable[[Passage], Awaitable[Any]]
+
+
+class House:
+    """An application behind a bare door, and a browser's cookies."""
+
+    def __init__(self, *, settings: dict[str, Any] | None = None, **door: Any) -> None:
+        self.clock = MovableClock()
+        self.store = MemoryStore()
+        self.desk = Coatcheck(self.store, clock=self.clock, settings=settings, secret=bytes(range(7, 39)))
+        self.door = Door(self.desk, DoorSettings(**{"development": True, **door}), wanted=Coatcheck)
+        self.jar: dict[str, str] = {}
+        self.sent: list[tuple[str, str]] = []
+
+    def request(self, method: str, path: str, headers: list[tuple[str, str]]) -> Request:
+        cookies = [("cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items()))] if self.jar else []
+        return Request(
+            method=method,
+            path=path,
+            query="",
+            scheme="http",
+            headers=tuple((n.encode(), v.encode()) for n, v in [("host", "localhost:8000"), *cookies, *headers]),
+            peer="127.0.0.1",
+            read=body_reader(b""),
+        )
+
+    def enter(self, method: str = "POST", path: str = "/", headers: list[tuple[str, str]] | None = None) -> Passage:
+        passage = self.door.enter(self.request(method, path, [OWN] if headers is None else headers))
+        assert isinstance(passage, Passage)
+        return passage
+
+    def visit(self, handler: Handler, method: str = "POST", path: str = "/") -> Any:
+        """One request from its beginning to its end; what the handler gave."""
+        passage = self.enter(method, path)
+        answer = run_blocking(self._through(passage, handler))
+        self.keep(self.sent)
+        return answer
+
+    async def _through(self, passage: Passage, handler: Handler) -> Any:
+        await passage.admit(no_token)
+        answer = await handler(passage)
+        await passage.save()
+        self.sent = list(passage.headers(()))
+        await passage.finish()
+        return answer
+
+    def keep(self, headers: list[tuple[str, str]]) -> None:
+        for name, value in headers:
+            if name == "set-cookie":
+                cookie, _, rest = value.partition(";")
+                key, _, text = cookie.partition("=")
+                if "Max-Age=0" in rest:
+                    self.jar.pop(key, None)
+                else:
+                    self.jar[key] = text
+
+    def account(self, name: str = "ada") -> Any:
+        return self.desk.sign_up(username=name, password=PASSWORD)
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+async def no_token() -> str | None:
+    return None
+
+
+async def nothing(_passage: Passage) -> None:
+    return None
+
+
+def put(**values: Any) -> Handler:
+    async def handler(passage: Passage) -> None:
+        await passage.load()
+        passage.values.update(values)
+
+    return handler
+
+
+async def get(passage: Passage) -> dict[str, object]:
+    await passage.load()
+    return dict(passage.values)
+
+
+def log_in(name: str = "ada", **more: Any) -> Handler:
+    async def handler(passage: Passage) -> Any:
+        return await passage.log_in(name, PASSWORD, **more)
+
+    return handler
+
+
+async def log_out(passage: Passage) -> bool:
+    return await passage.log_out()
+
+
+# Session data
+
+
+def test_ses_01_a_request_that_stores_nothing_creates_nothing(house: House) -> None:
+    for handler in (nothing, get):
+        house.visit(handler, "GET")
+
+        assert "set-cookie" not in dict(house.sent)
+    assert house.desk.all_sessions()[0] == []
+
+
+def test_what_a_stranger_stores_is_there_the_next_time(house: House) -> None:
+    house.visit(put(cart=["a coat"], count=1))
+
+    assert house.visit(get, "GET") == {"cart": ["a coat"], "count": 1}
+    assert "set-cookie" not in dict(house.sent)
+
+
+def test_ses_06_two_requests_that_change_two_keys_both_win(house: House) -> None:
+    house.visit(put(first=0))
+    one, other = house.enter(), house.enter()
+
+    for passage, key in ((one, "one"), (other, "other")):
+        run_blocking(passage.load())
+        passage.values[key] = 1
+    for passage in (one, other):
+        run_blocking(passage.save())
+
+    assert house.visit(get) == {"first": 0, "one": 1, "other": 1}
+
+
+def test_a_change_deep_inside_a_value_is_saved(house: House) -> None:
+    house.visit(put(cart={"coats": [1]}))
+
+    async def deepen(passage: Passage) -> None:
+        await passage.load()
+        passage.values["cart"]["coats"].append(2)  # type: ignore[index]
+
+    house.visit(deepen)
+
+    assert house.visit(get) == {"cart": {"coats": [1, 2]}}
+
+
+def test_removing_the_only_key_leaves_an_empty_session(house: House) -> None:
+    house.visit(put(cart=1))
+
+    async def clear(passage: Passage) -> None:
+        await passage.load()
+        passage.values.clear()
+
+    house.visit(clear)
+
+    assert house.visit(get) == {}
+
+
+def test_ses_08_what_is_not_json_is_refused_and_names_its_key_to_the_developer(house: House) -> None:
+    house.visit(put(kept=1))
+
+    with pytest.raises(InvalidData) as caught:
+        house.visit(put(good=2, bad=object()))
+
+    assert caught.value.key == "bad"
+    assert "'bad'" in str(caught.value)
+    assert house.visit(get) == {"kept": 1}
+
+
+def test_ses_05_what_comes_too_late_is_dropped_and_revives_nothing(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.account()
+    house.visit(log_in())
+    slow = house.enter()
+    run_blocking(slow.load())
+    slow.values["late"] = 1
+    house.visit(log_out)
+    caplog.set_level(logging.INFO, "coatcheck")
+
+    run_blocking(slow.save())
+
+    assert slow.headers(()) == () or "set-cookie" not in dict(slow.headers(()))
+    assert all(death is not None for _, death in house.desk.all_sessions()[0])
+    assert "not kept" in caplog.text
+
+
+def test_a_late_request_of_before_the_log_in_does_not_push_out_its_cookie(house: House) -> None:
+    house.account()
+    house.visit(put(cart=1))
+    old = dict(house.jar)
+    house.visit(log_in())
+    house.jar, new = old, house.jar
+
+    house.visit(put(seen=1))  # knows the old token only, which log-in has replaced
+
+    assert "set-cookie" not in dict(house.sent)
+    house.jar = new
+    assert house.visit(get) == {"cart": 1}
+
+
+def test_what_is_changed_after_the_answer_began_is_saved_where_there_is_a_session(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.visit(put(count=1))
+    for jar, expected in ((house.jar, {"count": 1, "late": 2}), ({}, None)):
+        house.jar = dict(jar)
+        passage = house.enter()
+        run_blocking(passage.load())
+        run_blocking(passage.save())
+        passage.headers(())
+
+        passage.values["late"] = 2
+        run_blocking(passage.finish())
+
+        if expected is not None:
+            assert house.visit(get) == expected
+    assert "nothing was kept" in caplog.text
+
+
+def test_a_counter_counts_at_once_and_its_sum_is_seen(house: House) -> None:
+    async def count(passage: Passage) -> tuple[int, object]:
+        return await passage.increment("visits", 2), passage.values["visits"]
+
+    assert house.visit(count) == (2, 2)
+    assert house.visit(count) == (4, 4)
+    assert house.visit(get) == {"visits": 4}
+
+
+def test_applications_at_one_desk_have_data_of_their_own(house: House) -> None:
+    shop = Door(house.desk, DoorSettings(development=True, namespace="shop"), wanted=Coatcheck)
+    house.visit(put(theme="dark"))
+    house.door = shop
+    house.visit(put(theme="light"))
+
+    assert house.visit(get) == {"theme": "light"}
+
+
+def test_err_08_the_mapping_shows_itself_without_what_it_holds(house: House) -> None:
+    passage = house.enter()
+    data = SessionData(passage, lambda: run_blocking(passage.load()))
+    data["secret"] = "a coat of many colours"
+
+    assert "coat" not in repr(data).removeprefix("<SessionData")
+    assert (data["secret"], len(data), list(data), "secret" in data) == ("a coat of many colours", 1, ["secret"], True)
+
+
+# Messages
+
+
+async def say(passage: Passage) -> None:
+    await passage.flash("Hello <b>there</b>", "info")
+
+
+async def hear(passage: Passage) -> list[tuple[str, str]]:
+    return await passage.flashes()
+
+
+def test_ses_12_a_message_is_shown_once(house: House) -> None:
+    house.visit(say)
+
+    assert house.visit(hear, "GET") == [("info", "Hello <b>there</b>")]
+    assert house.visit(hear, "GET") == []
+
+
+def test_ses_12_messages_are_few_and_short(house: House) -> None:
+    async def chatter(passage: Passage) -> None:
+        for number in range(30):
+            await passage.flash(f"{number}" + "x" * 600)
+
+    house.visit(chatter)
+
+    heard = house.visit(hear)
+    assert len(heard) == 20
+    assert [text[:2] for _, text in heard] == [str(number) for number in range(10, 30)]
+    assert {len(text) for _, text in heard} == {500}
+
+
+def test_ses_12_messages_do_not_cross_a_change_of_identity(house: House) -> None:
+    house.account()
+    house.visit(say)
+
+    async def come_in(passage: Passage) -> None:
+        await passage.flash("to the stranger")
+        await passage.log_in("ada", PASSWORD)
+        await passage.flash("to ada")
+
+    house.visit(come_in)
+
+    assert house.visit(hear) == [("message", "to ada")]
+
+
+def test_ses_12_a_message_after_log_out_is_heard_by_nobody_else(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+
+    async def leave(passage: Passage) -> None:
+        await passage.flash("for ada's eyes")
+        await passage.log_out()
+        await passage.flash("goodbye")
+
+    house.visit(leave)
+
+    assert house.visit(hear) == [("message", "goodbye")]
+    assert house.desk.sessions(of=house.desk.find_account("ada").subject) == ()  # type: ignore[union-attr]
+
+
+# Identity
+
+
+def test_fix_01_log_in_gives_a_new_token_and_the_planted_one_is_dead(house: House) -> None:
+    house.account()
+    house.visit(put(cart=1))
+    planted = house.jar["coatcheck-dev"]
+
+    house.visit(log_in())
+
+    assert house.jar["coatcheck-dev"] != planted
+    assert not house.desk.authenticate(planted)
+
+
+def test_fix_02_a_strangers_data_crosses_log_in(house: House) -> None:
+    house.account()
+    house.visit(put(cart=1, is_admin=True, _auth_user_id="root"))
+
+    login = house.visit(log_in())
+
+    assert house.visit(get) == {"cart": 1, "is_admin": True, "_auth_user_id": "root"}
+    assert house.desk.authenticate(house.jar["coatcheck-dev"]).subject == login.subject  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("in_one_request", [False, True])
+def test_fix_02_keep_at_login_narrows_what_crosses(in_one_request: bool) -> None:
+    house = House(settings={"keep_at_login": ["cart"]})
+    house.account()
+    house.visit(put(cart=1, other=2))
+    if in_one_request:
+        house.jar.clear()
+
+        async def both(passage: Passage) -> None:
+            await put(cart=1, other=2)(passage)
+            await passage.log_in("ada", PASSWORD)
+
+        house.visit(both)
+    else:
+        house.visit(log_in())
+
+    assert house.visit(get) == {"cart": 1}
+
+
+def test_ses_10_nothing_of_one_subject_reaches_the_next(house: House) -> None:
+    house.account("ada")
+    house.account("bob")
+    house.visit(log_in("ada"))
+    house.visit(put(secret="ada's"))
+    first = house.jar["coatcheck-dev"]
+
+    async def take_over(passage: Passage) -> None:
+        await passage.load()
+        passage.values["more"] = "ada's too"
+        await passage.log_in("bob", PASSWORD)
+        passage.values["own"] = "bob's"
+
+    house.visit(take_over)
+
+    assert house.visit(get) == {"own": "bob's"}
+    assert not house.desk.authenticate(first)
+
+
+def test_who_is_there_changes_within_the_request(house: House) -> None:
+    house.account()
+
+    async def come_and_go(passage: Passage) -> list[Any]:
+        seen: list[Any] = [await passage.account()]
+        login = await passage.log_in("ada", PASSWORD)
+        seen.append(await passage.account() == login.account)
+        await passage.log_out()
+        seen.append(await passage.account())
+        return seen
+
+    assert house.visit(come_and_go) == [None, True, None]
+    assert house.jar == {name: value for name, value in house.jar.items() if "device" in name}
+
+
+def test_ses_02_log_out_ends_the_session_before_the_answer(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+    token = house.jar["coatcheck-dev"]
+    passage = house.enter()
+
+    assert run_blocking(passage.log_out())
+
+    assert not house.desk.authenticate(token)
+    assert run_blocking(passage.log_out()) is False
+
+
+def test_fix_01_proving_oneself_again_and_a_new_password_change_the_token(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+    house.visit(put(cart=1))
+    tokens = [house.jar["coatcheck-dev"]]
+
+    async def again(passage: Passage) -> None:
+        await passage.reauthenticate(PASSWORD)
+
+    async def renew(passage: Passage) -> None:
+        await passage.change_password(PASSWORD, "another long passphrase")
+
+    for handler in (again, renew):
+        house.visit(handler)
+        tokens.append(house.jar["coatcheck-dev"])
+
+    assert len(set(tokens)) == 3
+    assert [bool(house.desk.authenticate(token)) for token in tokens] == [False, False, True]
+    assert house.visit(get) == {"cart": 1}
+
+
+def test_identity_proven_another_way_starts_a_session(house: House) -> None:
+    async def callback(passage: Passage) -> None:
+        await passage.start_session("subject-42", methods=("oidc",))
+
+    house.visit(callback, "GET")
+
+    visit = house.desk.authenticate(house.jar["coatcheck-dev"])
+    assert visit
+    assert (visit.subject, visit.session.methods) == ("subject-42", ("oidc",))
+
+
+def test_ses_03_ses_11_no_get_logs_in_or_out(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+
+    for handler in (log_in(), log_out):
+        with pytest.raises(BadRequest):
+            house.visit(handler, "GET")
+
+    assert house.desk.authenticate(house.jar["coatcheck-dev"])
+
+
+# Guards
+
+
+async def require_session(passage: Passage) -> Any:
+    return await passage.require_session()
+
+
+async def require_fresh(passage: Passage) -> Any:
+    return await passage.require_fresh()
+
+
+def test_a_guard_lets_in_who_it_should(house: House) -> None:
+    ada, bob = house.account("ada"), house.account("bob")
+
+    async def require_ada(passage: Passage) -> Any:
+        return await passage.require_subject(ada.subject)
+
+    for handler in (require_session, require_fresh, require_ada):
+        with pytest.raises(NotAuthenticated):
+            house.visit(handler)
+    house.visit(put(cart=1))
+    with pytest.raises(NotAuthenticated):  # SES-13: an anonymous session is nobody's
+        house.visit(require_session)
+    house.visit(log_in("bob"))
+    with pytest.raises(Forbidden):
+        house.visit(require_ada)
+    assert house.visit(require_session).subject == bob.subject
+    house.visit(log_in("ada"))
+    assert house.visit(require_ada).subject == ada.subject
+    house.clock.move(299)
+    house.visit(require_fresh)
+    house.clock.move(2)
+    with pytest.raises(StepUpRequired):
+        house.visit(require_fresh)
+
+
+# Other sites
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        ([("sec-fetch-site", "cross-site")], "cross_site"),
+        ([("sec-fetch-site", "same-site"), ("origin", "http://sibling.localhost")], "cross_site"),
+        ([("origin", "http://evil.example")], "foreign_origin"),
+        ([("origin", "null")], "null_origin"),
+        ([], "csrf_token_required"),
+    ],
+)
+def test_csr_01_csr_12_a_post_that_a_cookie_decides_needs_evidence(
+    house: House, evidence: list[tuple[str, str]], reason: str
+) -> None:
+    house.account()
+    house.visit(log_in())
+
+    with pytest.raises(CrossSite) as caught:
+        run_blocking(house.enter(headers=evidence).admit(no_token))
+
+    assert caught.value.reason == reason
+
+
+def test_csr_06_a_token_of_this_session_is_evidence_and_none_of_another(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+
+    async def form(passage: Passage) -> str:
+        return passage.csrf_token()
+
+    old = house.visit(form, "GET")
+    house.visit(log_in())
+    new = house.visit(form, "GET")
+
+    run_blocking(house.enter(headers=[("x-csrf-token", new)]).admit(no_token))
+    run_blocking(house.enter(headers=[]).admit(_given(new)))
+    for stale in (old, new[:-1], "", "ü" * 64):
+        with pytest.raises(CrossSite):
+            run_blocking(house.enter(headers=[]).admit(_given(stale)))
+
+
+def _given(token: str) -> Callable[[], Awaitable[str | None]]:
+    async def read() -> str | None:
+        return token
+
+    return read
+
+
+def test_csr_01_a_post_without_a_cookie_of_ours_is_the_applications_own_business_but_for_identity(house: House) -> None:
+    house.account()
+    webhook = house.enter(headers=[("content-type", "application/x-www-form-urlencoded")])
+
+    run_blocking(webhook.admit(no_token))
+
+    with pytest.raises(CrossSite):
+        run_blocking(webhook.log_in("ada", PASSWORD))
+    assert house.desk.all_sessions()[0] == []
+
+
+@pytest.mark.parametrize("allow_cookie", [False, True])
+def test_csr_14_an_exempt_path_sees_a_stranger_unless_it_says_otherwise(allow_cookie: bool) -> None:
+    house = House(csrf_exempt={"/hook": Exemption(reason="signed by the sender", allow_cookie=allow_cookie)})
+    house.account()
+    house.visit(log_in())
+    passage = house.enter(path="/hook", headers=[("sec-fetch-site", "cross-site")])
+
+    run_blocking(passage.admit(no_token))
+
+    assert bool(run_blocking(passage.visit())) is allow_cookie
+
+
+# What goes out
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((), {"vary": "Cookie", "cache-control": "private"}),
+        ((("Vary", "Accept"), ("Cache-Control", "public, max-age=60")), {"vary": "Accept, Cookie"}),
+        ((("vary", "cookie"), ("cache-control", "no-store")), {"vary": "cookie", "cache-control": "no-store"}),
+        ((("vary", "*"),), {"vary": "*"}),
+    ],
+)
+def test_hdr_01_an_answer_that_looked_at_the_session_is_private(
+    house: House, given: tuple[tuple[str, str], ...], expected: dict[str, str]
+) -> None:
+    passage = house.enter("GET")
+    data = SessionData(passage, lambda: run_blocking(passage.load()))
+
+    assert len(data) == 0
+
+    headers = dict(passage.headers(given))
+    assert headers.items() >= expected.items()
+    assert "public" not in headers["cache-control"]
+
+
+def test_an_answer_that_did_not_look_is_left_alone(house: House) -> None:
+    assert house.enter("GET").headers((("etag", '"1"'),)) == (("etag", '"1"'),)
+
+
+def test_hdr_02_fix_07_an_answer_that_sets_a_session_is_stored_nowhere(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+
+    assert dict(house.sent)["cache-control"] == "no-store"
+
+
+def test_cky_02_the_cookie_of_a_door_is_the_servers(house: House) -> None:
+    house.visit(put(cart=1))
+
+    (cookie,) = [value for name, value in house.sent if name == "set-cookie"]
+    assert cookie.partition("; ")[2] == "Path=/; HttpOnly; SameSite=Lax"
+
+
+def test_err_01_a_store_that_is_down_is_no_stranger() -> None:
+    class Down(MemoryStore):
+        async def find(self, _digest: bytes) -> Any:
+            raise StoreUnavailable("down")
+
+    house = House()
+    house.account()
+    house.visit(log_in())
+    house.desk.flows.sessions._store = Down()  # the store goes down under a running desk
+    passage = house.enter("GET", headers=[("accept", "application/json")])
+
+    with pytest.raises(StoreUnavailable) as caught:
+        run_blocking(passage.require_session())
+
+    reply = house.door.refusal(passage, caught.value)
+    assert (reply.status, reply.cookies) == (503, [])
+
+
+def test_hdr_10_a_stranger_is_sent_to_log_in_by_a_page_and_told_by_a_call(house: House) -> None:
+    page = house.enter("GET", "/orders/7", [("accept", "text/html")])
+    call = house.enter("GET", "/orders/7", [("accept", "application/json")])
+    post = house.enter("POST", "/orders/7", [OWN, ("accept", "text/html")])
+
+    to_page, to_call, to_post = (house.door.refusal(one, NotAuthenticated()) for one in (page, call, post))
+
+    assert (to_page.status, dict(to_page.headers)["location"]) == (303, "/auth/login?next=%2Forders%2F7")
+    assert (to_call.status, b"not_authenticated" in to_call.body) == (401, True)
+    assert dict(to_post.headers)["location"] == "/auth/login"  # STP-08: what was posted is not sent again
+
+
+def test_tmo_09_use_is_noted_after_the_answer(house: House) -> None:
+    house.account()
+    login = house.visit(log_in())
+    house.clock.move(600)
+
+    house.visit(require_session, "GET")
+
+    (session,) = house.desk.sessions(of=login.subject)
+    assert int(session.last_seen_at.timestamp()) == house.clock()
+
+
+# The door itself
+
+
+def test_hst_01_another_host_is_not_let_in(house: House) -> None:
+    request = house.request("GET", "/", [])
+    other = Request(
+        method="GET", path="/", query="", scheme="http", headers=((b"host", b"evil.example"),), peer=None,
+        read=request.read,
+    )  # fmt: skip
+
+    reply = house.door.enter(other)
+
+    assert isinstance(reply, Reply)
+    assert reply.status == 421
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [("/auth", True), ("/auth/login", True), ("/authors", False), ("/", False), ("/x/auth/login", False)],
+)
+def test_a_door_owns_what_stands_under_its_prefix(house: House, path: str, ours: bool) -> None:
+    assert house.door.owns(path) is ours
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"development": False}, "public_url"),
+        ({"public_url": "https://shop.example", "development": True}, "development"),
+        ({"public_url": "http://shop.example", "development": False}, "public_url"),
+        ({"prefix": "auth/"}, "prefix"),
+        ({"prefix": ""}, "prefix"),
+        ({"namespace": "a b"}, "namespace"),
+        ({"trusted_proxies": ["nowhere"]}, "trusted_proxies"),
+        ({"trusted_hops": 1}, "trusted_proxies"),
+        ({"colour": "blue"}, "colour"),
+        ({"csrf_exempt": {"hook": Exemption(reason=" ")}}, "csrf_exempt"),
+        ({"templates": "/nowhere/at/all"}, "nowhere/at/all"),
+        ({"passive_paths": ["poll"]}, "passive_paths"),
+    ],
+)
+def test_err_03_a_mistake_in_a_setting_is_told_at_start(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        House(**settings)
+
+
+def test_err_03_a_door_to_the_public_needs_a_secret_and_the_right_desk() -> None:
+    desk = Coatcheck(MemoryStore())
+
+    with pytest.raises(ConfigurationError, match="secret"):
+        Door(desk, DoorSettings(public_url="https://shop.example"), wanted=Coatcheck)
+    with pytest.raises(ConfigurationError, match="AsyncCoatcheck"):
+        Door(desk, DoorSettings(development=True), wanted=AsyncCoatcheck)
