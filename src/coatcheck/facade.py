@@ -24,6 +24,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.flows.bundle import Flows
 from coatcheck.flows.data import Edit
 from coatcheck.flows.parts import Handler, Parts
+from coatcheck.stores.apart import ApartStore, about
 from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Purged, Store
 
@@ -39,6 +40,7 @@ class _Desk:
         store: str | Store,
         colour: Callable[[Policy], Colour],
         *,
+        sessions: str | Store | None,
         secret: bytes | None,
         profile: str,
         settings: Mapping[str, object] | None,
@@ -53,7 +55,7 @@ class _Desk:
             problems.extend(error.problems)
         chosen = colour(policy)
         try:
-            store = _opened(store, chosen)
+            store = _opened(store, sessions, chosen)
         except ConfigurationError as error:
             problems.extend(error.problems)
         try:
@@ -89,6 +91,8 @@ class Coatcheck(_Desk):
 
     Args:
         store: a URL (`sqlite:///app.db`, `memory://`), or a store of your own.
+        sessions: where sessions, epochs and counters are kept, if not in `store`: a URL, or a store of your own that
+            was opened with `holds_accounts=False`. Accounts, passwords and events stay in `store`.
         secret: at least 32 random bytes from which the keys for forms and logs are derived. Sessions do not depend
             on it. Needed as soon as pages are served by more than one process or must survive a restart.
         profile: `standard` or `strict`.
@@ -106,6 +110,7 @@ class Coatcheck(_Desk):
         self,
         store: str | Store,
         *,
+        sessions: str | Store | None = None,
         secret: bytes | None = None,
         profile: str = "standard",
         settings: Mapping[str, object] | None = None,
@@ -113,7 +118,14 @@ class Coatcheck(_Desk):
         entropy: Entropy = system_entropy,
     ) -> None:
         super().__init__(
-            store, _blocking, secret=secret, profile=profile, settings=settings, clock=clock, entropy=entropy
+            store,
+            _blocking,
+            sessions=sessions,
+            secret=secret,
+            profile=profile,
+            settings=settings,
+            clock=clock,
+            entropy=entropy,
         )
 
     def __enter__(self) -> Coatcheck:
@@ -193,13 +205,16 @@ class Coatcheck(_Desk):
             self.flows.sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
         )
 
-    def authenticate(self, token: str | Token | None, *, touch: bool = True) -> Visit | Absent:
+    def authenticate(
+        self, token: str | Token | None, *, touch: bool = True, with_account: bool = True
+    ) -> Visit | Absent:
         """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
 
         One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
-        with `touch=False` that is left to a later `renew`, after the answer.
+        with `touch=False` that is left to a later `renew`, after the answer. Where accounts live apart from sessions,
+        reading the account is one step more, and `with_account=False` spares it.
         """
-        return run_blocking(self.flows.sessions.authenticate(token, touch=touch))
+        return run_blocking(self.flows.sessions.authenticate(token, touch=touch, with_account=with_account))
 
     def renew(self, session: Session) -> None:
         """Write that a session was used now. Raises `SessionEnded`."""
@@ -366,13 +381,23 @@ class AsyncCoatcheck(_Desk):
         self,
         store: str | Store,
         *,
+        sessions: str | Store | None = None,
         secret: bytes | None = None,
         profile: str = "standard",
         settings: Mapping[str, object] | None = None,
         clock: Callable[[], int] | None = None,
         entropy: Entropy = system_entropy,
     ) -> None:
-        super().__init__(store, _async, secret=secret, profile=profile, settings=settings, clock=clock, entropy=entropy)
+        super().__init__(
+            store,
+            _async,
+            sessions=sessions,
+            secret=secret,
+            profile=profile,
+            settings=settings,
+            clock=clock,
+            entropy=entropy,
+        )
 
     async def __aenter__(self) -> AsyncCoatcheck:
         return self
@@ -449,13 +474,16 @@ class AsyncCoatcheck(_Desk):
             subject, methods=methods, client=client, remember=remember, replaces=replaces
         )
 
-    async def authenticate(self, token: str | Token | None, *, touch: bool = True) -> Visit | Absent:
+    async def authenticate(
+        self, token: str | Token | None, *, touch: bool = True, with_account: bool = True
+    ) -> Visit | Absent:
         """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
 
         One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
-        with `touch=False` that is left to a later `renew`, after the answer.
+        with `touch=False` that is left to a later `renew`, after the answer. Where accounts live apart from sessions,
+        reading the account is one step more, and `with_account=False` spares it.
         """
-        return await self.flows.sessions.authenticate(token, touch=touch)
+        return await self.flows.sessions.authenticate(token, touch=touch, with_account=with_account)
 
     async def renew(self, session: Session) -> None:
         """Write that a session was used now. Raises `SessionEnded`."""
@@ -619,9 +647,25 @@ def _is_kind_of_event(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Event)
 
 
-def _opened(store: object, colour: Colour) -> Store:
+def _opened(store: object, sessions: object, colour: Colour) -> Store:
+    if sessions is None:
+        return _store_of(store, colour, holds_accounts=True)
+    problems: list[str] = []
+    halves: list[Store] = []
+    for given, setting in ((store, "store"), (sessions, "sessions")):
+        try:
+            with about(setting):
+                halves.append(_store_of(given, colour, holds_accounts=setting == "store"))
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigurationError(*problems)
+    return ApartStore(*halves)
+
+
+def _store_of(store: object, colour: Colour, *, holds_accounts: bool) -> Store:
     if isinstance(store, str):
-        return open_store(store, colour)
+        return open_store(store, colour, holds_accounts=holds_accounts)
     if isinstance(store, PurePath):
         raise ConfigurationError(f"store: must be a URL, not a path; write sqlite:///{store}")
     if not hasattr(store, "find"):

@@ -117,8 +117,11 @@ class SessionFlows:
             kept = await self._narrowed(kept)
         return Login(token, Session(kept), account)
 
-    async def authenticate(self, token: object, *, touch: bool) -> Visit | Absent:
-        """Find out who presents a token. One step; a due "last seen" or an observed expiry costs one more."""
+    async def authenticate(self, token: object, *, touch: bool, with_account: bool = False) -> Visit | Absent:
+        """Find out who presents a token. One step; a due "last seen" or an observed expiry costs one more.
+
+        So does, `with_account`, the account where it lives apart from the session; it is None there otherwise.
+        """
         text = token.reveal() if isinstance(token, Token) else token
         if not self._fits(text):
             return UNKNOWN_SESSION if text else NO_SESSION
@@ -134,9 +137,10 @@ class SessionFlows:
         is_touch_due = decisions.is_touch_due(session, now=now)
         if is_touch_due and touch:
             await self._store.touch(session.digest, seen_at=now)
-        return Visit(
-            Session(session), None if found.account is None else Account(found.account), is_touch_due=is_touch_due
-        )
+        account = found.account
+        if account is None and with_account and session.subject is not None and not self._store.holds_accounts:
+            account = await self._store.account(session.subject)
+        return Visit(Session(session), None if account is None else Account(account), is_touch_due=is_touch_due)
 
     async def check_time(self, session: Session) -> None:
         """Raise `SessionEnded` if time has ended a session that was read earlier.

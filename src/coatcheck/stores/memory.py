@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from threading import RLock
+from typing import Any
 
 import msgspec
 
@@ -416,16 +417,22 @@ class MemoryStore:
 
     # Moving it all
 
-    async def export(self, *, after: str | None, limit: int) -> Contents:  # noqa: ARG002 - one page does
+    async def export(self, *, after: str | None, limit: int) -> Contents:
         with self._lock:
-            accounts = sorted(self._accounts.items())
-            return Contents(
-                accounts=tuple((account, self._credentials.get(subject)) for subject, account in accounts),
-                states=(self._everybody, *self._states.values()),
-                sessions=tuple(self._sessions.values()),
-                counters=tuple(self._counters.items()),
-                events=tuple(self._events),
-            )
+            kinds: dict[str, list[Any]] = {
+                "accounts": [(account, self._credentials.get(name)) for name, account in self._accounts.items()],
+                "states": [self._everybody, *self._states.values()],
+                "sessions": list(self._sessions.values()),
+                "counters": list(self._counters.items()),
+                "events": self._events,
+            }
+            everything = [(kind, record) for kind, kept in kinds.items() for record in kept]
+            begin = int(after or 0)
+            page: dict[str, list[Any]] = {}
+            for kind, record in everything[begin : begin + limit]:
+                page.setdefault(kind, []).append(record)
+            following = str(begin + limit) if begin + limit < len(everything) else None
+            return Contents(**{kind: tuple(kept) for kind, kept in page.items()}, next=following)
 
     async def load(self, contents: Contents, *, bookmark: str | None) -> None:
         with self._lock:

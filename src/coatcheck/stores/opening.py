@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
 
 
-def open_store(url: str, colour: Colour) -> Store:
+def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Store:
     """Make the store that a URL names. Nothing is opened yet.
+
+    With `holds_accounts` False it is one for sessions, to be joined with another (`coatcheck.stores.apart`).
 
     Raises:
         ConfigurationError: the URL names no store we have, or not enough of one.
@@ -27,13 +29,13 @@ def open_store(url: str, colour: Colour) -> Store:
     if url == "memory://":
         from coatcheck.stores.memory import MemoryStore
 
-        return MemoryStore()
+        return MemoryStore(holds_accounts=holds_accounts)
     if parts.scheme == "sqlite":
         from coatcheck.stores.sqlite.store import SqliteStore
 
         path = unquote(parts.path)[1:]
         if parts.netloc or not path or parts.query or parts.fragment:
             raise ConfigurationError(f"store: this sqlite URL does not name a file; write {FORMS}")
-        return SqliteStore(path, colour)
+        return SqliteStore(path, colour, holds_accounts=holds_accounts)
     # Not the URL itself: it may bear a password.
     raise ConfigurationError(f"store: no store has the scheme {parts.scheme!r}; write {FORMS}")

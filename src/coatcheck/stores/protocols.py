@@ -394,9 +394,10 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
 
     @property
     def holds_accounts(self) -> bool:
-        """Whether accounts are kept here. False for a store that was opened to hold sessions while they live elsewhere.
+        """Whether accounts are kept beside the sessions. Only there `find` brings them and `identify` brings states.
 
-        Only there it matters: in what `start`, `settle` and `delete_account` make of a subject without an account.
+        False for a store of sessions whose accounts live elsewhere, which knows of nobody to be gone (`start`,
+        `settle`, `delete_account`), and for one made of two.
         """
         ...
 

@@ -13,8 +13,10 @@ from coatcheck.stores.protocols import Store
 READS = frozenset(
     {
         "account",
+        "bookmark",
         "credential",
         "events_of",
+        "export",
         "find",
         "find_by_id",
         "identify",
@@ -25,7 +27,7 @@ READS = frozenset(
         "states_of",
     }
 )
-NO_STEPS = frozenset({"close", "location", "shelf_bits"})
+NO_STEPS = frozenset({"close", "holds_accounts", "location", "shelf_bits"})
 
 
 class Steps(list[str]):
