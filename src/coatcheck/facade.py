@@ -40,7 +40,7 @@ class _Desk:
         store: str | Store,
         colour: Callable[[Policy], Colour],
         *,
-        sessions: str | Store | None,
+        sessions: str | Store | None = None,
         secret: bytes | None,
         profile: str,
         settings: Mapping[str, object] | None,
