@@ -531,6 +531,48 @@ def test_csr_06_a_token_of_this_session_is_evidence_and_none_of_another(house: H
             run_blocking(house.enter(headers=[]).admit(_given(stale)))
 
 
+def test_csr_06_a_form_shown_to_a_stranger_whose_session_began_with_it_is_good_until_log_in(house: House) -> None:
+    house.account()
+
+    async def page(passage: Passage) -> str:
+        await put(seen=1)(passage)
+        return passage.csrf_token()
+
+    token = house.visit(page, "GET")
+    run_blocking(house.enter(headers=[]).admit(_given(token)))
+    presession = dict(house.jar)
+    house.visit(log_in())
+    house.jar = presession | house.jar
+    with pytest.raises(CrossSite):  # FIX-04, even where the browser keeps the pre-session
+        run_blocking(house.enter(headers=[]).admit(_given(token)))
+
+
+def test_csr_06_a_form_shown_with_a_log_out_is_bound_to_a_stranger(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+
+    async def leave(passage: Passage) -> str:
+        await passage.log_out()
+        return passage.csrf_token()
+
+    token = house.visit(leave)
+
+    run_blocking(house.enter(headers=[]).admit(_given(token)))
+
+
+def test_no_session_starts_when_its_cookie_can_no_longer_be_sent(house: House) -> None:
+    house.account()
+    passage = house.enter()
+    run_blocking(passage.save())
+    passage.headers(())
+
+    for late in (passage.log_in("ada", PASSWORD), passage.start_session("x"), passage.increment("visits")):
+        with pytest.raises(RuntimeError, match="begun"):
+            run_blocking(late)
+
+    assert house.desk.all_sessions()[0] == []
+
+
 def _given(token: str) -> Callable[[], Awaitable[str | None]]:
     async def read() -> str | None:
         return token

@@ -32,8 +32,8 @@ async def judge(exchange: Exchange) -> Verdict:
 async def require_token(exchange: Exchange, field: str | None) -> None:
     """Raise `CrossSite` unless the request presents a token of ours, in its header or as this field of its form."""
     token = csrf.presented_token(exchange.request, field)
-    binding = exchange.csrf_binding()
-    if binding is None or not csrf.verify_token(exchange.mount.keys.csrf, binding, token):
+    key, bindings = exchange.mount.keys.csrf, await exchange.csrf_bindings()
+    if not any(csrf.verify_token(key, binding, token) for binding in bindings):
         reason = "csrf_token_required" if token is None else "csrf_token_invalid"
         await _refuse(exchange, reason)
         raise CrossSite(reason)

@@ -181,12 +181,24 @@ class Exchange:
         """
         return self._is_page and self.ending not in (None, "unknown_session", REPLACED)
 
-    def csrf_binding(self) -> bytes | None:
-        """What a CSRF token of this request must be bound to: the session's secret, else the pre-session's nonce."""
-        if isinstance(self.token, str) and self._fits(self.token):
-            return SESSION_BINDING + self.token.encode()
+    async def csrf_bindings(self) -> list[bytes]:
+        """What a CSRF token of this request may be bound to: the session's secret, or the pre-session's nonce.
+
+        The nonce counts only while nobody is logged in (FIX-04): a page with a form may have begun an anonymous session
+        with the same answer that began the pre-session.
+        """
+        bindings: list[bytes] = []
+        has_session = isinstance(self.token, str) and self._fits(self.token)
+        if isinstance(self.token, str) and has_session:
+            bindings.append(SESSION_BINDING + self.token.encode())
         shown = self._shown_presession()
-        return None if shown is None else PRESESSION_BINDING + shown.nonce
+        if shown is not None and not (has_session and await self._is_logged_in()):
+            bindings.append(PRESESSION_BINDING + shown.nonce)
+        return bindings
+
+    async def _is_logged_in(self) -> bool:
+        visit = await self.visit()
+        return visit.subject is not None if visit else False
 
     @property
     def carried(self) -> str:
@@ -199,11 +211,14 @@ class Exchange:
         if self.token is None:
             self._open_presession(word)
 
-    def csrf_token(self, login: Login | None = None) -> str:
-        """Make a token for the forms of this reply; without a live session a pre-session comes with it (SES-01)."""
+    def csrf_token(self, login: Login | None = None, *, ended: bool = False) -> str:
+        """Make a token for the forms of this reply; without a live session a pre-session comes with it (SES-01).
+
+        `login` is a session that this reply hands out, `ended` says that it takes the one away that was shown.
+        """
         if login is not None:
             binding = SESSION_BINDING + login.token.reveal().encode()
-        elif isinstance(self.token, str) and self._fits(self.token) and not self.drops_cookie:
+        elif not ended and isinstance(self.token, str) and self._fits(self.token) and not self.drops_cookie:
             binding = SESSION_BINDING + self.token.encode()
         else:
             binding = PRESESSION_BINDING + self._open_presession()

@@ -138,7 +138,7 @@ class Passage:
     def csrf_token(self) -> str:
         """Make a token for a form of the application, sent as its field `csrf_token` or the header `X-CSRF-Token`."""
         self.is_personal = True
-        return self.exchange.csrf_token(self._login)
+        return self.exchange.csrf_token(self._login, ended=self._ended)
 
     # Session data
 
@@ -177,6 +177,7 @@ class Passage:
         await self._put(puts, removes)
 
     async def _begin(self) -> Session:
+        self._require_cookie()
         login = await self.exchange.flows.sessions.start(
             None, methods=(), client=self.exchange.client, remember=False, replaces=None
         )
@@ -213,6 +214,10 @@ class Passage:
             decoded = session_data.values_of(session.record, self.door.namespace)
             self.values.update((key, self.door.codec.from_json(value)) for key, value in decoded.items())
 
+    def _require_cookie(self) -> None:
+        if self._has_begun:
+            raise RuntimeError("the answer has begun: a session that starts now has no cookie to be sent in")
+
     def _note_loss(self) -> None:
         _log.info("session data of a request was not kept: its session ended meanwhile")
 
@@ -246,6 +251,7 @@ class Passage:
     async def log_in(self, identifier: str, password: str, *, remember: bool = False) -> Login:
         """Log in with a password; raises what the desk's `log_in` does. The answer bears the new cookie."""
         await self._admit_identity()
+        self._require_cookie()
         await self._hand_over()
         login = await self.exchange.flows.log_ins.log_in(
             identifier, password, client=self.exchange.client, remember=remember, replaces=self._shown()
@@ -261,6 +267,7 @@ class Passage:
         """
         if self.exchange.request.method not in SAFE_METHODS:
             await self._admit_identity()
+        self._require_cookie()
         await self._hand_over()
         login = await self.exchange.flows.sessions.start(
             subject, methods=methods, client=self.exchange.client, remember=remember, replaces=self._shown()
@@ -286,6 +293,7 @@ class Passage:
 
     async def reauthenticate(self, password: str) -> Login:
         """Prove identity again inside the session, which gets a new secret. Raises what the desk's method does."""
+        self._require_cookie()
         session = await self.require_session()
         login = await self.exchange.flows.log_ins.reauthenticate(session, password, client=self.exchange.client)
         self._renewed(login)
@@ -293,6 +301,7 @@ class Passage:
 
     async def change_password(self, current_password: str, new_password: str) -> Login:
         """Change the password; all other sessions end, this one gets a new secret. Raises what the desk's does."""
+        self._require_cookie()
         session = await self.require_session()
         login = await self.exchange.flows.passwords.change(
             session, current_password=current_password, new_password=new_password, client=self.exchange.client

@@ -93,7 +93,7 @@ def with_session(exchange: Exchange, reply: Reply, login: Login | None, *, ended
         # CKY-05: without "remember me" the cookie ends with the browser.
         max_age = max(1, record.expires_at - exchange.mount.now()) if record.is_persistent else None
         written.append(cookies.write(place.session_cookie, login.token.reveal(), max_age=max_age))
-        if exchange.presession is not None:
+        if exchange.presession is not None and login.subject is not None:
             written.append(cookies.clear(place.presession_cookie))
         if login.device is not None:
             lifetime = exchange.flows.parts.policy.known_device_lifetime
