@@ -65,9 +65,14 @@ def session_digest(token: str) -> bytes:
     return sha256(_SESSION_LABEL + token.encode("ascii")).digest()
 
 
+def subject_digest(subject: str) -> bytes:
+    """Give the digest whose leading bits are the subject's shelf: a name for it that is not its text."""
+    return sha256(_SHELF_LABEL + subject.encode()).digest()
+
+
 def shelf_of(subject: str, bits: int) -> int:
     """Give the shelf (0 to 2**bits - 1) on which a sharding store wants all tokens of a subject."""
-    return _leading_bits(sha256(_SHELF_LABEL + subject.encode()).digest(), bits)
+    return _leading_bits(subject_digest(subject), bits)
 
 
 def on_shelf(digest: bytes, shelf: int, bits: int) -> bool:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from coatcheck.colour import Colour
     from coatcheck.stores.protocols import Store
 
-FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
+FORMS = (
+    "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, redis://host:6379/0 (or rediss, valkey, "
+    "valkeys), or memory://"
+)
 
 
 def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Store:
@@ -37,5 +40,11 @@ def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Stor
         if parts.netloc or not path or parts.query or parts.fragment:
             raise ConfigurationError(f"store: this sqlite URL does not name a file; write {FORMS}")
         return SqliteStore(path, colour, holds_accounts=holds_accounts)
+    if parts.scheme in ("redis", "rediss", "valkey", "valkeys"):
+        try:
+            from coatcheck.stores.redis.store import RedisStore
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(f"store: {error.name} is missing; install coatcheck[redis]") from error
+        return RedisStore(url, colour, holds_accounts=holds_accounts)
     # Not the URL itself: it may bear a password.
     raise ConfigurationError(f"store: no store has the scheme {parts.scheme!r}; write {FORMS}")

@@ -1,0 +1,84 @@
+-- Creates a session, or says why not and writes nothing. Its epoch is the present one. The session it replaces ends, and
+-- may leave it its data. Those seen longest ago end when there are too many. Settlements and events are kept with it.
+--@ uses arguments counters numbers places everybody subjects sessions handles events
+local place, kept, ttl, now = take(), take(), take_number(), take()
+local id, handle = take(), take()
+local owner, version, most, holds_accounts = take(), take(), take_number(), take()
+local replaces, carry = take(), take()
+local values = {}
+for at = 1, take_number() * 2 do values[at] = take() end
+
+local state
+if owner ~= '-' then
+  state = state_of(owner) or new_state()
+  if state.disabled ~= '-' then return 'refused' end
+  if version ~= '-' then
+    local is_deleted = holds_accounts == '1' and redis.call('HEXISTS', PREFIX .. 'subject:' .. owner, 'hash') == 0
+    if is_deleted or less(version, state.version) then return 'refused' end
+    if less(state.version, version) then
+      state.version = version
+      if less('1', version) then -- 1 is an account's first password
+        state.epoch, state.at, state.reason = state.epoch + 1, now, 'password_changed'
+      end
+    end
+  end
+end
+local changes = take_settlements()
+if not changes then return 'locked' end
+local events = take_events()
+local shard = shard_of(id)
+local is_taken = redis.call('EXISTS', KEYS[1]) == 1
+if is_taken or find_handle(shard, string.sub(handle, 1, -34)) then return 'conflict' end
+
+local epoch = everybody_at(place) + (state and state.epoch or 0)
+local old = replaces ~= '-' and standing_at(replaces) or nil
+if old then check_index(old.owner) end
+check_index(owner)
+
+local surplus = {}
+local live = PREFIX .. 'live:' .. owner
+if owner ~= '-' and redis.call('HLEN', live) + 1 > most then
+  local others, instant = {}, tonumber(now)
+  local index = redis.call('HGETALL', live)
+  for at = 2, #index, 2 do
+    local other = #index[at] == 32 and session_at(place_of(index[at]))
+    if other and other.ended == '-' and other.owner == owner and other.epoch == epoch
+      and other.place ~= (old and old.place) then
+      local idle = tonumber(other.idle)
+      local deadline = tonumber(other.seen) + idle + math.min(math.floor(idle / 20), 60)
+      if instant < tonumber(other.expires) and instant < deadline then others[#others + 1] = other end
+    end
+  end
+  table.sort(others, function(a, b)
+    if a.seen ~= b.seen then return less(a.seen, b.seen) end
+    return before(a.id, b.id)
+  end)
+  for at = 1, #others + 1 - most do surplus[at] = others[at] end
+end
+
+if state then keep_state(owner, state) end
+redis.call('SET', KEYS[1], text(epoch) .. kept, 'EX', ttl)
+redis.call('ZADD', shard, 0, handle)
+if owner ~= '-' then
+  redis.call('HSET', live, id, digest_of(place))
+  keep_for(live, ttl)
+end
+local data = PREFIX .. 'data:' .. place
+redis.call('DEL', data)
+if old and carry == '1' then
+  if redis.call('EXISTS', PREFIX .. 'data:' .. old.place) == 1 then
+    redis.call('RENAME', PREFIX .. 'data:' .. old.place, data)
+  end
+else
+  for at = 1, #values, 2 do redis.call('HSET', data, values[at], values[at + 1]) end
+end
+redis.call('EXPIRE', data, ttl)
+if old then end_session(old, now, 'replaced') end
+local evicted = {}
+for at, session in ipairs(surplus) do
+  end_session(session, now, 'too_many_sessions')
+  evicted[at] = session.id
+end
+keep_settlements(changes)
+keep_events(events)
+return { text(epoch), evicted, old and carry == '1' and redis.call('HGETALL', data) or false }
