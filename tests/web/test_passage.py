@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from coatcheck import AsyncCoatcheck, Coatcheck, Forbidden, NotAuthenticated, StepUpRequired, StoreUnavailable
@@ -231,6 +232,36 @@ def test_what_is_changed_after_the_answer_began_is_saved_where_there_is_a_sessio
         if expected is not None:
             assert house.visit(get) == expected
     assert "nothing was kept" in caplog.text
+
+
+def test_what_an_application_that_raised_has_changed_is_not_saved_though_it_is_answered(house: House) -> None:
+    house.visit(put(count=1))
+    passage = house.enter()
+    run_blocking(passage.load())
+    passage.values["count"] = 2
+
+    assert passage.is_changed
+    passage.abandon()
+    run_blocking(passage.save())
+    passage.headers(())
+    run_blocking(passage.finish())
+
+    assert house.visit(get) == {"count": 1}
+
+
+def test_what_cannot_be_kept_after_the_answer_is_told_in_the_log(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.visit(put(count=1))
+    passage = house.enter()
+    run_blocking(passage.load())
+    passage.headers(())
+    passage.values["late"] = object()
+
+    run_blocking(passage.finish())
+
+    assert "not kept: data_not_json (key 'late')" in caplog.text
+    assert house.visit(get) == {"count": 1}
 
 
 def test_a_counter_counts_at_once_and_its_sum_is_seen(house: House) -> None:
@@ -591,6 +622,16 @@ def test_csr_01_a_post_without_a_cookie_of_ours_is_the_applications_own_business
     assert house.desk.all_sessions()[0] == []
 
 
+def test_csr_12_a_token_in_the_header_leaves_the_body_unread(house: House) -> None:
+    house.visit(put(count=1))
+    token = house.enter(headers=[]).csrf_token()
+
+    async def read_form_token() -> str | None:
+        pytest.fail("the body was read")
+
+    run_blocking(house.enter(headers=[("x-csrf-token", token)]).admit(read_form_token))
+
+
 @pytest.mark.parametrize("allow_cookie", [False, True])
 def test_csr_14_an_exempt_path_sees_a_stranger_unless_it_says_otherwise(allow_cookie: bool) -> None:
     house = House(csrf_exempt={"/hook": Exemption(reason="signed by the sender", allow_cookie=allow_cookie)})
@@ -740,3 +781,40 @@ def test_err_03_a_door_to_the_public_needs_a_secret_and_the_right_desk() -> None
         Door(desk, DoorSettings(public_url="https://shop.example"), wanted=Coatcheck)
     with pytest.raises(ConfigurationError, match="AsyncCoatcheck"):
         Door(desk, DoorSettings(development=True), wanted=AsyncCoatcheck)
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded"])
+def test_a_proxy_that_nobody_told_of_is_mentioned_once(
+    house: House, header: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        house.enter("GET", headers=[(header, "for=192.0.2.7")])
+
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["trusted_hops"]
+
+
+def test_https_that_nobody_told_of_is_mentioned_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    request = house.request("GET", "/", [])
+    for _ in range(3):
+        house.door.enter(msgspec.structs.replace(request, scheme="https"))
+
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["tls"]
+
+
+def test_what_was_told_is_not_mentioned(caplog: pytest.LogCaptureFixture) -> None:
+    house = House(trusted_proxies=["127.0.0.1"], trusted_hops=1, tls=True)
+    request = house.request("GET", "/", [("x-forwarded-for", "192.0.2.7")])
+
+    house.door.enter(msgspec.structs.replace(request, scheme="https"))
+
+    assert caplog.records == []
+
+
+def test_ses_08_data_that_cannot_be_kept_is_told_to_the_developer_with_its_key(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = house.door.refusal(house.enter(), InvalidData("data_not_json", key="cart"))
+
+    assert reply.status == 422
+    assert b"cart" not in reply.body
+    assert "'cart'" in caplog.text

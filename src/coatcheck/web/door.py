@@ -14,6 +14,7 @@ What a `Passage` then offers stands in `coatcheck.web.passage`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
@@ -23,9 +24,9 @@ from msgspec import Struct
 
 from coatcheck.core.session_data import is_namespace
 from coatcheck.core.views import DEFAULT_NAMESPACE
-from coatcheck.errors import ConfigurationError, Refused, StoreError
+from coatcheck.errors import ConfigurationError, InvalidData, Refused, StoreError
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
-from coatcheck.http.client_address import Network, problems_of_proxies
+from coatcheck.http.client_address import FORWARDED_HEADERS, Network, problems_of_proxies
 from coatcheck.http.csrf import SAFE_METHODS
 from coatcheck.http.hosts import HostRefused, Site, locate
 from coatcheck.http.messages import Reply, Request
@@ -35,6 +36,8 @@ from coatcheck.web.exchange import Exchange
 from coatcheck.web.mount import Mount
 from coatcheck.web.passage import JSON, Codec, Passage
 from coatcheck.web.showing import problem_page
+
+_log = logging.getLogger("coatcheck")
 
 
 class Exemption(Struct, frozen=True):
@@ -142,6 +145,8 @@ class Door:
         self.namespace = settings.get("namespace", DEFAULT_NAMESPACE)
         self.codec = codec
         self.exemptions = dict(settings.get("csrf_exempt", {}))
+        self._is_proxy_mentioned = False
+        self._is_tls_mentioned = False
 
     def owns(self, path: str) -> bool:
         """Say whether a path is one of ours, and not the application's."""
@@ -151,6 +156,7 @@ class Door:
     def enter(self, request: Request) -> Passage | Reply:
         """Let a request of the application in, or give the reply to a host that is not ours (HST-01). No step."""
         place = locate(self.mount.site, request)
+        self._mention(request)
         if isinstance(place, HostRefused):
             told = problem(place.status, place.reason)
             return problem_page(self.mount, told) if request.is_navigation else to_reply(told)
@@ -158,12 +164,28 @@ class Door:
 
     def refusal(self, passage: Passage, error: Refused | StoreError) -> Reply:
         """The answer to a request of the application that was refused, in a page or as JSON, as the visitor asks."""
+        if isinstance(error, InvalidData):
+            _log.error("session data was not kept: %s", error)
         request = passage.exchange.request
         back = None
         if request.method in SAFE_METHODS:
             back = request.path + (f"?{request.query}" if request.query else "")
         as_page = request.is_navigation
         return passage.dressed(self.web.refusal(passage.exchange, error, back=back, as_page=as_page))
+
+    def _mention(self, request: Request) -> None:
+        """Say in the log, once, which setting seems to be missing: the first requests know what start-up cannot."""
+        is_told = self._is_proxy_mentioned or self.mount.trusted_hops
+        if not is_told and any(request.has(name) for name in FORWARDED_HEADERS):
+            self._is_proxy_mentioned = True
+            _log.warning(
+                "trusted_hops: is 0, and a request has a proxy's header: behind a proxy, set trusted_proxies and "
+                "trusted_hops, or the limits on failed log-ins take all visitors for one"
+            )
+        site = self.mount.site
+        if not self._is_tls_mentioned and site.development and not site.tls and request.scheme == "https":
+            self._is_tls_mentioned = True
+            _log.warning("tls: is off, and a request came over https: set tls=True, or forms are refused as foreign")
 
 
 def _networks(texts: Iterable[str], problems: list[str]) -> Iterable[Network]:

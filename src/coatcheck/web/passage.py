@@ -28,8 +28,9 @@ from coatcheck.core.session_data import FLASHES
 from coatcheck.core.sessions import LOGGED_OUT, REPLACED
 from coatcheck.core.tokens import Token
 from coatcheck.core.views import Absent, Account, Login, Session, Visit
-from coatcheck.errors import BadRequest, Forbidden, NotAuthenticated, SessionEnded
+from coatcheck.errors import BadRequest, Forbidden, NotAuthenticated, Refused, SessionEnded, StoreError
 from coatcheck.flows.sessions import NO_SESSION
+from coatcheck.http import csrf
 from coatcheck.http.csrf import SAFE_METHODS, Verdict
 from coatcheck.http.headers import Headers, personal_headers
 from coatcheck.http.messages import Reply
@@ -74,6 +75,9 @@ class Passage:
         self._ended = False
         self._is_stranger = False
         self._has_begun = False
+        self._is_abandoned = False
+        self.exemption = door.exemptions.get(exchange.request.path)
+        """Why this request needs no evidence: by its path, or by what the door knows of the handler, before `admit`."""
 
     # Coming in
 
@@ -86,13 +90,14 @@ class Passage:
         request = self.exchange.request
         if request.method in SAFE_METHODS:
             return
-        exemption = self.door.exemptions.get(request.path)
-        if exemption is not None:
-            self._is_stranger = not exemption.allow_cookie
+        if self.exemption is not None:
+            self._is_stranger = not self.exemption.allow_cookie
         elif self.exchange.has_cookie_of_ours:
             verdict = await evidence.judge(self.exchange)
             if verdict is Verdict.NEEDS_TOKEN:
-                await evidence.require_token(self.exchange, await read_form_token())
+                # A token in the header leaves the body alone, which may be no form and of any size.
+                field = None if request.has(csrf.TOKEN_HEADER) else await read_form_token()
+                await evidence.require_token(self.exchange, field)
 
     @property
     def shows_token(self) -> bool:
@@ -162,7 +167,7 @@ class Passage:
 
         Raises `InvalidData`; nothing is saved then. What a session that ended meanwhile was to keep is dropped.
         """
-        if not self.is_loaded:
+        if not self.is_loaded or self._is_abandoned:
             return
         puts, removes = self._changes()
         if not puts and (not removes or self._session is None):
@@ -175,6 +180,15 @@ class Passage:
                 return
             await self._begin()
         await self._put(puts, removes)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the session data is not what is stored. Raises `InvalidData`."""
+        return self.is_loaded and any(self._changes())
+
+    def abandon(self) -> None:
+        """Keep nothing more of what is changed in the session data: the application raised, and somebody answers it."""
+        self._is_abandoned = True
 
     async def _begin(self) -> Session:
         self._require_cookie()
@@ -314,7 +328,7 @@ class Passage:
         request = self.exchange.request
         if request.method in SAFE_METHODS:
             raise BadRequest("method_not_allowed", status=405)
-        if not self.exchange.has_cookie_of_ours and request.path not in self.door.exemptions:
+        if not self.exchange.has_cookie_of_ours and self.exemption is None:
             await evidence.judge(self.exchange)
 
     async def _hand_over(self) -> None:
@@ -361,16 +375,22 @@ class Passage:
 
     async def finish(self) -> None:
         """Do what may wait until the answer is out: save what was changed since it began, note that it was used."""
-        if self._has_begun and self.is_loaded:
-            puts, removes = self._changes()
-            if self._session is not None and (puts or removes):
-                await self._put(puts, removes)
-            elif puts:
-                _log.warning(
-                    "session data was changed after the answer had begun, and there is no session: nothing was kept"
-                )
+        if self._has_begun and self.is_loaded and not self._is_abandoned:
+            try:
+                await self._save_late()
+            except (Refused, StoreError) as error:  # nobody is left who could be told
+                _log.error("session data that was changed after the answer had begun was not kept: %s", error)
         if self._login is None and not self._ended:
             await self.door.web.finish(self.exchange)
+
+    async def _save_late(self) -> None:
+        puts, removes = self._changes()
+        if self._session is not None and (puts or removes):
+            await self._put(puts, removes)
+        elif puts:
+            _log.warning(
+                "session data was changed after the answer had begun, and there is no session: nothing was kept"
+            )
 
 
 class SessionData(MutableMapping[str, object]):
