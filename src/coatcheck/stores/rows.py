@@ -25,6 +25,7 @@ from coatcheck.core.records import (
     SubjectState,
 )
 from coatcheck.core.sessions import TOUCH_STEP, standing_under
+from coatcheck.core.throttle import Counter
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Found, Identified
 
@@ -32,6 +33,7 @@ Row = tuple[Any, ...]
 R = TypeVar("R")
 
 NO_EPOCH = SubjectState("")
+COUNTED_AT_MOST = 2**32  # failures or pending attempts: nobody counts that far
 BEYOND_EVENTS = 2**63 - 1  # the position of a first page of events
 
 _SESSION = """
@@ -211,6 +213,13 @@ def state_of(row: Row) -> SubjectState:
     """Make a subject's state from a row of `SELECT_STATE`."""
     _check(row, _STATE_FORM, "subject")
     return standing_under(SubjectState(*row[:6]), SubjectState("", *row[6:]))
+
+
+def counter_of(row: Row) -> Counter:
+    """Make an attempt counter from its numbers, in the order of the record's fields."""
+    if not all(type(number) is int for number in row) or max(row[:2]) >= COUNTED_AT_MOST:
+        raise CorruptRecord("counter")
+    return Counter(*row)
 
 
 def event_of(row: Row) -> EventRecord:
