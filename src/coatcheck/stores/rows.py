@@ -56,6 +56,8 @@ SELECT_FOUND: Final = f"""
     SELECT s.digest, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT}, g.text
     {_FROM} LEFT JOIN user_agents g ON g.id = s.user_agent
 """
+# The same where the user agent's text stands in the row itself.
+SELECT_FOUND_WITH_TEXT: Final = f"SELECT s.digest, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT} {_FROM}"
 # The same for who knows digest and user agent's text already: a sixth less work.
 SELECT_FOUND_BY_DIGEST: Final = f"SELECT {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT} {_FROM}"
 # `idle_deadline` of `coatcheck.core.sessions`, for statements that look at many sessions at once.

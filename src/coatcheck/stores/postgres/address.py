@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import ssl
 from ipaddress import ip_address
-from os.path import expanduser, isfile
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -109,9 +109,9 @@ def _verified(chosen: str | None, known: dict[str, str]) -> dict[str, str]:
 
 def _authorities() -> str:
     # libpq's own place first; then the system's, where the OpenSSL inside psycopg's wheels would not look.
-    own = expanduser("~/.postgresql/root.crt")
+    own = Path("~/.postgresql/root.crt").expanduser()
     places = (own, ssl.get_default_verify_paths().cafile, "/etc/ssl/certs/ca-certificates.crt")
-    return next((place for place in places if place and isfile(place)), "system")
+    return next((str(place) for place in places if place and Path(place).is_file()), "system")
 
 
 def _schema(name: str) -> str:

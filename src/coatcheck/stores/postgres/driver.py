@@ -45,54 +45,6 @@ BUSY = (
 )
 
 
-class Link(Protocol):
-    """A connection in use by one caller at a time, who sets its deadline (of `time.monotonic`)."""
-
-    is_direct: bool  # no pooler stands between: what is set for the session stays with it
-    seats: Seats  # where it belongs
-
-    def until(self, deadline: float) -> None:
-        """Set the instant until which the server's answers are waited for."""
-        ...
-
-    @property
-    def backend(self) -> int:
-        """What the other end calls itself: the server process, unless a pooler stands between."""
-        ...
-
-    def prepare(self, *, named: bool) -> None:
-        """Let the server keep statements by name, which spares it to parse and plan them anew."""
-        ...
-
-    def setting(self, name: str) -> str | None:
-        """Read what the server announced when the connection was made."""
-        ...
-
-    async def rows(self, sql: str, parameters: Parameters) -> list[Row]:
-        """Run a statement and give its rows, if it has any: one round trip."""
-        ...
-
-    async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        """Run statements in one round trip and give the rows of each; the first error ends it and is raised."""
-        ...
-
-    def is_idle(self) -> bool:
-        """Say whether it stands between transactions."""
-        ...
-
-    def is_lost(self) -> bool:
-        """Say whether the connection is gone."""
-        ...
-
-    def is_quiet(self) -> bool:
-        """Say whether the server has sent nothing unasked: a farewell, most likely."""
-        ...
-
-    def drop(self) -> None:
-        """Close the connection; what runs on it at the server comes to its end there."""
-        ...
-
-
 class _BlockingConnection(Connection[Any]):
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
@@ -107,9 +59,8 @@ class _BlockingConnection(Connection[Any]):
             _let_go(self, gen, error)
             raise
 
-    def __del__(self) -> None:  # psycopg's would warn; a link that nobody refers to any more is dropped
-        if hasattr(self, "pgconn") and self.pid == os.getpid():
-            self.pgconn.finish()
+    def __del__(self, _warn: Any = None) -> None:
+        _finish(self)
 
 
 class _AsyncConnection(AsyncConnection[Any]):
@@ -120,7 +71,7 @@ class _AsyncConnection(AsyncConnection[Any]):
 
     # psycopg's own, when a task is cancelled, asks the server to cancel and waits for an answer that may never come.
     # Here the connection is given up: what is under way at the server commits or does not.
-    async def wait(self, gen: PQGen[Any], interval: float = WAKE, timeout: float | None = None) -> Any:
+    async def wait(self, gen: PQGen[Any], interval: float = WAKE, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
         left = self.deadline - monotonic() if timeout is None else timeout
         try:
             return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=max(0.0, left))
@@ -128,9 +79,8 @@ class _AsyncConnection(AsyncConnection[Any]):
             _let_go(self, gen, error)
             raise
 
-    def __del__(self) -> None:  # psycopg's would warn; a link that nobody refers to any more is dropped
-        if hasattr(self, "pgconn") and self.pid == os.getpid():
-            self.pgconn.finish()
+    def __del__(self, _warn: Any = None) -> None:
+        _finish(self)
 
 
 def _let_go(connection: _BlockingConnection | _AsyncConnection, gen: PQGen[Any], error: BaseException) -> None:
@@ -141,44 +91,65 @@ def _let_go(connection: _BlockingConnection | _AsyncConnection, gen: PQGen[Any],
             gen.close()
 
 
-class _Link:
-    """What is the same in both colours."""
+def _finish(connection: _BlockingConnection | _AsyncConnection) -> None:
+    # psycopg would warn of a connection that nobody closed; here one that nobody refers to any more is dropped.
+    if hasattr(connection, "pgconn") and connection.pid == os.getpid():
+        connection.pgconn.finish()
 
-    seats: Seats
+
+class Link:
+    """A connection in use by one caller at a time, who sets its deadline. What differs by colour is in subclasses."""
 
     def __init__(self, connection: _BlockingConnection | _AsyncConnection) -> None:
         self._connection: Any = connection
-        self.is_direct = False
         self._cursor: Any = connection.cursor()
         self._news = select.poll()
         self._news.register(connection.pgconn.socket, select.POLLIN)
+        self.is_direct = False  # no pooler stands between: what is set for the session stays with it
+        self.seats: Seats  # where it belongs
         _links.add(self)
 
+    async def rows(self, sql: str, parameters: Parameters) -> list[Row]:
+        """Run a statement and give its rows, if it has any: one round trip."""
+        raise NotImplementedError
+
+    async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run statements in one round trip and give the rows of each; the first error ends it and is raised."""
+        raise NotImplementedError
+
     def until(self, deadline: float) -> None:
+        """Set the instant (of `time.monotonic`) until which the server's answers are waited for."""
         self._connection.deadline = deadline
+
+    def prepare(self, *, named: bool) -> None:
+        """Let the server keep statements by name, which spares it to parse and plan them anew."""
+        self._connection.prepare_threshold = 0 if named else None
 
     @property
     def backend(self) -> int:
-        pid: int = self._connection.pgconn.backend_pid
-        return pid
-
-    def prepare(self, *, named: bool) -> None:
-        self._connection.prepare_threshold = 0 if named else None
+        """What the other end calls itself: the server's process, unless a pooler stands between."""
+        number: int = self._connection.pgconn.backend_pid
+        return number
 
     def setting(self, name: str) -> str | None:
+        """Read what the server announced when the connection was made."""
         value: bytes | None = self._connection.pgconn.parameter_status(name.encode())
         return None if value is None else value.decode(errors="replace")
 
     def is_idle(self) -> bool:
+        """Say whether it stands between transactions."""
         return bool(self._connection.pgconn.transaction_status == TransactionStatus.IDLE)
 
     def is_lost(self) -> bool:
+        """Say whether the connection is gone."""
         return bool(self._connection.pgconn.status == ConnStatus.BAD)
 
     def is_quiet(self) -> bool:
+        """Say whether the server has sent nothing unasked: a farewell, most likely."""
         return not self._news.poll(0)
 
     def drop(self) -> None:
+        """Close the connection; what runs on it at the server comes to its end there."""
         self._connection.pgconn.finish()
 
     def forget(self) -> None:
@@ -188,7 +159,7 @@ class _Link:
                 os.close(self._connection.pgconn.socket)
 
 
-class BlockingLink(_Link):
+class BlockingLink(Link):
     """A link that blocks its thread."""
 
     async def rows(self, sql: str, parameters: Parameters) -> list[Row]:
@@ -222,7 +193,7 @@ class BlockingLink(_Link):
         raise OperationalError("no host to connect to")
 
 
-class AsyncLink(_Link):
+class AsyncLink(Link):
     """A link that lets the event loop go on."""
 
     async def rows(self, sql: str, parameters: Parameters) -> list[Row]:
@@ -245,9 +216,7 @@ class AsyncLink(_Link):
             timeout = max(0.0, deadline - monotonic()) / left
             try:
                 opening = generators.connect(make_conninfo("", **attempt))
-                connection = _AsyncConnection(
-                    await waiting.wait_conn_async(opening, interval=WAKE, timeout=timeout)
-                )
+                connection = _AsyncConnection(await waiting.wait_conn_async(opening, interval=WAKE, timeout=timeout))
             except OperationalError:
                 if left == 1:
                     raise
@@ -412,7 +381,7 @@ class AsyncPool:
         self._seats: WeakKeyDictionary[AbstractEventLoop, Seats] = WeakKeyDictionary()
 
 
-async def greeted(link: _Link, seats: Seats, greet: Greet, deadline: float) -> None:
+async def greeted(link: Link, seats: Seats, greet: Greet, deadline: float) -> None:
     """Make a new link one of a pool's, if the greeting goes well."""
     link.seats = seats
     link.until(deadline)
@@ -423,7 +392,7 @@ async def greeted(link: _Link, seats: Seats, greet: Greet, deadline: float) -> N
         raise
 
 
-_links: WeakSet[_Link] = WeakSet()
+_links: WeakSet[Link] = WeakSet()
 _pools: WeakSet[BlockingPool | AsyncPool] = WeakSet()
 
 

@@ -62,8 +62,9 @@ def next_batch(cutoffs: Cutoffs, *, after: str | None, limit: int) -> Batch:
     is_one, position = cursor[len(walk.table)] == "=", cursor[len(walk.table) + 1 :]
     cutoff = (cutoffs.ended_before, cutoffs.counters_before, cutoffs.events_before)[place]
     parameters = {"start": walk.parse(position or walk.first), "cutoff": cutoff, "limit": max(1, limit)}
-    if is_one:
-        return Batch(_one(walk), parameters, lambda row: _purged(place, row[0], f"{walk.table}:{position}"))
+
+    def outcome_of_one(row: Row) -> Purged:
+        return _purged(place, row[0], f"{walk.table}:{position}")
 
     def outcome(row: Row) -> Purged:
         gone, last, skipped = row
@@ -71,7 +72,7 @@ def next_batch(cutoffs: Cutoffs, *, after: str | None, limit: int) -> Batch:
             return _purged(place, gone, f"{walk.table}={_written(skipped)}")
         return _purged(place, gone, _next(place, last))
 
-    return Batch(_batch(walk), parameters, outcome)
+    return Batch(_one(walk), parameters, outcome_of_one) if is_one else Batch(_batch(walk), parameters, outcome)
 
 
 def _batch(walk: _Walk) -> str:

@@ -10,8 +10,6 @@ behind it, and is tried again when the others have gone on. An index on a table 
 it, in a test of our steps and again before they run.
 """
 
-# ruff: noqa: S608 - what is put into SQL are constants of these modules; values are always parameters (DAT-03)
-
 from __future__ import annotations
 
 import re
@@ -265,7 +263,7 @@ async def _patiently(link: Link, address: Address, version: int, statements: Seq
                     f"store: {address.location} was not upgraded, for somebody holds its tables; find the long "
                     "transaction (pg_stat_activity) and run it again"
                 ) from error
-            sleep(0.2)
+            sleep(0.2)  # noqa: ASYNC251 - on a blocking link, off the event loop
         except BaseException:
             if not link.is_lost() and not link.is_idle():
                 await link.rows("ROLLBACK", ())

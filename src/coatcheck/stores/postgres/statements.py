@@ -32,14 +32,14 @@ def within(schema: str, statement: str) -> str:
 
 # Reading
 
-FIND: Final = f"{rows.SELECT_FOUND_BUT_USER_AGENT} WHERE s.digest = %s"
-FIND_BY_ID: Final = f"{rows.SELECT_FOUND_BUT_USER_AGENT} WHERE s.id = %s"
+FIND: Final = f"{rows.SELECT_FOUND_BY_DIGEST} WHERE s.digest = %s"
+FIND_BY_ID: Final = f"{rows.SELECT_FOUND_WITH_TEXT} WHERE s.id = %s"
 SESSIONS_OF: Final = f"""
-    {rows.SELECT_FOUND_BUT_USER_AGENT}
+    {rows.SELECT_FOUND_WITH_TEXT}
     WHERE s.subject = (SELECT id FROM subjects WHERE subject = %s) AND s.ended_at IS NULL
     AND s.epoch = u.epoch + e.epoch AND u.disabled_at IS NULL
 """
-SCAN_SESSIONS: Final = f"{rows.SELECT_FOUND_BUT_USER_AGENT} WHERE s.id > %s ORDER BY s.id LIMIT %s"
+SCAN_SESSIONS: Final = f"{rows.SELECT_FOUND_WITH_TEXT} WHERE s.id > %s ORDER BY s.id LIMIT %s"
 IDENTIFY: Final = f"{rows.SELECT_IDENTIFIED} WHERE a.username_key = %s OR a.email_key = %s"
 ACCOUNT: Final = f"{rows.SELECT_ACCOUNT} WHERE u.subject = %s"
 CREDENTIAL: Final = f"{rows.SELECT_CREDENTIAL} WHERE u.subject = %s"
@@ -82,7 +82,9 @@ _ROTATED = """
     digest = %(new_digest)s, last_seen_at = greatest(s.last_seen_at, %(last_seen_at)s), auth_time = %(auth_time)s,
     expires_at = %(expires_at)s, methods = %(methods)s
 """
-ROTATE: Final = _with_events(f"UPDATE sessions AS s SET {_ROTATED} WHERE s.digest = %(digest)s AND {STANDING} RETURNING 1")
+ROTATE: Final = _with_events(
+    f"UPDATE sessions AS s SET {_ROTATED} WHERE s.digest = %(digest)s AND {STANDING} RETURNING 1"
+)
 _ENDED = "ended_at = %(at)s, end_reason = %(reason)s, data = NULL"
 END: Final = _with_events(
     f"UPDATE sessions AS s SET {_ENDED} WHERE s.digest = %(digest)s AND s.ended_at IS NULL RETURNING 1"
@@ -180,7 +182,8 @@ INSERT_SESSION: Final = f"""
     FROM subjects u LEFT JOIN everybody e ON e.id = 0
     WHERE u.subject = %(subject)s AND u.disabled_at IS NULL AND (
         %(version)s::bigint IS NULL OR (
-            u.credential_version = %(version)s AND EXISTS (SELECT 1 FROM passwords p WHERE p.account = u.id)
+            u.credential_version = %(version)s
+            AND (NOT %(holds_accounts)s OR EXISTS (SELECT 1 FROM passwords p WHERE p.account = u.id))
         )
     )
     RETURNING epoch, data
@@ -246,8 +249,8 @@ HOLD_PASSWORD: Final = """
     SELECT 1 FROM subjects u JOIN passwords p ON p.account = u.id WHERE u.subject = %s FOR KEY SHARE OF u
 """
 
-HOLD_ACCOUNT: Final = """
-    SELECT u.id FROM subjects u JOIN accounts a ON a.id = u.id WHERE u.subject = %s FOR UPDATE OF u
+HOLD_SUBJECT: Final = """
+    SELECT u.id, EXISTS (SELECT 1 FROM accounts a WHERE a.id = u.id) FROM subjects u WHERE u.subject = %s FOR UPDATE
 """
 FORGET_SUBJECT: Final = (
     "DELETE FROM sessions WHERE subject = %(id)s",

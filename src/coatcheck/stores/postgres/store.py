@@ -70,13 +70,15 @@ class PostgresStore:
     """Keeps the contract of `coatcheck.stores.protocols.Store` in a schema of a PostgreSQL database.
 
     The URL is libpq's, and may say `schema=`, `connections=` and `prepare=` besides (docs/postgres.md). The schema is
-    created at first use; an older, newer or foreign one is refused.
+    created at first use; an older, newer or foreign one is refused. With `holds_accounts` False it is one for sessions
+    whose accounts live in another store.
     """
 
     shelf_bits = 0
     schema_steps: ClassVar[Sequence[schema.Step]] = schema.STEPS
 
-    def __init__(self, url: str, colour: Colour) -> None:
+    def __init__(self, url: str, colour: Colour, *, holds_accounts: bool = True) -> None:
+        self.holds_accounts = holds_accounts
         self._address = address_of(url)
         self._colour = colour
         self._has_met = False  # the server has let us in once: what fails later is an outage
@@ -90,7 +92,7 @@ class PostgresStore:
 
     async def find(self, digest: bytes) -> Found | None:
         found = await self._read(statements.FIND, (digest,))
-        return _found_of(found[0]) if found else None
+        return rows.found_of(found[0], digest=digest, user_agent=found[0][0]) if found else None
 
     async def start(
         self,
@@ -110,6 +112,7 @@ class PostgresStore:
             "carries": carry and replaces is not None,
             "version": credential_version,
             "most": most,
+            "holds_accounts": self.holds_accounts,
         }
         is_owned = session.subject is not None
         said: dict[str, Statement] = {}
@@ -269,12 +272,13 @@ class PostgresStore:
         self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
     ) -> Answer | None:
         said: dict[str, Statement] = {}
-        if account is not None:
+        may_be_gone = account is not None and self.holds_accounts
+        if may_be_gone:
             said["password"] = (statements.HOLD_PASSWORD, (account,))
 
         async def work(transaction: Transaction) -> Answer | None:
             heard = await transaction.say(said | _reading([one.gate.key for one in settlements]), durable=False)
-            if account is not None and not heard["password"]:
+            if may_be_gone and not heard["password"]:
                 return await transaction.leave(Answer.GONE)
             settled = _settled(settlements, heard)
             if settled is None:
@@ -282,7 +286,7 @@ class PostgresStore:
             await transaction.commit(settled.changes | _appending(events))
             return Answer.LOCKED if settled.locks else None
 
-        return await self._write(work) if settlements or events or account is not None else None
+        return await self._write(work) if settlements or events or may_be_gone else None
 
     # Accounts
 
@@ -381,10 +385,11 @@ class PostgresStore:
             return False
 
         async def work(transaction: Transaction) -> bool:
-            heard = await transaction.say({"held": (statements.HOLD_ACCOUNT, (subject,))})
-            if not heard["held"]:
+            heard = await transaction.say({"held": (statements.HOLD_SUBJECT, (subject,))})
+            key, has_account = heard["held"][0] if heard["held"] else (None, False)
+            if self.holds_accounts and not has_account:
                 return await transaction.leave(False)
-            values = {"id": heard["held"][0][0], "subject": subject}
+            values = {"id": key, "subject": subject}
             forgetting: dict[str, Statement] = {
                 str(place): (statement, values) for place, statement in enumerate(statements.FORGET_SUBJECT)
             }
@@ -584,11 +589,11 @@ class Transaction:
                 opening["settled in"] = (_SETTLE_IN, (str(SERVER_PATIENCE), True, str(DESERTED), True))
             if not durable:
                 opening["hastened"] = (statements.HASTEN, ())
-        return await self._batch(opening | said)
+        return await self._batch({**opening, **said})
 
     async def commit(self, said: Mapping[str, Statement]) -> None:
         """Run statements and commit, in one round trip."""
-        await self._batch(said | {"committed": ("COMMIT", ())})
+        await self._batch({**said, "committed": ("COMMIT", ())})
 
     async def leave(self, answer: R) -> R:
         """End a transaction that has changed nothing."""
@@ -708,4 +713,4 @@ def _id_and_data(row: Row) -> tuple[str, bytes]:
 
 
 def _found_of(row: Row) -> Found:
-    return rows.found_of(row, row[0])  # the user agent stands in the row itself
+    return rows.found_of(row[1:], digest=row[0], user_agent=row[1])

@@ -19,14 +19,17 @@ _REFUSALS = (
     ('FATAL: database "', "create the database (createdb), or correct the name in it"),
     ("permission denied for database", "let its user connect: GRANT CONNECT ON DATABASE"),
     ("pg_hba.conf", "let this user in from this machine in PostgreSQL's pg_hba.conf"),
-    ("certificate verify failed", "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem"),
+    (
+        "certificate verify failed",
+        "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem",
+    ),
     ("does not match host name", "use the name that the server's certificate bears"),
     ("root certificate", "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem"),
     ("does not support SSL", "switch TLS on in PostgreSQL (ssl = on), or write sslmode=disable if that is safe here"),
     ("certificate file", "correct the name of that file in it"),
 )
 _MENDS = {
-    "25006": "it is read-only: a replica, or default_transaction_read_only is on; name the primary in the setting store",
+    "25006": "it is read-only: a replica, or default_transaction_read_only is on; name the primary",
     "42501": "give its user the rights on Coatcheck's schema (docs/postgres.md)",
     "42P01": "tables are missing; was the schema dropped? restore it",
     "42703": "columns are missing; was the schema changed by hand? restore it",
@@ -47,7 +50,9 @@ def refused(error: Error, location: str) -> ConfigurationError | None:
 
 def unreachable(error: Error, location: str) -> StoreUnavailable:
     """Say that no connection could be made."""
-    return StoreUnavailable(f"store: {location} cannot be reached ({_words(error)}); is it running, and is the URL right?")
+    return StoreUnavailable(
+        f"store: {location} cannot be reached ({_words(error)}); is it running, and is the URL right?"
+    )
 
 
 def translated(error: Error, location: str) -> StoreError:
@@ -59,7 +64,9 @@ def translated(error: Error, location: str) -> StoreError:
         return StoreConflict(f"a constraint of the store refused the change: {error.diag.constraint_name}")
     if state in _MENDS:
         return StoreUnavailable(f"the store {location} cannot do this now: {_MENDS[state]}")
-    if isinstance(error, DataError | errors.SyntaxError) or not isinstance(error, OperationalError | errors.InternalError):
+    if isinstance(error, DataError | errors.SyntaxError) or not isinstance(
+        error, OperationalError | errors.InternalError
+    ):
         _raise(error)
     return StoreUnavailable(f"the store {location} cannot do this now: {_words(error)}")
 
