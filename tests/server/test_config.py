@@ -11,9 +11,10 @@ import pytest
 
 from coatcheck import ConfigurationError
 from coatcheck.server.app import ServerApp
-from coatcheck.server.config import Config, load, without_password
+from coatcheck.server.config import Config, load
 from coatcheck.server.durations import duration_text, seconds_of
 from coatcheck.server.secret import create_private
+from coatcheck.server.store_urls import without_password
 
 SECRET = "Zq3v9-KfT1mXc7Rw5Lb2Yd8Hn4Js6Pg0Ue_AoIxBtC"
 PUBLIC = {"COATCHECK_PUBLIC_URL": "https://login.example.org", "COATCHECK_SECRET": SECRET}
@@ -422,6 +423,15 @@ def test_a_secret_given_twice_in_one_place_is_refused() -> None:
         ({"COATCHECK_STORE": "sqlite://app.db"}, "store"),
         ({"COATCHECK_STORE": "sqlite:///a%00b"}, "store"),
         ({"COATCHECK_STORE": "http://["}, "store"),
+        ({"COATCHECK_STORE": "redis://127.0.0.1/x"}, "store"),
+        ({"COATCHECK_SESSIONS": "sqlite:///nowhere/app.db"}, "sessions"),
+        ({"COATCHECK_SESSIONS": "oracle://db"}, "sessions"),
+        ({"COATCHECK_SESSIONS": "http://["}, "sessions"),
+        ({"COATCHECK_SESSIONS": "redis://192.0.2.1/0"}, "sessions"),
+        ({"COATCHECK_SESSIONS": "sqlite:///coatcheck.db"}, "sessions"),
+        ({"COATCHECK_WORKERS": "2", "COATCHECK_SESSIONS": "memory://"}, "workers"),
+        ({"COATCHECK_SESSIONS_PASSWORD_FILE": "password"}, "sessions_password_file"),
+        ({"COATCHECK_STORE_PASSWORD_FILE": "password"}, "store_password_file"),
     ],
 )
 def test_err_03_unsafe_and_impossible_combinations_are_refused(environ: Mapping[str, str], name: str) -> None:
@@ -435,11 +445,78 @@ def test_cky_04_development_is_implied_on_loopback_only_without_public_url_and_c
     assert not load({}, PUBLIC).development
 
 
-def test_a_store_that_bears_a_password_is_refused_on_the_command_line_only() -> None:
-    found = problems({"store": "sqlite://u:pw@/app.db"})
+@pytest.mark.parametrize("name", ["store", "sessions"])
+@pytest.mark.parametrize(
+    "url", ["redis://:tiger@127.0.0.1/0", "redis://u:tiger@127.0.0.1/0", "postgresql://127.0.0.1/d?password=tiger"]
+)
+def test_log_03_a_url_that_bears_a_password_is_refused_on_the_command_line(name: str, url: str) -> None:
+    found = problems({name: url})
 
-    assert any("command line" in problem for problem in found)
-    assert not any("pw" in problem for problem in found)
+    assert any("command line" in problem and f"{name}_password_file" in problem for problem in found)
+    assert not any("tiger" in problem for problem in found)
+
+
+@pytest.mark.parametrize("name", ["store", "sessions"])
+def test_a_url_that_bears_a_password_may_stand_in_the_environment_and_in_a_private_file(name: str) -> None:
+    url = "redis://u:tiger@127.0.0.1/0"
+
+    from_environment = load({}, {f"COATCHECK_{name.upper()}": url})
+    written(f'{name} = "{url}"')
+
+    assert getattr(load({}, {}), name) == getattr(from_environment, name) == url
+
+
+@pytest.mark.parametrize("name", ["store", "sessions"])
+def test_key_07_a_file_with_a_password_in_it_must_be_private(name: str) -> None:
+    written(f'{name} = "redis://u:tiger@127.0.0.1/0"', mode=0o644)
+
+    found = problems()
+
+    assert [problem.partition(" ")[0] for problem in found] == [name]
+    assert "chmod 600" in found[0]
+    assert "tiger" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("redis://127.0.0.1/0", "redis://:a%20%2F%40%3A%25%20b@127.0.0.1/0"),
+        ("redis://u@127.0.0.1/0?prefix=x", "redis://u:a%20%2F%40%3A%25%20b@127.0.0.1/0?prefix=x"),
+    ],
+)
+def test_a_password_may_stand_in_a_file_of_its_own(here: Path, url: str, whole: str) -> None:
+    create_private(here / "password", b"a /@:% b\n")
+    environ = {"COATCHECK_STORE_PASSWORD_FILE": "password", "COATCHECK_SESSIONS_PASSWORD_FILE": "password"}
+
+    config = load({"store": url, "sessions": url.replace("/0", "/1")}, environ)
+
+    assert config.store == whole
+    assert config.sessions == whole.replace("/0", "/1")
+
+
+@pytest.mark.parametrize(
+    ("url", "content", "mode", "words"),
+    [
+        ("redis://u:pw@127.0.0.1/0", b"tiger", 0o600, "bears a password too"),
+        ("sqlite:///app.db", b"tiger", 0o600, "no password"),
+        ("redis://127.0.0.1/0", b"tiger", 0o644, "chmod 600"),
+        ("redis://127.0.0.1/0", b"", 0o600, "one line"),
+        ("redis://127.0.0.1/0", b"tiger\ntiger", 0o600, "one line"),
+        ("redis://127.0.0.1/0", b"\xff", 0o600, "UTF-8"),
+    ],
+)
+def test_a_password_file_that_cannot_be_meant_is_refused_without_its_content(
+    here: Path, url: str, content: bytes, mode: int, words: str
+) -> None:
+    create_private(here / "password", content)
+    (here / "password").chmod(mode)
+
+    found = problems({}, {"COATCHECK_STORE": url, "COATCHECK_STORE_PASSWORD_FILE": "password"})
+
+    assert len(found) == 1
+    assert found[0].startswith("store_password_file (COATCHECK_STORE_PASSWORD_FILE): ")
+    assert words in found[0]
+    assert "tiger" not in found[0]
 
 
 @pytest.mark.parametrize(
@@ -447,9 +524,20 @@ def test_a_store_that_bears_a_password_is_refused_on_the_command_line_only() -> 
     [
         ("postgresql://u:pw@h/d", "postgresql://u:****@h/d"),
         ("postgresql://u:p@w@h/d", "postgresql://u:****@h/d"),
+        ("postgresql://u:p?w@h/d", "postgresql://u:****@h/d"),
+        ("postgresql://u:p/w@h/d", "postgresql://u:****@h/d"),
         ("postgresql://u@h/d", "postgresql://u@h/d"),
+        ("postgresql://h/d?password=pw&sslmode=require", "postgresql://h/d?password=****&sslmode=require"),
+        ("postgresql://h/d?user=u&p%61ssword=pw", "postgresql://h/d?user=u&p%61ssword=****"),
+        ("postgresql://h/d?password=p@w", "postgresql://h/d:****@w"),
+        (
+            "postgresql://h/d?sslmode=verify-full&sslpassword=pw",
+            "postgresql://h/d?sslmode=verify-full&sslpassword=****",
+        ),
+        ("redis://:pw@h/0", "redis://:****@h/0"),
         ("sqlite:///a.db", "sqlite:///a.db"),
         ("u:pw@h", "****"),
+        ("host=h password=pw", "****"),
     ],
 )
 def test_log_03_a_password_in_a_url_is_not_shown(url: str, shown: str) -> None:
@@ -457,7 +545,7 @@ def test_log_03_a_password_in_a_url_is_not_shown(url: str, shown: str) -> None:
 
 
 def test_err_08_a_configuration_does_not_show_its_secrets() -> None:
-    config = Config(secret=SECRET.encode(), store="postgresql://u:tiger@h/d")
+    config = Config(secret=SECRET.encode(), store="postgresql://u:tiger@h/d", sessions="redis://:tiger@h/0")
 
     for shown in (repr(config), str(config), f"{config}", str(config.__rich_repr__())):
         assert SECRET not in shown

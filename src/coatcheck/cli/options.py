@@ -24,8 +24,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 TAKES_IDS: dict[str, Any] = {"ignore_unknown_options": True}
 
 
+_SESSIONS = "coatcheck.sessions"
+
+
+def _note_sessions(context: click.Context, _parameter: click.Parameter, url: str | None) -> None:
+    # Where sessions are kept concerns whoever opens a desk, and no command: they need not pass it on.
+    context.meta[_SESSIONS] = url
+
+
 def store_options(command: Command) -> Command:
-    """Add `--store` and `--config`."""
+    """Add `--store`, `--sessions` and `--config`; what `--sessions` says reaches `configuration` by itself."""
     for option in (
         click.option(
             "--config",
@@ -33,6 +41,13 @@ def store_options(command: Command) -> Command:
             metavar="FILE",
             type=click.Path(),
             help="Settings file. Default: coatcheck.toml, if it is there.",
+        ),
+        click.option(
+            "--sessions",
+            metavar="URL",
+            expose_value=False,
+            callback=_note_sessions,
+            help="Where sessions are kept, if elsewhere. Default: in the store",
         ),
         click.option("--store", metavar="URL", help="Where everything is kept. Default: sqlite:///coatcheck.db"),
     ):
@@ -81,6 +96,9 @@ def configuration(file: str | None, *, serving: bool = False, **options: object)
     """Load the configuration. Raises ConfigurationError with every mistake."""
     from coatcheck.server.config import load
 
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        options = {"sessions": context.meta.get(_SESSIONS), **options}
     return load(options, os.environ, None if file is None else Path(file), serving=serving)
 
 
@@ -96,7 +114,7 @@ def open_desk(store: str | None, file: str | None, *, creates: bool = False) -> 
 
     config = configuration(file, store=store)
     require_store(config, creates=creates)
-    with Coatcheck(config.store, profile=config.profile, settings=config.settings) as desk:
+    with Coatcheck(config.store, sessions=config.sessions, profile=config.profile, settings=config.settings) as desk:
         yield desk
 
 

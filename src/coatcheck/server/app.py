@@ -28,7 +28,13 @@ class ServerApp:
     """One process of the server: answers health and documentation itself and hands everything else to the web."""
 
     def __init__(self, config: Config) -> None:
-        self.desk = AsyncCoatcheck(config.store, secret=config.secret, profile=config.profile, settings=config.settings)
+        self.desk = AsyncCoatcheck(
+            config.store,
+            sessions=config.sessions,
+            secret=config.secret,
+            profile=config.profile,
+            settings=config.settings,
+        )
         site = Site.configure(
             public_url=config.public_url,
             development=config.development,

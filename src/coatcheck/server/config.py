@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -24,21 +23,30 @@ from coatcheck.server.secret import problem_of_file, read_secret_file
 from coatcheck.server.settings import FILE_NAME, POLICY_SETTINGS, PREFIX, SETTINGS, Unfit, policy_value
 from coatcheck.server.sources import Given, from_environment, from_file, from_options, read_toml
 from coatcheck.server.store_file import problem_of_store_file
+from coatcheck.server.store_urls import (
+    MEMORY,
+    password_from,
+    problems_of,
+    sqlite_file,
+    with_password,
+    without_password,
+)
 from coatcheck.web.mount import problems_of_passive_paths
 
-STORE_FORMS = "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, or memory://"
+STORES = ("store", "sessions")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything `coatcheck serve` needs to know, in order and consistent.
 
     `secret` is None until the server has made one (development mode), and for commands that serve nothing. It never
-    shows itself: what prints a `Config` prints `****`.
+    shows itself, nor does a password in the URL of a store: what prints a `Config` prints `****`.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     store: str = "sqlite:///coatcheck.db"
+    sessions: str | None = None
     public_url: str | None = None
     workers: int = 1
     tls_self_signed: bool = False
@@ -80,11 +88,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The store's URL without a password, fit to be printed."""
         return without_password(self.store)
 
+    @property
+    def shown_sessions(self) -> str | None:
+        """The same for the store of sessions, where it is another."""
+        return None if self.sessions is None else without_password(self.sessions)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether something is kept in the memory of one process only."""
+        return MEMORY in (self.store, self.sessions)
+
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        hidden = {"secret": "****", "store": self.shown_store}
+        hidden = {"secret": "****", "store": self.shown_store, "sessions": self.shown_sessions}
         return [(name, hidden.get(name, getattr(self, name))) for name in self.__struct_fields__]
 
 
@@ -113,13 +131,16 @@ def load(
     values = dict(_read(given, problems))
     settings = {name: values.pop(name) for name in POLICY_SETTINGS & values.keys()}
     secret_text, secret_file = values.pop("secret", None), values.pop("secret_file", None)
+    passwords = {name: values.pop(f"{name}_password_file", None) for name in STORES}
     config = Config(**values, settings=settings)
     if "development" not in values:
         # CKY-04: implied on loopback without a real certificate, never where a public address is configured.
         is_implied = config.is_loopback and config.public_url is None and not (config.tls_cert or config.tls_key)
         config = msgspec.structs.replace(config, development=is_implied)
 
-    found = [*_problems_of_store(config, given), *_problems_of_policy(config)]
+    found = [*_problems_of_stores(config, given)]
+    config = _with_passwords(config, passwords, found)
+    found.extend(_problems_of_policy(config))
     if serving:
         secret = _secret(given, secret_text, secret_file, found)
         config = msgspec.structs.replace(config, secret=secret)
@@ -136,27 +157,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def sqlite_file(url: str) -> Path | None:
-    """Give the file that a store's URL names; None for other stores and for URLs that name none."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    path = unquote(parts.path)[1:]
-    is_whole = parts.scheme == "sqlite" and path.isprintable() and not (parts.netloc or parts.query or parts.fragment)
-    return Path(path) if is_whole and path else None
-
-
-def without_password(url: str) -> str:
-    """Give a URL in which `****` stands for the password, and for everything if it is no URL."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return "****" if "@" in url else url
-    userinfo, at, place = rest.rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    return f"{scheme}://{user}{':****' if colon else ''}{at}{place}"
 
 
 def _read(given: Mapping[str, Given], problems: list[str]) -> Iterator[tuple[str, Any]]:
@@ -197,19 +197,36 @@ def _secret(given: Mapping[str, Given], text: str | None, file: Path | None, pro
     return secret
 
 
-def _problems_of_store(config: Config, given: Mapping[str, Given]) -> Iterator[str]:
-    scheme = config.store.partition(":")[0]
-    if config.store != "memory://" and config.store_file is None:
-        yield f"store: {config.shown_store!r} is not a store's URL; write {STORE_FORMS}"
-    if config.shown_store != config.store and given["store"].source == "--store":
-        yield (
-            "store: bears a password, which other users of this machine can read on a command line; "
-            f"put the {scheme} URL into COATCHECK_STORE or {FILE_NAME}"
-        )
-    if config.store_file is not None:
-        problem = problem_of_store_file(config.store_file)
-        if problem is not None:
-            yield f"store: {problem}"
+def _problems_of_stores(config: Config, given: Mapping[str, Given]) -> Iterator[str]:
+    yield from problems_of(config.store, config.sessions)
+    for name in STORES:
+        url: str | None = getattr(config, name)
+        if url is None:
+            continue
+        if without_password(url) != url and given[name].source == f"--{name}":
+            yield (
+                f"{name}: bears a password, which other users of this machine can read on a command line; put the "
+                f"{url.partition(':')[0]} URL into COATCHECK_{name.upper()} or {FILE_NAME}, or the password alone into "
+                f"a file that {name}_password_file names"
+            )
+        file = sqlite_file(url)
+        if file is not None and (problem := problem_of_store_file(file)) is not None:
+            yield f"{name}: {problem}"
+
+
+def _with_passwords(config: Config, files: Mapping[str, Path | None], problems: list[str]) -> Config:
+    for name, file in files.items():
+        if file is None:
+            continue
+        url: str | None = getattr(config, name)
+        if url is None:
+            problems.append(f"{name}_password_file: there is no {name} whose password it could be; set {name}")
+            continue
+        try:
+            config = msgspec.structs.replace(config, **{name: with_password(url, password_from(file, url))})
+        except ConfigurationError as error:
+            problems.append(f"{name}_password_file: {error}")
+    return config
 
 
 def _problems_of_policy(config: Config) -> Iterator[str]:
@@ -230,7 +247,7 @@ def _problems_of_serving(config: Config) -> Iterator[str]:
             "secret: is missing; coatcheck init writes a configuration with a fresh one, or set COATCHECK_SECRET or "
             "secret_file to at least 32 random bytes"
         )
-    if config.workers > 1 and config.store == "memory://":
+    if config.workers > 1 and config.forgets:
         yield "workers: memory:// lives in one process, so every worker would know other sessions; use 1 or sqlite:///"
     yield from problems_of_proxies(config.trusted_proxies, config.trusted_hops)
     if config.templates is not None:

@@ -36,6 +36,7 @@ from coatcheck.server.app import create_app
 from coatcheck.server.config import Config
 from coatcheck.server.logs import logging_config
 from coatcheck.server.secret import development_secret, new_secret
+from coatcheck.server.store_urls import MEMORY, sqlite_file, without_password
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 MakeApp = Callable[[Config], Application]
@@ -73,7 +74,9 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="coatcheck-") as scratch:
         _check_address(config)
-        with Coatcheck(config.store, profile=config.profile, settings=config.settings) as desk:
+        with Coatcheck(
+            config.store, sessions=config.sessions, profile=config.profile, settings=config.settings
+        ) as desk:
             desk.ready()  # one clear refusal here instead of one from each worker; creates an empty store
             policy = desk.policy
         config = with_secret(config)  # only now: a refused start leaves nothing beside another program's file
@@ -101,7 +104,7 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
             workers_kill_timeout=DRAIN_SECONDS,
         )
         # What memory:// holds lives in the worker and would die with it.
-        if config.store != "memory://":
+        if not config.forgets:
             server.exchanged_above_mib = WORKER_MEMORY_MIB + policy.argon2_memory_kib // 1024
         server.when_started = partial(_announce, config, notes, say)
         return server.run(partial(_application, config, make_app))
@@ -273,8 +276,11 @@ def welcome(config: Config) -> list[str]:
         site = f"{'https' if config.uses_tls else 'http'}://{_authority(config)}"
         lines = [f"Coatcheck is open: {site}/"]
     lines += [f"  account page: {site}/account", f"  JSON API: {site}/docs"]
-    store = config.shown_store if config.store_file is None else str(config.store_file.absolute())
-    lines.append(f"  store: {store}" + (" (all is gone when it stops)" if config.store == "memory://" else ""))
+    for name, url in (("store", config.store), ("sessions", config.sessions)):
+        if url is not None:
+            file = sqlite_file(url)
+            place = without_password(url) if file is None else str(file.absolute())
+            lines.append(f"  {name}: {place}" + (" (all is gone when it stops)" if url == MEMORY else ""))
     if config.development:
         lines.append("  development mode: for this machine only; set public_url for real visitors")
     return lines

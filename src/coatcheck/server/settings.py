@@ -115,8 +115,22 @@ def _one_of(about: str, *choices: str) -> Setting:
 
 SETTINGS: Mapping[str, Setting] = {
     "store": Setting(
-        "Where everything is kept. Three slashes: relative to where the command runs; four: an absolute path.", _text
+        "Where everything is kept: sqlite, postgresql, redis or valkey. With sqlite, three slashes: relative to where "
+        "the command runs; four: an absolute path. A URL that bears a password makes this file a secret one.",
+        _text,
     ),
+    "sessions": Setting(
+        "Where sessions and the counters of attempts are kept, if elsewhere than all the rest. One URL suffices; a "
+        "second, of a Redis or Valkey, takes the load of sessions off a database.",
+        _text,
+        sample='"redis://127.0.0.1:6379/0"',
+    ),
+    "store_password_file": Setting(
+        "A file, readable by its owner only, that holds the password of store instead of its URL.",
+        _path,
+        sample='"/run/secrets/coatcheck-store"',
+    ),
+    "sessions_password_file": Setting("The same for sessions.", _path, sample='"/run/secrets/coatcheck-sessions"'),
     "public_url": Setting(
         "The https address under which visitors see the site. Without it the server runs in development mode, for this "
         "machine only.",

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from coatcheck.server.secret import problem_of_file
 from coatcheck.server.settings import POLICY_SETTINGS, PREFIX, SETTINGS
+from coatcheck.server.store_urls import without_password
 
 # What Kubernetes puts into every container beside a service that is named coatcheck.
 _KUBERNETES = re.compile(r"COATCHECK_(SERVICE_(HOST|PORT)(_.+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_.+)?)")
@@ -41,8 +42,8 @@ def read_toml(path: Path, problems: list[str], *, is_named: bool) -> dict[str, A
                 problems.append(f"config ({path}): {problem}; or name the file that you mean with --config")
                 return {}
             document = tomllib.loads(file.read().decode("utf-8"))
-        if "secret" in document and (problem := problem_of_file(path, status)) is not None:
-            problems.append(f"secret ({path}): {problem}")
+        if (problem := problem_of_file(path, status)) is not None:
+            problems.extend(f"{name} ({path}): {problem}" for name in _secrets_in(document))
         return document
     except tomllib.TOMLDecodeError as error:
         problems.append(f"config ({path}): is not TOML: {error}")
@@ -51,6 +52,13 @@ def read_toml(path: Path, problems: list[str], *, is_named: bool) -> dict[str, A
     except OSError as error:
         problems.append(f"config ({path}): cannot be read ({error.strerror}); make one with: coatcheck init")
     return {}
+
+
+def _secrets_in(document: Mapping[str, object]) -> Iterable[str]:
+    for name in ("secret", "store", "sessions"):
+        value = document.get(name)
+        if value is not None and (name == "secret" or (isinstance(value, str) and without_password(value) != value)):
+            yield name
 
 
 def from_file(document: Mapping[str, object], path: Path, problems: list[str]) -> dict[str, Given]:

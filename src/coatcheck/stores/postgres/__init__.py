@@ -1,1 +1,0 @@
-"""The PostgreSQL store: `store` keeps the contract, `statements` are what it says, `driver` says it in both colours."""
