@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from coatcheck.stores.protocols import Store
 
 FORMS = (
-    "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, redis://host:6379/0 (or rediss, valkey, "
-    "valkeys), or memory://"
+    "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, postgresql://user@host/database, "
+    "redis://host:6379/0 (or rediss, valkey, valkeys), or memory://"
 )
 
 
@@ -46,5 +46,11 @@ def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Stor
         except ModuleNotFoundError as error:
             raise ConfigurationError(f"store: {error.name} is missing; install coatcheck[redis]") from error
         return RedisStore(url, colour, holds_accounts=holds_accounts)
+    if parts.scheme == "postgresql":
+        try:
+            from coatcheck.stores.postgres.store import PostgresStore
+        except ImportError as error:  # psycopg is there, but not what it is made with
+            raise ConfigurationError(f"store: {error}; run: pip install 'coatcheck[postgres]'") from error
+        return PostgresStore(url, colour, holds_accounts=holds_accounts)
     # Not the URL itself: it may bear a password.
     raise ConfigurationError(f"store: no store has the scheme {parts.scheme!r}; write {FORMS}")

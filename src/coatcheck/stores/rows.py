@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from coatcheck.core import session_data
 from coatcheck.core.records import (
     EMPTY_DATA,
     AccountRecord,
@@ -24,6 +25,7 @@ from coatcheck.core.records import (
     SubjectState,
 )
 from coatcheck.core.sessions import TOUCH_STEP, standing_under
+from coatcheck.core.throttle import Counter
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Found, Identified
 
@@ -31,6 +33,8 @@ Row = tuple[Any, ...]
 R = TypeVar("R")
 
 NO_EPOCH = SubjectState("")
+COUNTED_AT_MOST = 2**32  # failures or pending attempts: nobody counts that far
+BEYOND_EVENTS = 2**63 - 1  # the position of a first page of events
 
 _SESSION = """
     s.user_agent, s.subject, s.id, u.subject, s.epoch, s.created_at, s.auth_time, s.last_seen_at, s.idle_timeout,
@@ -52,22 +56,27 @@ SELECT_FOUND: Final = f"""
     SELECT s.digest, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT}, g.text
     {_FROM} LEFT JOIN user_agents g ON g.id = s.user_agent
 """
+# The same where the user agent's text stands in the row itself.
+SELECT_FOUND_WITH_TEXT: Final = f"SELECT s.digest, {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT} {_FROM}"
 # The same for who knows digest and user agent's text already: a sixth less work.
 SELECT_FOUND_BY_DIGEST: Final = f"SELECT {_SESSION}, {_STATE}, {_EVERYBODY}, {_ACCOUNT} {_FROM}"
 # `idle_deadline` of `coatcheck.core.sessions`, for statements that look at many sessions at once.
-IDLE_DEADLINE: Final = f"(last_seen_at + idle_timeout + min(idle_timeout / 20, {TOUCH_STEP}))"
+IDLE_DEADLINE: Final = f"""
+    (last_seen_at + idle_timeout
+    + CASE WHEN idle_timeout / 20 < {TOUCH_STEP} THEN idle_timeout / 20 ELSE {TOUCH_STEP} END)
+"""
 SELECT_ACCOUNT: Final = f"SELECT u.subject, {_ACCOUNT} FROM accounts a JOIN subjects u ON u.id = a.id"
 SELECT_IDENTIFIED: Final = f"""
     SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at, {_STATE}, {_EVERYBODY}
     FROM accounts a
     JOIN subjects u ON u.id = a.id
-    JOIN everybody e
+    JOIN everybody e ON e.id = 0
     LEFT JOIN passwords p ON p.account = a.id
 """
 SELECT_CREDENTIAL: Final = """
     SELECT u.subject, p.hash, p.version, p.changed_at FROM passwords p JOIN subjects u ON u.id = p.account
 """
-SELECT_STATE: Final = f"SELECT u.subject, {_STATE}, {_EVERYBODY} FROM subjects u JOIN everybody e"
+SELECT_STATE: Final = f"SELECT u.subject, {_STATE}, {_EVERYBODY} FROM subjects u JOIN everybody e ON e.id = 0"
 SELECT_EVENT: Final = """
     SELECT e.id, e.at, e.name, u.subject, e.session_id, e.ip, g.text, e.request_id, e.details
     FROM events e
@@ -79,7 +88,7 @@ SELECT_EVENT: Final = """
 STANDING: Final = """
     s.ended_at IS NULL AND EXISTS (
         SELECT 1 FROM everybody e LEFT JOIN subjects u ON u.id = s.subject
-        WHERE s.epoch = e.epoch + iif(s.subject IS NULL, 0, u.epoch) AND u.disabled_at IS NULL
+        WHERE s.epoch = e.epoch + CASE WHEN s.subject IS NULL THEN 0 ELSE u.epoch END AND u.disabled_at IS NULL
     )
 """
 
@@ -208,6 +217,13 @@ def state_of(row: Row) -> SubjectState:
     return standing_under(SubjectState(*row[:6]), SubjectState("", *row[6:]))
 
 
+def counter_of(row: Row) -> Counter:
+    """Make an attempt counter from its numbers, in the order of the record's fields."""
+    if not all(type(number) is int for number in row) or max(row[:2]) >= COUNTED_AT_MOST:
+        raise CorruptRecord("counter")
+    return Counter(*row)
+
+
 def event_of(row: Row) -> EventRecord:
     """Make an event from a row of `SELECT_EVENT`."""
     _check(row, _EVENT_FORM, "event")
@@ -228,6 +244,37 @@ def readable(make: Callable[[Row], R], rows: Iterable[Row]) -> tuple[R, ...]:
         except CorruptRecord:
             continue
     return tuple(made)
+
+
+def event_position(after: str) -> int:
+    """Take a cursor of `events_of` apart: the id of the event that its page ended with.
+
+    A cursor that no page has given stands at the end: what comes after it is an empty page.
+    """
+    return int(after) if after.isascii() and after.isdecimal() and len(after) < 19 else 0
+
+
+def is_text(value: str) -> bool:
+    """Say whether a value is text that a database can hold; half of a surrogate pair names nothing."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class decoding:  # noqa: N801 - used as a statement
+    """Turns session data that cannot be decoded into the error that says whose it is."""
+
+    def __init__(self, public_id: str) -> None:
+        self._public_id = public_id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, session_data.UNREADABLE):
+            raise CorruptRecord(f"session {self._public_id}") from None
 
 
 _details = msgspec.json.Decoder(dict[str, str | int | bool])

@@ -18,10 +18,8 @@ from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Answer
-from coatcheck.stores.rows import IDLE_DEADLINE, STANDING
+from coatcheck.stores.rows import IDLE_DEADLINE, STANDING, counter_of
 from coatcheck.stores.sqlite.writes import Unchanged
-
-COUNTED_AT_MOST = 2**32  # failures or pending attempts: nobody counts that far
 
 
 def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
@@ -233,11 +231,7 @@ def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
     row = cursor.execute(
         "SELECT failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key = ?", (key,)
     ).fetchone()
-    if row is None:
-        return None
-    if not all(type(number) is int for number in row) or max(row[:2]) >= COUNTED_AT_MOST:
-        raise CorruptRecord("counter")
-    return Counter(*row)
+    return None if row is None else counter_of(row)
 
 
 def write_counter(cursor: sqlite3.Cursor, key: bytes, counter: Counter) -> None:

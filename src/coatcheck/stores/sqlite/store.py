@@ -22,7 +22,7 @@ from coatcheck.core import session_data, throttle
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
 from coatcheck.core.sessions import REPLACED, Rotation
 from coatcheck.core.throttle import Counter, Gate, Settlement
-from coatcheck.errors import CorruptRecord, StoreConflict
+from coatcheck.errors import StoreConflict
 from coatcheck.stores import rows, schema
 from coatcheck.stores.protocols import (
     AccountPage,
@@ -36,7 +36,7 @@ from coatcheck.stores.protocols import (
     SessionPage,
     Started,
 )
-from coatcheck.stores.rows import STANDING, Row, found_of
+from coatcheck.stores.rows import STANDING, Row, found_of, is_text
 from coatcheck.stores.sqlite import copying, steps
 from coatcheck.stores.sqlite.file import PATIENCE, Link, SqliteFile
 from coatcheck.stores.sqlite.purge import purge_batch
@@ -65,7 +65,6 @@ _EVENTS_OF = f"""
     {rows.SELECT_EVENT}
     WHERE e.subject = (SELECT id FROM subjects WHERE subject = ?) AND e.id < ? ORDER BY e.id DESC LIMIT ?
 """
-_BEYOND_EVENTS = 2**63 - 1
 
 
 class SqliteStore:
@@ -150,7 +149,7 @@ class SqliteStore:
     ) -> Answer | None:
         def work(cursor: sqlite3.Cursor) -> None:
             public_id, data = _standing(cursor, digest)
-            with _Decoding(public_id):
+            with rows.decoding(public_id):
                 patched = session_data.patched(data, namespace, puts, removes, limit=limit)
             if patched is None:
                 raise Unchanged(Answer.TOO_LARGE)
@@ -163,7 +162,7 @@ class SqliteStore:
     async def increment(self, digest: bytes, *, namespace: str, key: str, by: int, limit: int) -> int | Answer:
         def work(cursor: sqlite3.Cursor) -> int:
             public_id, data = _standing(cursor, digest)
-            with _Decoding(public_id):
+            with rows.decoding(public_id):
                 total = session_data.integer_at(data, namespace, key)
                 if total is None or abs(total + by) > session_data.INTEGER_MAX:
                     raise Unchanged(Answer.NOT_AN_INTEGER)
@@ -197,7 +196,7 @@ class SqliteStore:
     async def end_by_id(
         self, session_id: str, *, subject: str, at: int, reason: str, events: Sequence[EventRecord]
     ) -> bool:
-        if not (_is_text(session_id) and _is_text(subject)):
+        if not (is_text(session_id) and is_text(subject)):
             return False
 
         def work(cursor: sqlite3.Cursor) -> bool:
@@ -252,7 +251,7 @@ class SqliteStore:
         await self._write(work)
 
     async def enable(self, subject: str, *, events: Sequence[EventRecord]) -> bool:
-        if not _is_text(subject):
+        if not is_text(subject):
             return False
 
         def work(cursor: sqlite3.Cursor) -> bool:
@@ -277,7 +276,7 @@ class SqliteStore:
         return SessionPage(*self._page(rows.found_with_user_agent, _SCAN_SESSIONS, after or "", limit=limit, key=3))
 
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
-        wanted = [subject for subject in subjects if _is_text(subject)]
+        wanted = [subject for subject in subjects if is_text(subject)]
         places = ", ".join("?" * len(wanted))
         states = rows.readable(rows.state_of, self._rows(f"{_STATES_OF} ({places})", *wanted))
         return {state.subject: state for state in states}
@@ -368,7 +367,7 @@ class SqliteStore:
             await self._write(lambda cursor: steps.append_events(cursor, events))
 
     async def events_of(self, subject: str | None, *, after: str | None, limit: int) -> EventPage:
-        before = _BEYOND_EVENTS if after is None else _event_position(after)
+        before = rows.BEYOND_EVENTS if after is None else rows.event_position(after)
         sql, named = (_EVENTS, ()) if subject is None else (_EVENTS_OF, (subject,))
         found = self._rows(sql, *named, before, limit + 1)
         more = len(found) > limit
@@ -412,7 +411,7 @@ class SqliteStore:
             steps.append_events(cursor, events)
             return True
 
-        return await self._write(work) if _is_text(subject) else False
+        return await self._write(work) if is_text(subject) else False
 
     # Moving it all
 
@@ -500,35 +499,8 @@ def _read(link: Link, path: str, sql: str, parameters: tuple[object, ...]) -> li
         link.connection.text_factory = str
 
 
-class _Decoding:
-    """Turns session data that cannot be decoded into the error that says whose it is."""
-
-    def __init__(self, public_id: str) -> None:
-        self._public_id = public_id
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, session_data.UNREADABLE):
-            raise CorruptRecord(f"session {self._public_id}") from None
-
-
 def _standing(cursor: sqlite3.Cursor, digest: bytes) -> tuple[str, bytes]:
     found = steps.standing(cursor, digest)
     if found is None:
         raise Unchanged(Answer.GONE)
     return found
-
-
-def _event_position(after: str) -> int:
-    # A cursor no page has given stands at the end: what comes after it is an empty page.
-    return int(after) if after.isascii() and after.isdecimal() and len(after) < 19 else 0
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,0 +1,79 @@
+"""PostgreSQL's errors in our words: whose trouble it is, and how to mend it. No password is ever in them."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from psycopg import DataError, Error, IntegrityError, OperationalError, errors
+
+from coatcheck.errors import ConfigurationError, CorruptRecord, StoreConflict, StoreError, StoreUnavailable
+
+# What the server says when it lets nobody in, by words of its message (connecting gives no code), and the mend.
+_REFUSALS = (
+    ("password authentication failed", "the user name or the password in it is wrong"),
+    ("no password supplied", "put the password into it, into PGPASSWORD or into ~/.pgpass"),
+    ("fe_sendauth", "put the password into it, into PGPASSWORD or into ~/.pgpass"),
+    ("no such user", "the user name in it is wrong, or PgBouncer does not know it"),
+    ("no such database", "the database in it is wrong, or PgBouncer does not know it"),
+    ('FATAL: role "', "create the user (createuser), or correct the name in it"),
+    ('FATAL: database "', "create the database (createdb), or correct the name in it"),
+    ("permission denied for database", "let its user connect: GRANT CONNECT ON DATABASE"),
+    ("pg_hba.conf", "let this user in from this machine in PostgreSQL's pg_hba.conf"),
+    (
+        "certificate verify failed",
+        "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem",
+    ),
+    ("does not match host name", "use the name that the server's certificate bears"),
+    ("root certificate", "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem"),
+    ("does not support SSL", "switch TLS on in PostgreSQL (ssl = on), or write sslmode=disable if that is safe here"),
+    ("certificate file", "correct the name of that file in it"),
+)
+_MENDS = {
+    "25006": "it is read-only: a replica, or default_transaction_read_only is on; name the primary",
+    "42501": "give its user the rights on Coatcheck's schema (docs/postgres.md)",
+    "42P01": "tables are missing; was the schema dropped? restore it",
+    "42703": "columns are missing; was the schema changed by hand? restore it",
+    "53100": "the disk is full; make room",
+    "53300": "it has no connections left: raise max_connections, or lower connections=... in the URL",
+    "57P03": "it is starting up or shutting down",
+}
+
+
+def refused(error: Error, location: str) -> ConfigurationError | None:
+    """Say what is wrong with the setting if the server let us not in because of it; None if it may be an outage."""
+    words = _words(error)
+    for sign, mend in _REFUSALS:
+        if sign in words:
+            return ConfigurationError(f"store: {location} lets nobody in by this URL; {mend} ({words})")
+    return None
+
+
+def unreachable(error: Error, location: str) -> StoreUnavailable:
+    """Say that no connection could be made."""
+    return StoreUnavailable(
+        f"store: {location} cannot be reached ({_words(error)}); is it running, and is the URL right?"
+    )
+
+
+def translated(error: Error, location: str) -> StoreError:
+    """Say in our words what PostgreSQL said. Programming errors are ours and stay as they are."""
+    state = error.sqlstate or ""
+    if isinstance(error, errors.NotNullViolation):
+        return CorruptRecord("everybody")  # the one value of another row that is written without a look at it
+    if isinstance(error, IntegrityError):
+        return StoreConflict(f"a constraint of the store refused the change: {error.diag.constraint_name}")
+    if state in _MENDS:
+        return StoreUnavailable(f"the store {location} cannot do this now: {_MENDS[state]}")
+    if isinstance(error, DataError | errors.SyntaxError) or not isinstance(
+        error, OperationalError | errors.InternalError
+    ):
+        _raise(error)
+    return StoreUnavailable(f"the store {location} cannot do this now: {_words(error)}")
+
+
+def _raise(error: Error) -> NoReturn:
+    raise error
+
+
+def _words(error: Error) -> str:
+    return " ".join(str(error).split()) or "no answer in time"
