@@ -133,6 +133,8 @@ STEPS: tuple[Step, ...] = (
         )
         """,
         "CREATE INDEX events_of_subject ON events (subject, id) WHERE subject IS NOT NULL",
+        # One row while a copy into this store is under way.
+        "CREATE TABLE copying (id smallint PRIMARY KEY CHECK (id = 0), bookmark text NOT NULL)",
     ),
 )
 _CREATED = re.compile(r"\s*CREATE TABLE (\w+)")

@@ -13,14 +13,29 @@ is read after a lock is what the lock protects. A guarded UPDATE that had to wai
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
+from coatcheck.core.records import EventRecord
 from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, REPLACED
 from coatcheck.stores import rows
+from coatcheck.stores.postgres.texts import kept_parameters
 from coatcheck.stores.rows import IDLE_DEADLINE, STANDING
 
-TABLES: Final = ("accounts", "counters", "events", "everybody", "passwords", "schema_version", "sessions", "subjects")
+TABLES: Final = (
+    "accounts",
+    "copying",
+    "counters",
+    "events",
+    "everybody",
+    "passwords",
+    "schema_version",
+    "sessions",
+    "subjects",
+)
 _TABLE_NAMED = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|TABLE|ON|REFERENCES) ({'|'.join(TABLES)})\b")
 
 
@@ -45,11 +60,11 @@ ACCOUNT: Final = f"{rows.SELECT_ACCOUNT} WHERE u.subject = %s"
 CREDENTIAL: Final = f"{rows.SELECT_CREDENTIAL} WHERE u.subject = %s"
 SCAN_ACCOUNTS: Final = f"{rows.SELECT_ACCOUNT} WHERE u.subject > %s ORDER BY u.subject LIMIT %s"
 STATES_OF: Final = f"{rows.SELECT_STATE} WHERE u.epoch IS NOT NULL AND u.subject = ANY(%s::text[])"
-_SELECT_EVENT = """
+SELECT_EVENT: Final = """
     SELECT e.id, e.at, e.name, e.subject, e.session_id, e.ip, e.user_agent, e.request_id, e.details FROM events e
 """
-EVENTS: Final = f"{_SELECT_EVENT} WHERE e.id < %s ORDER BY e.id DESC LIMIT %s"
-EVENTS_OF: Final = f"{_SELECT_EVENT} WHERE e.subject = %s AND e.id < %s ORDER BY e.id DESC LIMIT %s"
+EVENTS: Final = f"{SELECT_EVENT} WHERE e.id < %s ORDER BY e.id DESC LIMIT %s"
+EVENTS_OF: Final = f"{SELECT_EVENT} WHERE e.subject = %s AND e.id < %s ORDER BY e.id DESC LIMIT %s"
 READY: Final = "SELECT 1 FROM sessions LIMIT 1"
 
 # Changes of one statement. `events` is JSON, one parameter whatever its length.
@@ -70,6 +85,17 @@ def _with_events(change: str) -> str:
         kept AS ({APPEND_EVENTS} WHERE EXISTS (SELECT 1 FROM changed))
         SELECT 1 FROM changed
     """
+
+
+def event_values(event: EventRecord) -> dict[str, object]:
+    """Give an event's columns, as JSON can hold them."""
+    details = msgspec.json.encode(event.details).decode() if event.details else None
+    return {**kept_parameters(msgspec.structs.asdict(event)), "details": details}
+
+
+def encoded(events: Sequence[EventRecord]) -> str:
+    """Write events as the parameter `events`."""
+    return msgspec.json.encode([event_values(event) for event in events]).decode() if events else "[]"
 
 
 # What may lose its last second: this transaction does not wait for the disk.

@@ -28,16 +28,18 @@ from coatcheck.core.records import (
 from coatcheck.core.sessions import Rotation
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import ConfigurationError, StoreConflict, StoreUnavailable
-from coatcheck.stores import rows
+from coatcheck.stores import copying, rows
 from coatcheck.stores.postgres import schema, statements, troubles
 from coatcheck.stores.postgres.address import address_of
+from coatcheck.stores.postgres.copying import BOOKMARK, WALKS, loading
 from coatcheck.stores.postgres.driver import AsyncPool, BlockingLink, BlockingPool, Link, Parameters, Pool, Statement
 from coatcheck.stores.postgres.purge import next_batch
-from coatcheck.stores.postgres.statements import within
+from coatcheck.stores.postgres.statements import encoded, within
 from coatcheck.stores.postgres.texts import given_row, kept, kept_parameters
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
+    Contents,
     Cutoffs,
     EventPage,
     Found,
@@ -183,11 +185,11 @@ class PostgresStore:
         return await self._write(work)
 
     async def rotate(self, rotation: Rotation, *, events: Sequence[EventRecord]) -> bool:
-        values = {**msgspec.structs.asdict(rotation), "events": _encoded(events)}
+        values = {**msgspec.structs.asdict(rotation), "events": encoded(events)}
         return bool(await self._change(statements.ROTATE, values))
 
     async def end(self, digest: bytes, *, at: int, reason: str, events: Sequence[EventRecord]) -> bool:
-        values = {"digest": digest, "at": at, "reason": reason, "events": _encoded(events)}
+        values = {"digest": digest, "at": at, "reason": reason, "events": encoded(events)}
         return bool(await self._change(statements.END, values))
 
     async def end_by_id(
@@ -195,7 +197,7 @@ class PostgresStore:
     ) -> bool:
         if not (is_text(session_id) and is_text(subject)):
             return False
-        values = {"id": session_id, "subject": subject, "at": at, "reason": reason, "events": _encoded(events)}
+        values = {"id": session_id, "subject": subject, "at": at, "reason": reason, "events": encoded(events)}
         return bool(await self._change(statements.END_BY_ID, values))
 
     async def raise_epoch(
@@ -213,7 +215,7 @@ class PostgresStore:
             subject, at=at, reason=reason, keep=keep, credential_version=credential_version, disabled_at=disabled_at
         )
         if keep is None:
-            await self._change(statements.RAISE_EPOCH, values | {"events": _encoded(events)})
+            await self._change(statements.RAISE_EPOCH, values | {"events": encoded(events)})
             return True
 
         async def work(transaction: Transaction) -> bool:
@@ -226,12 +228,12 @@ class PostgresStore:
         return await self._write(work)
 
     async def raise_everybody(self, *, at: int, reason: str, events: Sequence[EventRecord]) -> None:
-        await self._change(statements.RAISE_EVERYBODY, {"at": at, "reason": reason, "events": _encoded(events)})
+        await self._change(statements.RAISE_EVERYBODY, {"at": at, "reason": reason, "events": encoded(events)})
 
     async def enable(self, subject: str, *, events: Sequence[EventRecord]) -> bool:
         if not is_text(subject):
             return False
-        return bool(await self._change(statements.ENABLE, {"subject": subject, "events": _encoded(events)}))
+        return bool(await self._change(statements.ENABLE, {"subject": subject, "events": encoded(events)}))
 
     async def sessions_of(self, subject: str) -> tuple[Found, ...]:
         found = rows.readable(_found_of, await self._read(statements.SESSIONS_OF, (subject,)))
@@ -298,7 +300,7 @@ class PostgresStore:
             "hash": credential.hash,
             "version": credential.version,
             "changed_at": credential.changed_at,
-            "events": _encoded(events),
+            "events": encoded(events),
         }
         try:
             await self._change(statements.CREATE_ACCOUNT, values)
@@ -337,7 +339,7 @@ class PostgresStore:
 
     async def record(self, events: Sequence[EventRecord]) -> None:
         if events:
-            await self._change(statements.APPEND_EVENTS, {"events": _encoded(events)})
+            await self._change(statements.APPEND_EVENTS, {"events": encoded(events)})
 
     async def events_of(self, subject: str | None, *, after: str | None, limit: int) -> EventPage:
         before = rows.BEYOND_EVENTS if after is None else rows.event_position(after)
@@ -399,6 +401,28 @@ class PostgresStore:
             return True
 
         return await self._write(work)
+
+    # Moving it all
+
+    async def export(self, *, after: str | None, limit: int) -> Contents:
+        page = copying.page_of(WALKS, after=after, limit=limit)
+        try:
+            sql, parameters = next(page)
+            while True:
+                sql, parameters = page.send(await self._read(sql.replace("?", "%s"), parameters))
+        except StopIteration as done:
+            contents: Contents = done.value
+            return contents
+
+    async def load(self, contents: Contents, *, bookmark: str | None) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.commit(loading(contents, bookmark=bookmark, schema=self._address.schema))
+
+        await self._write(work)
+
+    async def bookmark(self) -> str | None:
+        found = await self._read(BOOKMARK, ())
+        return found[0][0] if found else None
 
     # The engine
 
@@ -581,6 +605,13 @@ class Transaction:
 
     async def say(self, said: Mapping[str, Statement], *, durable: bool = True) -> dict[str, list[Row]]:
         """Run statements in one round trip and give their rows by their names."""
+        return await self._batch({**self._opening(durable=durable), **said})
+
+    async def commit(self, said: Mapping[str, Statement]) -> None:
+        """Run statements and commit, in one round trip."""
+        await self._batch({**self._opening(durable=True), **said, "committed": ("COMMIT", ())})
+
+    def _opening(self, *, durable: bool) -> dict[str, Statement]:
         opening: dict[str, Statement] = {}
         if not self._has_begun:
             self._has_begun = True
@@ -589,11 +620,7 @@ class Transaction:
                 opening["settled in"] = (_SETTLE_IN, (str(SERVER_PATIENCE), True, str(DESERTED), True))
             if not durable:
                 opening["hastened"] = (statements.HASTEN, ())
-        return await self._batch({**opening, **said})
-
-    async def commit(self, said: Mapping[str, Statement]) -> None:
-        """Run statements and commit, in one round trip."""
-        await self._batch({**said, "committed": ("COMMIT", ())})
+        return opening
 
     async def leave(self, answer: R) -> R:
         """End a transaction that has changed nothing."""
@@ -689,18 +716,7 @@ def _raised_but_kept(values: Mapping[str, object]) -> dict[str, Statement]:
 
 
 def _appending(events: Sequence[EventRecord]) -> dict[str, Statement]:
-    return {"events": (statements.APPEND_EVENTS, {"events": _encoded(events)})} if events else {}
-
-
-def _encoded(events: Sequence[EventRecord]) -> str:
-    if not events:
-        return "[]"
-    return msgspec.json.encode([_event(event) for event in events]).decode()
-
-
-def _event(event: EventRecord) -> dict[str, object]:
-    details = msgspec.json.encode(event.details).decode() if event.details else None
-    return {**kept_parameters(msgspec.structs.asdict(event)), "details": details}
+    return {"events": (statements.APPEND_EVENTS, {"events": encoded(events)})} if events else {}
 
 
 def _kept_data(data: bytes) -> bytes | None:
