@@ -57,6 +57,7 @@ _ANSWERS = {
 _BATCH = 250  # of purging: while a script runs, everybody waits
 _SCAN_STEPS = 2_000  # looks at the keys of a server that has others', before a store is begun there
 _log = logging.getLogger("coatcheck")
+_told: set[str] = set()  # of what this process was warned already
 
 
 class RedisStore:
@@ -542,9 +543,10 @@ class RedisStore:
         opened = checks.check(self._address, await line.ask_all(self._opening, count, deadline=deadline))
         if opened.version is None:
             await self._begin(line, deadline)
-        if opened.advisories != self._advisories:
-            self._advisories = opened.advisories
-            for advisory in opened.advisories:
+        self._advisories = opened.advisories
+        for advisory in opened.advisories:
+            if advisory not in _told:
+                _told.add(advisory)
                 _log.warning("store: %s", advisory)
 
     async def _begin(self, line: Line, deadline: float) -> None:

@@ -401,7 +401,9 @@ class StoreLife(RuleBasedStateMachine):
     def all_that_can_be_read_is_alike(self) -> None:
         limit = 1 + self.calls % 5
         here, there = self._next_door(), self._reference
-        sight, expected = (self._run(watching.everything(store, limit=limit)) for store in (here, there))
+        sight, expected = (
+            self._run(watching.everything(store, shelf_bits=self._bits, limit=limit)) for store in (here, there)
+        )
         assert watching.differences(sight, expected) == []
         if self._counted_at is not None:
             now, self._counted_at = self._counted_at, None

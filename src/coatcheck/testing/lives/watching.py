@@ -20,10 +20,13 @@ Pages = Callable[[str | None], Awaitable[tuple[tuple[Any, ...], str | None]]]
 Sight = dict[str, object]
 
 
-async def everything(store: Store, *, limit: int) -> Sight:
-    """Read all that the store keeps of the values there are, lists in pages of at most `limit`."""
+async def everything(store: Store, *, shelf_bits: int, limit: int) -> Sight:
+    """Read all that the store keeps of the values there are, lists in pages of at most `limit`.
+
+    `shelf_bits` are those by which digests were drawn, also where the store has no shelves itself.
+    """
     sight: Sight = {}
-    for digest in every_digest(store.shelf_bits):
+    for digest in every_digest(shelf_bits):
         sight[f"find {digest.hex()[:8]}"] = await store.find(digest)
     for number in range(values.MANY):
         sight[f"find_by_id {number}"] = await store.find_by_id(a_handle(number))
