@@ -18,8 +18,8 @@ VERSION = 1
 FLOOR = (6, 2)
 _INFO = re.compile(rb"^(\w+):(.*?)\r?$", re.MULTILINE)
 KINDS = (
-    "session", "data", "subject", "live", "ended", "everybody", "handles", "name", "accounts", "counter", "event",
-    "event-of", "event-count",
+    "session", "data", "subject", "live", "ended", "everybody", "handles", "subjects", "name", "accounts", "counter",
+    "counters", "event", "event-of", "event-count", "version", "bookmark",
 )  # fmt: skip
 
 
@@ -141,4 +141,4 @@ def foreign(address: Address) -> SchemaMismatch:
 def is_ours(address: Address, key: bytes) -> bool:
     """Say whether a key has the form of ours."""
     _, _, rest = key.decode(errors="replace").partition(f"{address.prefix}:")
-    return rest.split(":", 1)[0] in (*KINDS, "version")
+    return rest.split(":", 1)[0] in KINDS

@@ -21,11 +21,11 @@ from coatcheck.core.records import (
 )
 from coatcheck.core.session_data import decode
 from coatcheck.core.sessions import Rotation, standing_under
-from coatcheck.core.throttle import Gate, Settlement
+from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.core.tokens import subject_digest
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Found, Identified
-from coatcheck.stores.redis.keys import counter_place, place_of_subject
+from coatcheck.stores.redis.keys import place_of_subject
 
 Reply = Any  # what the server answers: bytes, integers, None, and lists of them
 Argument = str | bytes | int
@@ -186,6 +186,14 @@ def state_of(subject: str, kept: Reply) -> SubjectState:
         raise CorruptRecord(f"subject {subject}") from None
 
 
+def kept_state(state: SubjectState) -> bytes:
+    """Write a subject's own state, or everybody's, whose subject is empty."""
+    if not state.subject:
+        return f"{state.epoch} {state.epoch_at} {state.epoch_reason}".encode()
+    disabled = "-" if state.disabled_at is None else state.disabled_at
+    return f"{state.epoch} {state.epoch_at} {disabled} {state.credential_version} {state.epoch_reason}".encode()
+
+
 # Accounts
 
 
@@ -231,7 +239,7 @@ def identified_of(kept: Sequence[Reply], everybody: Reply) -> Identified | None:
 def gate_arguments(gate: Gate) -> list[Argument]:
     """Write a gate for `take_gate` of `scripts/shared/counters.lua`."""
     numbers = (gate.free, gate.delay, gate.delay_max, gate.is_cleared, gate.starts_over, gate.crowd, gate.locks)
-    return [counter_place(gate.key), " ".join(f"{number:d}" for number in numbers)]
+    return [gate.key.hex(), " ".join(f"{number:d}" for number in numbers)]
 
 
 def settlement_arguments(settlements: Sequence[Settlement]) -> list[Argument]:
@@ -242,6 +250,20 @@ def settlement_arguments(settlements: Sequence[Settlement]) -> list[Argument]:
     return written
 
 
+def kept_counter(counter: Counter) -> str:
+    """Write a counter."""
+    return " ".join(str(number) for number in msgspec.structs.astuple(counter))
+
+
+def counter_of(kept: Reply) -> Counter:
+    """Read a counter."""
+    try:
+        failures, pending, counted_at, blocked_until, kept_until = map(int, kept.split(b" "))
+    except UNREADABLE:
+        raise CorruptRecord("counter") from None
+    return Counter(failures, pending, counted_at, blocked_until, kept_until)
+
+
 # Events
 
 
@@ -249,12 +271,16 @@ def event_arguments(events: Sequence[EventRecord]) -> list[Argument]:
     """Write events for `take_events`."""
     written: list[Argument] = [len(events)]
     for event in events:
-        subject = "-" if event.subject is None else subject_digest(event.subject).hex()
-        rest = _EventRest(event.subject, event.session_id, event.ip, event.user_agent, event.request_id, event.details)
-        name = event.name.encode()
-        head = f"{event.at} {subject} {len(name)}:"
-        written += (subject, b"".join((head.encode(), name, _pack(rest))))
+        written += kept_event(event)
     return written
+
+
+def kept_event(event: EventRecord) -> tuple[str, bytes]:
+    """Write an event, all but its number, with which it begins, and say whose it is."""
+    subject = "-" if event.subject is None else subject_digest(event.subject).hex()
+    rest = _EventRest(event.subject, event.session_id, event.ip, event.user_agent, event.request_id, event.details)
+    name = event.name.encode()
+    return subject, b"".join((f"{event.at} {subject} {len(name)}:".encode(), name, _pack(rest)))
 
 
 def number_of(kept: bytes) -> int:

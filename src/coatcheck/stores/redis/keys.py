@@ -12,13 +12,16 @@ token, a subject, name or counter by a digest of its own. What is in braces is w
 | `ended:{2a}:digest` | hash: those that are |
 | `everybody:{2a}` | string: everybody's epoch, one copy for each shelf |
 | `handles:{2a}` | sorted set: public ids, and where to look for the session |
+| `subjects:{2a}` | sorted set: the digests of subjects that have a state, each with its text |
 | `name:digest` | string: whose user name or address this is |
 | `accounts` | sorted set: the subjects of all accounts, in their order |
 | `counter:{attempts}:digest` | string: an attempt counter |
+| `counters:{attempts}` | sorted set: all counters, by the instant until which they are kept |
 | `event:{log}` | sorted set: all events by their number |
 | `event-of:{log}:digest` | sorted set: the numbers of a subject's events |
 | `event-count:{log}` | string: the last number given |
 | `version` | string: the version of all this |
+| `bookmark` | string: how far a copy into this store has come |
 
 **The shelf** (TOK-06) is the leading six bits of a digest, 00 to 3f. Tokens are drawn until their digest falls on the
 subject's shelf, so whatever one subject's request or log-in reads and writes of sessions has one tag. To keep it so,
@@ -66,11 +69,6 @@ def place_of_subject(subject: str) -> str:
     return place_of(subject_digest(subject))
 
 
-def counter_place(key: bytes) -> str:
-    """Give the end of a counter's key."""
-    return f"{{attempts}}:{key.hex()}"
-
-
 def name_digest(name: str) -> str:
     """Give what stands for a user-name or e-mail key in a key of ours."""
     return sha256(_NAME_LABEL + name.encode()).hexdigest()
@@ -90,6 +88,11 @@ def handle_of(session_id: str, subject: str | None, digest: bytes) -> bytes:
     """Give the entry by which a public id leads to a session (`scripts/shared/handles.lua`)."""
     where = b"d" + digest if subject is None else b"s" + subject_digest(subject)
     return ordered(session_id) + where
+
+
+def listed(subject: str) -> bytes:
+    """Give the entry of an account in the sorted set of all."""
+    return ordered(subject) + subject_digest(subject)
 
 
 def shard_of(session_id: str) -> int:

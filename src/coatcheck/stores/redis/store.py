@@ -25,6 +25,7 @@ from coatcheck.errors import CorruptRecord, StoreConflict, StoreUnavailable
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
+    Contents,
     Cutoffs,
     EventPage,
     Found,
@@ -33,7 +34,7 @@ from coatcheck.stores.protocols import (
     SessionPage,
     Started,
 )
-from coatcheck.stores.redis import checks, kept, keys
+from coatcheck.stores.redis import checks, copying, kept, keys
 from coatcheck.stores.redis.address import address_of
 from coatcheck.stores.redis.kept import Argument, Reply
 from coatcheck.stores.redis.keys import SHELF_BITS, SHELVES, place_of, place_of_subject
@@ -113,7 +114,7 @@ class RedisStore:
             session.created_at,
             session.id,
             keys.handle_of(session.id, session.subject, session.digest),
-            "-" if session.subject is None else place_of_subject(session.subject),
+            *(("-", "") if session.subject is None else (place_of_subject(session.subject), session.subject)),
             "-" if credential_version is None else credential_version,
             most,
             int(self.holds_accounts),
@@ -274,16 +275,8 @@ class RedisStore:
         if kind == "sessions":
             return await self._purge_sessions(position, cutoffs.ended_before, limit)
         if kind == "counters":
-            gone, cursor = await self._write(
-                "purge_counters",
-                "counter:{attempts}",
-                position,
-                f"{self._prefix}counter:*",
-                limit,
-                cutoffs.counters_before,
-            )
-            following = "events:0" if cursor == b"0" else f"counters:{cursor.decode()}"
-            return Purged(0, gone, 0, following)
+            gone, is_over = await self._write("purge_counters", "counters:{attempts}", limit, cutoffs.counters_before)
+            return Purged(0, gone, 0, "events:0" if is_over else "counters:")
         gone, last = await self._write("purge_events", "event:{log}", f"({position}", limit, cutoffs.events_before)
         return Purged(0, 0, gone, None if last is None else f"events:{last.decode()}")
 
@@ -295,7 +288,7 @@ class RedisStore:
         written: list[Argument] = []
         for gate in gates:
             written += kept.gate_arguments(gate)
-        answer = await self._write("admit", f"counter:{written[0]!s}", *_THROTTLE, now, len(gates), *written)
+        answer = await self._write("admit", "counters:{attempts}", *_THROTTLE, now, len(gates), *written)
         return Answer.LOCKED if answer == b"locked" else int(answer)
 
     async def settle(
@@ -306,7 +299,7 @@ class RedisStore:
         asked = "-" if account is None or not self.holds_accounts else place_of_subject(account)
         answer = await self._write(
             "settle",
-            "counter:{attempts}",
+            "counters:{attempts}",
             *_THROTTLE,
             asked,
             *kept.settlement_arguments(settlements),
@@ -324,7 +317,7 @@ class RedisStore:
             "create_account",
             f"subject:{owner}",
             owner,
-            _listed(account.subject),
+            keys.listed(account.subject),
             kept.kept_account(account),
             credential.hash,
             credential.version,
@@ -388,10 +381,7 @@ class RedisStore:
     async def events_of(self, subject: str | None, *, after: str | None, limit: int) -> EventPage:
         below = "+inf" if after is None else f"({_event_position(after)}"
         if subject is None:
-            listed = await self._call(
-                ("ZREVRANGEBYSCORE", f"{self._prefix}event:{{log}}", below, "-inf", "LIMIT", 0, limit + 1),
-                is_read=True,
-            )
+            listed = await self._ask("ZREVRANGEBYSCORE", "event:{log}", below, "-inf", "LIMIT", 0, limit + 1)
         elif _is_text(subject):
             listed = await self._read("events_of", "event:{log}", subject_digest(subject).hex(), below, limit + 1)
         else:
@@ -435,10 +425,11 @@ class RedisStore:
             "delete_account",
             f"subject:{owner}",
             owner,
+            subject,
             int(self.holds_accounts),
-            _listed(subject),
+            keys.listed(subject),
             len(counters),
-            *(keys.counter_place(key) for key in counters),
+            *(key.hex() for key in counters),
             *kept.event_arguments(events),
         )
         return answer == 1
@@ -450,7 +441,7 @@ class RedisStore:
         return f"redis {self._address.where}"
 
     async def ready(self) -> None:
-        await self._call(("EXISTS", f"{self._prefix}version"), is_read=True)
+        await self._ask("EXISTS", "version")
 
     async def close(self) -> None:
         await self._lines.close()
@@ -463,6 +454,21 @@ class RedisStore:
         if self._advisories is None:
             await self.ready()
         return self._advisories or ()
+
+    # Moving it all
+
+    async def export(self, *, after: str | None, limit: int) -> Contents:
+        return await copying.page_of(self._read, self._ask, after=after, limit=limit)
+
+    async def load(self, contents: Contents, *, bookmark: str | None) -> None:
+        # Step by step, the bookmark last: what it says has been loaded is there.
+        await copying.load(self._write, contents)
+        key = f"{self._prefix}bookmark"
+        await self._call(("DEL", key) if bookmark is None else ("SET", key, bookmark), is_read=False)
+
+    async def bookmark(self) -> str | None:
+        text = await self._ask("GET", "bookmark")
+        return None if text is None else _readable("bookmark", text.decode)
 
     # Asking
 
@@ -487,6 +493,7 @@ class RedisStore:
                 "raise_epoch",
                 f"subject:{owner}",
                 owner,
+                subject,
                 at,
                 reason,
                 version or 0,
@@ -503,19 +510,21 @@ class RedisStore:
         gone, shelf, handle = await self._write(
             "purge_sessions", f"handles:{{{shard}}}", SHELVES, int(shard, 16), start, limit, cutoff
         )
-        return Purged(gone, 0, 0, "counters:0" if shelf < 0 else f"sessions:{shelf:02x}.{handle.hex()}")
+        return Purged(gone, 0, 0, "counters:" if shelf < 0 else f"sessions:{shelf:02x}.{handle.hex()}")
 
     async def _of_subject(self, command: str, subject: str, *fields: str) -> Reply:
         if not _is_text(subject):
             return None
-        key = f"{self._prefix}subject:{place_of_subject(subject)}"
-        return await self._call((command, key, *fields), is_read=True)
+        return await self._ask(command, f"subject:{place_of_subject(subject)}", *fields)
 
     async def _write(self, name: str, key: str, *arguments: Argument) -> Reply:
         return await self._run(name, key, arguments, is_read=False)
 
     async def _read(self, name: str, key: str, *arguments: Argument) -> Reply:
         return await self._run(name, key, arguments, is_read=True)
+
+    async def _ask(self, command: str, key: str, *arguments: Argument) -> Reply:
+        return await self._call((command, self._prefix + key, *arguments), is_read=True)
 
     async def _run(self, name: str, key: str, arguments: tuple[Argument, ...], *, is_read: bool) -> Reply:
         command = ("EVALSHA", script(name).sha, 1, self._prefix + key, self._prefix, *arguments)
@@ -572,10 +581,6 @@ class RedisStore:
 def _turn(rotation: Rotation) -> list[Argument]:
     ttl = keys.seconds_to_live(rotation.expires_at - rotation.last_seen_at)
     return kept.turn_arguments(rotation, place_of(rotation.new_digest), ttl)
-
-
-def _listed(subject: str) -> bytes:
-    return keys.ordered(subject) + subject_digest(subject)
 
 
 def _found(listed: Reply) -> Found:

@@ -1,7 +1,7 @@
 -- Deletes an account and all that names its subject: sessions, indexes, state, password, names, counters. Its events keep
 -- time and name. Says 1 if there was such an account; where none is held, any subject is forgotten.
---@ uses arguments numbers places handles events
-local owner, holds_accounts, listed, counters = take(), take(), take(), {}
+--@ uses arguments numbers places subjects handles events
+local owner, name, holds_accounts, listed, counters = take(), take(), take(), take(), {}
 local log = log_of(string.sub(owner, 6))
 for at = 1, take_number() do counters[at] = take() end
 local events = take_events()
@@ -13,6 +13,8 @@ local names = redis.call('HGET', subject, 'names') or ''
 local numbers = redis.call('ZRANGE', log, 0, -1)
 redis.call('ZCARD', LOG)
 redis.call('ZCARD', PREFIX .. 'accounts')
+redis.call('ZCARD', PREFIX .. 'counters:{attempts}')
+redis.call('ZCARD', subjects_on(owner))
 
 for _, index in ipairs(sessions) do
   for at = 1, #index, 2 do
@@ -25,8 +27,12 @@ for _, index in ipairs(sessions) do
 end
 redis.call('DEL', indexes[1], indexes[2], subject, log)
 redis.call('ZREM', PREFIX .. 'accounts', listed)
+redis.call('ZREM', subjects_on(owner), digest_of(owner) .. name)
 for name in string.gmatch(names, '%x+') do redis.call('DEL', PREFIX .. 'name:' .. name) end
-for _, key in ipairs(counters) do redis.call('DEL', PREFIX .. 'counter:' .. key) end
+for _, key in ipairs(counters) do
+  redis.call('DEL', PREFIX .. 'counter:{attempts}:' .. key)
+  redis.call('ZREM', PREFIX .. 'counters:{attempts}', key)
+end
 for _, number in ipairs(numbers) do
   local event = redis.call('ZRANGEBYSCORE', LOG, number, number)[1]
   local at, length, from = string.match(event or '', '^%d+ (%-?%d+) %S+ (%d+):()')

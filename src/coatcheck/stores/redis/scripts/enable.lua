@@ -1,5 +1,5 @@
 -- Lets a disabled subject have sessions again. Says 1 if it was disabled.
---@ uses arguments numbers subjects events
+--@ uses arguments places subjects events
 local owner, events = take(), take_events()
 local state = state_of(owner)
 if not state or state.disabled == '-' then return 0 end

@@ -1,11 +1,10 @@
--- Looks at some of the server's keys from a cursor on and deletes the counters that need not be kept any more. Gives how
--- many went, and the cursor to go on from.
+-- Deletes some counters that need not be kept any more, those first that fall due first. Gives how many went, and 1 if
+-- none is left. What fell due can no longer be read (its key ran out): its entry goes, too.
 --@ uses arguments
-local cursor, pattern, limit, cutoff = take(), take(), take(), take_number()
-local page, gone = redis.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', limit), 0
-for _, key in ipairs(page[2]) do
-  local kept = redis.pcall('GET', key)
-  local kept_until = type(kept) == 'string' and string.match(kept, '^%d+ %d+ %-?%d+ %-?%d+ (%-?%d+)$')
-  if kept_until and tonumber(kept_until) < cutoff then gone = gone + redis.call('DEL', key) end
+local limit, cutoff, gone = take_number(), take(), 0
+local due = redis.call('ZRANGEBYSCORE', PREFIX .. 'counters:{attempts}', '-inf', '(' .. cutoff, 'LIMIT', 0, limit)
+for _, key in ipairs(due) do
+  gone = gone + redis.call('DEL', PREFIX .. 'counter:{attempts}:' .. key)
+  redis.call('ZREM', PREFIX .. 'counters:{attempts}', key)
 end
-return { gone, page[1] }
+return { gone, #due < limit and 1 or 0 }

@@ -1,13 +1,13 @@
 -- Ends all sessions of a subject by raising its epoch, but for one that is kept, and may put a new password in place of
 -- version `was` in the same step. All of it, or nothing and `gone` or `conflict`.
 --@ uses arguments numbers places everybody subjects sessions handles rotation events
-local owner, at, reason, version, disabled_at = take(), take(), take(), take(), take()
+local owner, name, at, reason, version, disabled_at = take(), take(), take(), take(), take(), take()
 local was, hash, changed_at = take(), take(), take()
 local keep, turn, kept = take(), nil, nil
 if keep ~= '-' then turn = take_turn() end
 local events = take_events()
 local subject = PREFIX .. 'subject:' .. owner
-local state = state_of(owner) or new_state()
+local state = state_of(owner) or new_state(owner, name)
 if was ~= '-' and redis.call('HGET', subject, 'version') ~= was then return 'gone' end
 if keep ~= '-' then
   kept = standing_at(keep)

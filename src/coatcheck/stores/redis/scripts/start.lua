@@ -3,14 +3,14 @@
 --@ uses arguments counters numbers places everybody subjects sessions handles events
 local place, kept, ttl, now = take(), take(), take_number(), take()
 local id, handle = take(), take()
-local owner, version, most, holds_accounts = take(), take(), take_number(), take()
+local owner, subject, version, most, holds_accounts = take(), take(), take(), take_number(), take()
 local replaces, carry = take(), take()
 local values = {}
 for at = 1, take_number() * 2 do values[at] = take() end
 
 local state
 if owner ~= '-' then
-  state = state_of(owner) or new_state()
+  state = state_of(owner) or new_state(owner, subject)
   if state.disabled ~= '-' then return 'refused' end
   if version ~= '-' then
     local is_deleted = holds_accounts == '1' and redis.call('HEXISTS', PREFIX .. 'subject:' .. owner, 'hash') == 0

@@ -1,8 +1,11 @@
 -- The arithmetic of `coatcheck.core.throttle`, in the same words.
 local KEPT, LOCK_KEPT, PENDING_KEPT, GRACE = take_number(), take_number(), take_number(), take_number()
 
+-- All counters by the instant until which they are kept.
+local COUNTERS = PREFIX .. 'counters:{attempts}'
+
 local function take_gate()
-  local gate = { key = PREFIX .. 'counter:' .. take() }
+  local gate = { key = take() }
   local free, delay, delay_max, is_cleared, starts_over, crowd, locks =
     string.match(take(), '^(%d+) (%d+) (%d+) (%d) (%d) (%d+) (%d)$')
   gate.free, gate.delay, gate.delay_max, gate.crowd = tonumber(free), tonumber(delay), tonumber(delay_max), tonumber(crowd)
@@ -11,7 +14,8 @@ local function take_gate()
 end
 
 local function counter_at(key)
-  local kept = redis.call('GET', key)
+  redis.call('ZCARD', COUNTERS) -- which will be written
+  local kept = redis.call('GET', PREFIX .. 'counter:{attempts}:' .. key)
   if not kept then return nil end
   local failures, pending, counted_at, blocked_until, kept_until =
     string.match(kept, '^(%d+) (%d+) (%-?%d+) (%-?%d+) (%-?%d+)$')
@@ -25,7 +29,9 @@ end
 local function keep_counter(key, counter, now)
   local kept = string.format('%.0f %.0f %.0f %.0f %.0f', counter.failures, counter.pending, counter.counted_at,
     counter.blocked_until, counter.kept_until)
-  redis.call('SET', key, kept, 'EX', string.format('%.0f', math.max(0, counter.kept_until - now) + GRACE))
+  local ttl = string.format('%.0f', math.min(math.max(0, counter.kept_until - now), LOCK_KEPT) + GRACE)
+  redis.call('SET', PREFIX .. 'counter:{attempts}:' .. key, kept, 'EX', ttl)
+  redis.call('ZADD', COUNTERS, string.format('%.0f', counter.kept_until), key)
 end
 
 local function is_locked(counter, gate)
@@ -77,7 +83,8 @@ local function keep_settlements(changes)
     if change.left then
       keep_counter(change.key, change.left, change.at)
     else
-      redis.call('DEL', change.key)
+      redis.call('DEL', PREFIX .. 'counter:{attempts}:' .. change.key)
+      redis.call('ZREM', COUNTERS, change.key)
     end
   end
 end
