@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from coatcheck.core.session_data import is_namespace
 from coatcheck.core.views import DEFAULT_NAMESPACE
-from coatcheck.errors import ConfigurationError, InvalidData, Refused, StoreError
+from coatcheck.errors import ConfigurationError, InvalidData
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
 from coatcheck.http.client_address import FORWARDED_HEADERS, Network, problems_of_proxies
 from coatcheck.http.csrf import SAFE_METHODS
@@ -162,7 +162,7 @@ class Door:
             return problem_page(self.mount, told) if request.is_navigation else to_reply(told)
         return Passage(self, Exchange(self.mount, request, place, {}, is_page=request.is_navigation))
 
-    def refusal(self, passage: Passage, error: Refused | StoreError) -> Reply:
+    def refusal(self, passage: Passage, error: Exception) -> Reply:
         """The answer to a request of the application that was refused, in a page or as JSON, as the visitor asks."""
         if isinstance(error, InvalidData):
             _log.error("session data was not kept: %s", error)
