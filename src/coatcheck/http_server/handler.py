@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from coatcheck.colour import run_blocking
 from coatcheck.core.views import Account
-from coatcheck.errors import BadRequest, CoatcheckError, Refused, StoreError
+from coatcheck.errors import BadRequest, Refused, StoreError
 from coatcheck.http.bodies import form_fields
 from coatcheck.http.headers import Headers
 from coatcheck.http.messages import MAX_BODY, ClientGone, Reply, Request, split_target
@@ -270,9 +270,9 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets an answer and the next one too
+            entered.abandon()
             self._fail(error)
-        else:
-            self._finish()
+        self.coatcheck.finish()
 
     async def _form_token(self) -> str | None:
         """Read the token in a form, and keep the form for the application."""
@@ -316,12 +316,6 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
             self.close_connection = True  # all that can still be said is that the answer is not whole
             return
         self._reply(self.server.door.refusal(self.coatcheck.passage, error))
-
-    def _finish(self) -> None:
-        try:
-            self.coatcheck.finish()
-        except CoatcheckError as error:
-            _log.error("what was left for after the answer was not done: %s", error)
 
     def _reply(self, reply: Reply) -> None:
         """Send a reply of ours."""
