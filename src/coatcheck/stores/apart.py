@@ -321,6 +321,9 @@ class ApartStore:
         with about("sessions"):
             await self.sessions.ready()
 
+    async def advisories(self) -> tuple[str, ...]:
+        return (*await self.accounts.advisories(), *await self.sessions.advisories())
+
     async def close(self) -> None:
         try:
             await self.accounts.close()

@@ -412,6 +412,9 @@ class MemoryStore:
     async def ready(self) -> None:
         return None
 
+    async def advisories(self) -> tuple[str, ...]:
+        return ()
+
     async def close(self) -> None:
         return None
 

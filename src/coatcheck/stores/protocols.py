@@ -410,6 +410,10 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
         """Return if the store can be read now; raise what any other method would."""
         ...
 
+    async def advisories(self) -> tuple[str, ...]:
+        """Say what about the engine is weaker than it should be, each in words, with the mend after a `; `."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections and files. A later call opens them again."""
         ...

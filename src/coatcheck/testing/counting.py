@@ -13,6 +13,7 @@ from coatcheck.stores.protocols import Store
 READS = frozenset(
     {
         "account",
+        "advisories",
         "bookmark",
         "credential",
         "events_of",

@@ -66,6 +66,14 @@ SELECT_EVENT: Final = """
 EVENTS: Final = f"{SELECT_EVENT} WHERE e.id < %s ORDER BY e.id DESC LIMIT %s"
 EVENTS_OF: Final = f"{SELECT_EVENT} WHERE e.subject = %s AND e.id < %s ORDER BY e.id DESC LIMIT %s"
 READY: Final = "SELECT 1 FROM sessions LIMIT 1"
+# What the server promises of its disk, and whether the way to it leaves this machine unencrypted.
+PROMISES: Final = """
+    SELECT
+        current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on',
+        current_setting('synchronous_commit') <> 'off',
+        coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)
+            OR coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true)
+"""
 
 # Changes of one statement. `events` is JSON, one parameter whatever its length.
 

@@ -433,6 +433,11 @@ class PostgresStore:
     async def ready(self) -> None:
         await self._read(statements.READY, ())
 
+    async def advisories(self) -> tuple[str, ...]:
+        kept_promises = (await self._read(statements.PROMISES, ()))[0]
+        advisories = zip(kept_promises, troubles.ADVISORIES, strict=True)
+        return tuple(f"{self.location} {words}" for is_kept, words in advisories if not is_kept)
+
     async def close(self) -> None:
         self._pool.close()
 

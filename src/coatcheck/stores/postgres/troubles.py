@@ -38,6 +38,14 @@ _MENDS = {
     "57P03": "it is starting up or shutting down",
 }
 
+# What is weaker than it should be where one of `statements.PROMISES` does not hold.
+ADVISORIES = (
+    "has fsync off: a loss of power can destroy everything; set fsync = on",
+    "has full_page_writes off: a loss of power can destroy everything; set full_page_writes = on",
+    "has synchronous_commit off: a loss of power takes the last moments of what was acknowledged; set it to on",
+    "is another machine, and sslmode=disable leaves the way to it open; leave sslmode out for verify-full",
+)
+
 
 def refused(error: Error, location: str) -> ConfigurationError | None:
     """Say what is wrong with the setting if the server let us not in because of it; None if it may be an outage."""

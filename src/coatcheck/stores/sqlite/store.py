@@ -433,6 +433,9 @@ class SqliteStore:
     async def ready(self) -> None:
         self._rows("SELECT 1 FROM sessions LIMIT 1")
 
+    async def advisories(self) -> tuple[str, ...]:
+        return ()  # what could be weaker is set with each connection
+
     async def close(self) -> None:
         await self._colour.offload(self._file.close)
 

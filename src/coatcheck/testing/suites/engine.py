@@ -20,6 +20,9 @@ class EngineContract(Suite):
     async def test_a_new_store_is_ready(self, store: Store) -> None:
         await store.ready()
 
+    async def test_an_advisory_says_what_is_weak_and_how_to_mend_it(self, store: Store) -> None:
+        assert all("; " in advisory for advisory in await store.advisories())
+
     async def test_a_closed_store_opens_again(self, store: Store) -> None:
         session = await started(store)
         await store.close()
