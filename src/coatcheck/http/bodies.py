@@ -42,6 +42,11 @@ def is_strict_json(content_type: bytes | None) -> bool:
     return content_type is not None and _JSON.fullmatch(content_type) is not None
 
 
+def is_form(content_type: bytes | None) -> bool:
+    """Say whether a Content-Type is that of a form as browsers post it without files."""
+    return content_type is not None and _FORM.fullmatch(content_type) is not None
+
+
 def json_fields(body: bytes, content_type: bytes | None, record: type[T]) -> T:
     """Read a JSON object.
 

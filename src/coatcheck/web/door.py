@@ -145,8 +145,7 @@ class Door:
         self.namespace = settings.get("namespace", DEFAULT_NAMESPACE)
         self.codec = codec
         self.exemptions = dict(settings.get("csrf_exempt", {}))
-        self._is_proxy_mentioned = False
-        self._is_tls_mentioned = False
+        self._mentioned: set[str] = set()
 
     def owns(self, path: str) -> bool:
         """Say whether a path is one of ours, and not the application's."""
@@ -156,7 +155,7 @@ class Door:
     def enter(self, request: Request) -> Passage | Reply:
         """Let a request of the application in, or give the reply to a host that is not ours (HST-01). No step."""
         place = locate(self.mount.site, request)
-        self._mention(request)
+        self._look_around(request)
         if isinstance(place, HostRefused):
             told = problem(place.status, place.reason)
             return problem_page(self.mount, told) if request.is_navigation else to_reply(told)
@@ -173,19 +172,22 @@ class Door:
         as_page = request.is_navigation
         return passage.dressed(self.web.refusal(passage.exchange, error, back=back, as_page=as_page))
 
-    def _mention(self, request: Request) -> None:
-        """Say in the log, once, which setting seems to be missing: the first requests know what start-up cannot."""
-        is_told = self._is_proxy_mentioned or self.mount.trusted_hops
-        if not is_told and any(request.has(name) for name in FORWARDED_HEADERS):
-            self._is_proxy_mentioned = True
-            _log.warning(
-                "trusted_hops: is 0, and a request has a proxy's header: behind a proxy, set trusted_proxies and "
-                "trusted_hops, or the limits on failed log-ins take all visitors for one"
-            )
+    def mention(self, setting: str, words: str) -> None:
+        """Say in the log, once, what a setting seems to lack: requests know what start-up cannot."""
+        if setting not in self._mentioned:
+            self._mentioned.add(setting)
+            _log.warning("%s: %s", setting, words)
+
+    def _look_around(self, request: Request) -> None:
         site = self.mount.site
-        if not self._is_tls_mentioned and site.development and not site.tls and request.scheme == "https":
-            self._is_tls_mentioned = True
-            _log.warning("tls: is off, and a request came over https: set tls=True, or forms are refused as foreign")
+        if not self.mount.trusted_hops and any(request.has(name) for name in FORWARDED_HEADERS):
+            self.mention(
+                "trusted_hops",
+                "is 0, and a request has a proxy's header: behind a proxy, set trusted_proxies and trusted_hops, or "
+                "the limits on failed log-ins take all visitors for one",
+            )
+        if site.development and not site.tls and request.scheme == "https":
+            self.mention("tls", "is off, and a request came over https: set tls=True, or forms are refused as foreign")
 
 
 def _networks(texts: Iterable[str], problems: list[str]) -> Iterable[Network]:

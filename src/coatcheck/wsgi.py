@@ -1,0 +1,348 @@
+"""The WSGI door: turns a WSGI environ into our request and our reply into a WSGI answer. It decides nothing.
+
+`CoatcheckWSGI` stands around any WSGI application, under any WSGI server; what it puts into the environ is a
+`BlockingPassage`. The Flask door is built from the same parts.
+
+What WSGI hides, and what is made of it:
+
+- The path: servers hand over the decoded one. Where they tell the raw one too (`RAW_URI`, `REQUEST_URI`) it is used,
+  provided that it is the path the application sees; otherwise that one is encoded again.
+- Header names: `X-Name` and `X_Name` arrive as one. No page can send the second, but a client can: gunicorn, waitress
+  and Werkzeug's server drop it, others let it pass for the first. It matters where a proxy's word is believed, so that
+  is mentioned in the log.
+- Repeated headers: servers join them with a comma. A value that was joined is none we accept, so it speaks for nobody;
+  two `Cookie` fields that a server joined so hold no session (CKY-11).
+- The body's pace: nothing interrupts a read that waits, so the deadline is looked at between two of them. Servers and
+  proxies that take in the whole body first have one of their own.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from http import HTTPStatus
+from itertools import chain
+from typing import TYPE_CHECKING, Unpack
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from coatcheck.colour import run_blocking
+from coatcheck.errors import BadRequest, Refused, StoreError
+from coatcheck.facade import Coatcheck
+from coatcheck.http.bodies import form_fields, is_form
+from coatcheck.http.messages import MAX_BODY, ClientGone, Read, Reply, Request, split_target
+from coatcheck.web.app import FormToken
+from coatcheck.web.blocking import BlockingPassage
+from coatcheck.web.door import Door, DoorSettings
+from coatcheck.web.passage import ReadFormToken
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+    Write = Callable[[bytes], object]
+
+BODY_SECONDS = 10.0
+KEY = "coatcheck.passage"
+"""Where the passage stands in the environ; PEP 3333 wants a dot in the name of what is no text."""
+
+_PIECE = 16 * 1024
+_DROP_UNDERSCORES = ("gunicorn", "waitress", "Werkzeug")
+
+
+class CoatcheckWSGI:
+    """Any WSGI application, with our pages and calls under a prefix and a passage in its environ everywhere else.
+
+        application = CoatcheckWSGI(application, Coatcheck("sqlite:///app.db"), development=True)
+
+    The passage, `environ["coatcheck.passage"]`, is a `BlockingPassage`. Session data is saved and the cookie sent when
+    the answer begins. A refusal that leaves the application before that is answered in its place.
+
+    Args:
+        app: what answers all other paths.
+        desk: the blocking desk.
+        body_seconds: how long a body that we read ourselves may take to arrive.
+        settings: those of `coatcheck.web.door.DoorSettings`; `prefix` is the path as visitors see it, what stands in
+            `SCRIPT_NAME` included.
+
+    Raises:
+        ConfigurationError: with every mistake in the settings.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        desk: Coatcheck,
+        *,
+        body_seconds: float = BODY_SECONDS,
+        **settings: Unpack[DoorSettings],
+    ) -> None:
+        self.app = app
+        self.door = Door(desk, settings, wanted=Coatcheck)
+        self._body_seconds = body_seconds
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        request = request_of(environ, body_seconds=self._body_seconds)
+        if self.door.owns(request.path):
+            return serve(self.door, request, start_response)
+        look_at_server(self.door, environ)
+        entered = self.door.enter(request)
+        if isinstance(entered, Reply):
+            return send_reply(entered, request, start_response)
+        passage = environ[KEY] = BlockingPassage(entered)
+        answer = _Answer(self.door, passage, start_response)
+        try:
+            passage.admit(form_token_reader(environ, request))
+            return answer.of(self.app(environ, answer.start_response), environ)
+        except ClientGone:  # amid the form that was to bear a token: nobody will read this
+            return send_reply(Reply(status=400), request, start_response)
+        except (Refused, StoreError) as error:
+            if answer.has_begun:
+                raise
+            return answer.refused(error)
+
+
+def request_of(environ: WSGIEnvironment, *, body_seconds: float = BODY_SECONDS) -> Request:
+    """Make our request of an environ. The body stays unread until somebody asks for it."""
+    authority, path = _target_of(environ)
+    return Request(
+        method=environ["REQUEST_METHOD"],
+        authority=authority,
+        path=path,
+        query=environ.get("QUERY_STRING", ""),
+        scheme=environ["wsgi.url_scheme"],
+        headers=tuple(_headers_of(environ)),
+        peer=environ.get("REMOTE_ADDR") or None,
+        read=_reader(environ, body_seconds),
+    )
+
+
+def serve(door: Door, request: Request, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer a request for a page or call of ours."""
+    try:
+        reply, exchange = run_blocking(door.web.answer(request))
+    except ClientGone:
+        reply, exchange = Reply(status=400), None
+    return Blocks(send_reply(reply, request, start_response), lambda: run_blocking(door.web.finish(exchange)))
+
+
+def send_reply(reply: Reply, request: Request, start_response: StartResponse) -> list[bytes]:
+    """Send a reply; to HEAD without its body but with the length it would have."""
+    headers = list(reply.headers)
+    if reply.status not in (204, 304):
+        headers.append(("content-length", str(len(reply.body))))
+        if not any(name == "content-type" for name, _ in headers):
+            headers.append(("content-type", "text/plain; charset=utf-8"))  # WSGI wants one, of an empty body too
+    start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", headers)
+    return [b"" if request.method == "HEAD" else reply.body]
+
+
+def form_token_reader(environ: WSGIEnvironment, request: Request) -> ReadFormToken:
+    """Make what reads the field `csrf_token` of a form of at most 64 KiB, and leaves the body for the application.
+
+    The form is one that browsers post without files; where there are files, the token belongs into the header.
+    """
+
+    async def read() -> str | None:
+        content_type = request.header(b"content-type")
+        if not is_form(content_type):
+            return None
+        body = await request.read(MAX_BODY)
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        try:
+            return form_fields(body, content_type, FormToken).csrf_token
+        except BadRequest:
+            return None  # no form that could hold one
+
+    return read
+
+
+def look_at_server(door: Door, environ: WSGIEnvironment) -> None:
+    """Mention a server under which a client may speak for the proxy whose word is believed."""
+    if door.mount.trusted_hops and not environ.get("SERVER_SOFTWARE", "").startswith(_DROP_UNDERSCORES):
+        door.mention(
+            "trusted_proxies",
+            "this server takes X_Forwarded_For for X-Forwarded-For: have the proxy drop names with underscores, as "
+            "nginx does unless told otherwise",
+        )
+
+
+class Blocks(list[bytes]):
+    """A body that is there as a whole, so that servers know its length, with something to do when it has been sent."""
+
+    def __init__(self, blocks: Iterable[bytes], when_sent: Callable[[], None]) -> None:
+        super().__init__(blocks)
+        self._when_sent = when_sent
+
+    def close(self) -> None:
+        """Do it. Servers call this at the end, whether they could send everything or not."""
+        self._when_sent()
+
+
+class _Answer:
+    """The application's answer, held back until its first block: until then it may still become another one."""
+
+    def __init__(self, door: Door, passage: BlockingPassage, start_response: StartResponse) -> None:
+        self._door = door
+        self._passage = passage
+        self._start_response = start_response
+        self._status: str | None = None
+        self._headers: tuple[tuple[str, str], ...] = ()
+        self._write: Write | None = None  # granian gives none, against PEP 3333
+        self.has_begun = False
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        """Take status and headers, as the server's own does."""
+        if exc_info is not None:
+            self._passage.passage.abandon()  # the application answers for an error of its own
+        elif self._status is not None:
+            raise AssertionError("start_response() was called again without exc_info")
+        self._status, self._headers = status, tuple(headers)
+        if self.has_begun:
+            # The server knows whether its headers are out. Then it raises the error, as PEP 3333 wants.
+            self._write = self._start_response(status, self._dressed(), exc_info)
+        return self.write
+
+    def write(self, block: bytes) -> None:
+        """Send a block the old way."""
+        self._begin()
+        if self._write is None:
+            raise RuntimeError("this server gives no write(): give the blocks as an iterable")
+        self._write(block)
+
+    def of(self, blocks: Iterable[bytes], environ: WSGIEnvironment) -> Iterable[bytes]:
+        """Give the server what the application gave, with its beginning and its end noted."""
+        if type(blocks) in (list, tuple):
+            self._begin()
+            return Blocks(blocks, self._passage.finish)
+        wrapper = environ.get("wsgi.file_wrapper")
+        is_file = isinstance(wrapper, type) and isinstance(blocks, wrapper)
+        source = iter(() if is_file else blocks)
+        try:
+            # The first block is made here: a generator calls start_response no earlier, and granian looks no later.
+            first = next(source, None)
+            self._begin()
+        except BaseException:
+            close(blocks)
+            raise
+        if is_file:  # a server sends it by itself, but only if it gets its own wrapper back
+            self._passage.finish()
+            return blocks
+        return _Stream(source if first is None else chain((first,), source), blocks, self._passage.finish)
+
+    def refused(self, error: Refused | StoreError) -> Iterable[bytes]:
+        """Answer in the application's place."""
+        self.has_begun = True
+        passage = self._passage.passage
+        reply = self._door.refusal(passage, error)
+        return Blocks(send_reply(reply, passage.exchange.request, self._start_response), self._passage.finish)
+
+    def _begin(self) -> None:
+        if self.has_begun:
+            return
+        if self._status is None:
+            raise AssertionError("the application gave a block before it called start_response()")
+        self._passage.save()
+        headers = self._dressed()
+        self.has_begun = True
+        self._write = self._start_response(self._status, headers)
+
+    def _dressed(self) -> list[tuple[str, str]]:
+        return list(self._passage.passage.headers(self._headers))
+
+
+class _Stream:
+    """A body that is made while it is sent, with something to do when it is over or given up."""
+
+    def __init__(self, blocks: Iterator[bytes], source: Iterable[bytes], when_over: Callable[[], None]) -> None:
+        self._blocks = blocks
+        self._source = source
+        self._when_over = when_over
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._blocks
+
+    def close(self) -> None:
+        """End the application's part, then ours."""
+        try:
+            close(self._source)
+        finally:
+            self._when_over()
+
+
+def close(blocks: Iterable[bytes]) -> None:
+    """Close what an application gave, if it can be closed."""
+    end: Callable[[], object] | None = getattr(blocks, "close", None)
+    if end is not None:
+        end()
+
+
+def _target_of(environ: WSGIEnvironment) -> tuple[bytes | None, str]:
+    """Give the authority, where the target has one, and the path as it was sent, `SCRIPT_NAME` included."""
+    decoded = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}".encode("latin-1", "replace")
+    raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    authority, path = split_target(raw.partition("?")[0])
+    # What the server or a middleware has made of the path is what the application acts on: any other one is no use.
+    if raw and unquote_to_bytes(path.encode("latin-1", "replace")) == decoded:
+        return authority, path
+    again, path = split_target(quote_from_bytes(decoded, safe="/:@!$&'()*+,;=~") or "/")
+    return authority or again, path
+
+
+def _headers_of(environ: WSGIEnvironment) -> Iterable[tuple[bytes, bytes]]:
+    for key, value in environ.items():
+        name = _header_name(key)
+        if name is None or (not value and not key.startswith("HTTP_")):
+            continue
+        if key == "CONTENT_TYPE" and value == "text/plain" and not environ.get("CONTENT_LENGTH"):
+            continue  # what the standard library's server makes of a request without body and type
+        yield name, value.encode("latin-1", "replace")
+
+
+@lru_cache(maxsize=512)
+def _header_name(key: str) -> bytes | None:
+    if key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
+        return None  # CGI has names of its own for these two
+    if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        return key.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1", "replace")
+    return None
+
+
+def _reader(environ: WSGIEnvironment, seconds: float) -> Read:
+    async def read(limit: int) -> bytes:
+        announced: str = environ.get("CONTENT_LENGTH") or ""
+        length = int(announced[:20]) if announced.isascii() and announced.isdigit() else None
+        if length is None and not environ.get("wsgi.input_terminated"):
+            return b""  # PEP 3333 knows no end of a body but its length, unless the server says that there is one
+        if length is not None and length > limit:
+            raise BadRequest("body_too_large", status=413)
+        stream = environ["wsgi.input"]
+        some: Callable[[int], bytes] = getattr(stream, "read1", stream.read)  # what is there, rather than wait for all
+        deadline = time.monotonic() + seconds
+        blocks: list[bytes] = []
+        size, most = 0, limit + 1 if length is None else length
+        while size < most:
+            try:
+                block = some(min(_PIECE, most - size))
+            except OSError:
+                raise ClientGone from None
+            if not block:
+                if length is not None:
+                    raise ClientGone
+                break
+            blocks.append(block)
+            size += len(block)
+            if size < most and time.monotonic() >= deadline:
+                # One deadline for the whole body: visitors who drip theirs would else hold all workers (ERR-06).
+                raise BadRequest("body_timeout", status=408)
+        if size > limit:
+            raise BadRequest("body_too_large", status=413)
+        return b"".join(blocks)
+
+    return read
