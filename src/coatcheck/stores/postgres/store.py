@@ -63,8 +63,14 @@ _HELLO = """
     SELECT v.coatcheck, pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', pg_backend_pid() = %s
     FROM schema_version v
 """
-_SETTLE_IN = """
-    SELECT set_config('statement_timeout', %s, %s), set_config('idle_in_transaction_session_timeout', %s, %s)
+# For the session (false) or the transaction (true). What is acknowledged is on the disk, whatever the server's default.
+_SETTLE_IN = f"""
+    SELECT
+        set_config('statement_timeout', '{SERVER_PATIENCE}', %(locally)s),
+        set_config('idle_in_transaction_session_timeout', '{DESERTED}', %(locally)s),
+        CASE current_setting('synchronous_commit')
+            WHEN 'off' THEN set_config('synchronous_commit', 'on', %(locally)s)
+        END
 """
 
 
@@ -547,6 +553,13 @@ class PostgresStore:
             await self._create()
             greeting = await link.rows(within(self._address.schema, _HELLO), (link.backend,))
         version, is_read_only, link.is_direct = greeting[0]
+        if (encoding := link.setting("server_encoding")) != "UTF8":
+            raise self._unless_met(
+                ConfigurationError(
+                    f"store: the database {self.location} keeps text as {encoding}, which cannot hold all; create "
+                    "it with ENCODING 'UTF8' TEMPLATE template0"
+                )
+            )
         if is_read_only:
             raise self._unless_met(
                 ConfigurationError(
@@ -559,7 +572,7 @@ class PostgresStore:
         if version < latest or not self._has_met:
             schema.check(version, self._address, latest=latest)
         if link.is_direct:
-            await link.rows(_SETTLE_IN, (str(SERVER_PATIENCE), False, str(DESERTED), False))
+            await link.rows(_SETTLE_IN, {"locally": False})
         # Behind a pooler the next statement may meet another server process, which knows no names of ours.
         prepares = self._address.prepares
         link.prepare(named=link.is_direct if prepares is None else prepares)
@@ -622,7 +635,7 @@ class Transaction:
             self._has_begun = True
             opening["begun"] = ("BEGIN", ())
             if not self.link.is_direct:
-                opening["settled in"] = (_SETTLE_IN, (str(SERVER_PATIENCE), True, str(DESERTED), True))
+                opening["settled in"] = (_SETTLE_IN, {"locally": True})
             if not durable:
                 opening["hastened"] = (statements.HASTEN, ())
         return opening

@@ -84,4 +84,6 @@ def _raise(error: Error) -> NoReturn:
 
 
 def _words(error: Error) -> str:
-    return " ".join(str(error).split()) or "no answer in time"
+    # Not its details, which may show what somebody typed. Of a wait that ended psycopg says what it calls it itself.
+    words = error.diag.message_primary or str(error).replace("wait timeout expired", "no answer in time")
+    return " ".join(words.split())
