@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 from psycopg import DataError, Error, IntegrityError, OperationalError, errors
 
 from coatcheck.errors import ConfigurationError, CorruptRecord, StoreConflict, StoreError, StoreUnavailable
 
-# What the server says when it lets nobody in, by words of its message (connecting gives no code), and the mend.
-_REFUSALS = (
-    ("password authentication failed", "the user name or the password in it is wrong"),
-    ("no password supplied", "put the password into it, into PGPASSWORD or into ~/.pgpass"),
-    ("fe_sendauth", "put the password into it, into PGPASSWORD or into ~/.pgpass"),
-    ("no such user", "the user name in it is wrong, or PgBouncer does not know it"),
-    ("no such database", "the database in it is wrong, or PgBouncer does not know it"),
-    ('FATAL: role "', "create the user (createuser), or correct the name in it"),
-    ('FATAL: database "', "create the database (createdb), or correct the name in it"),
-    ("permission denied for database", "let its user connect: GRANT CONNECT ON DATABASE"),
-    ("pg_hba.conf", "let this user in from this machine in PostgreSQL's pg_hba.conf"),
-    (
-        "certificate verify failed",
-        "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem",
-    ),
-    ("does not match host name", "use the name that the server's certificate bears"),
-    ("root certificate", "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem"),
-    ("does not support SSL", "switch TLS on in PostgreSQL (ssl = on), or write sslmode=disable if that is safe here"),
-    ("certificate file", "correct the name of that file in it"),
+# What the server says when it lets nobody in (by words, for connecting gives no code), and the mend.
+_CERTIFICATE = "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem"
+_REFUSALS = tuple(
+    (re.compile(sign), mend)
+    for sign, mend in (
+        ("password authentication failed|auth failed", "the user name or the password in it is wrong"),
+        ("no password supplied", "put the password into it, into PGPASSWORD or into ~/.pgpass"),
+        ("no such user", "the user name in it is wrong, or PgBouncer does not know it"),
+        ("no such database", "the database in it is wrong, or PgBouncer does not know it"),
+        ('role ".*" does not exist', "create the user (createuser), or correct the name in it"),
+        ('database ".*" does not exist', "create the database (createdb), or correct the name in it"),
+        ("permission denied for database", "let its user connect: GRANT CONNECT ON DATABASE"),
+        ("pg_hba.conf", "let this user in from this machine in PostgreSQL's pg_hba.conf"),
+        ("certificate verify failed", _CERTIFICATE),
+        ("root certificate", _CERTIFICATE),
+        ("does not match host name", "use the name that the server's certificate bears"),
+        (
+            "does not support SSL",
+            "switch TLS on in PostgreSQL (ssl = on), or write sslmode=disable if that is safe here",
+        ),
+        ("certificate file", "correct the name of that file in it"),
+    )
 )
 _MENDS = {
     "25006": "it is read-only: a replica, or default_transaction_read_only is on; name the primary",
@@ -51,7 +55,7 @@ def refused(error: Error, location: str) -> ConfigurationError | None:
     """Say what is wrong with the setting if the server let us not in because of it; None if it may be an outage."""
     words = _words(error)
     for sign, mend in _REFUSALS:
-        if sign in words:
+        if sign.search(words):
             return ConfigurationError(f"store: {location} lets nobody in by this URL; {mend} ({words})")
     return None
 
