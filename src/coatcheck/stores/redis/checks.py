@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from coatcheck.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
 from coatcheck.stores.redis.address import Address
@@ -36,12 +36,11 @@ def opening_commands(address: Address) -> list[Command]:
     return commands
 
 
-class Opened:
+class Opened(NamedTuple):
     """What the server said: the version of what is kept (None if nothing is), and what is weaker than it should be."""
 
-    def __init__(self, version: int | None, advisories: tuple[str, ...]) -> None:
-        self.version = version
-        self.advisories = advisories
+    version: int | None
+    advisories: tuple[str, ...]
 
 
 def check(address: Address, replies: Sequence[Any]) -> Opened:
@@ -116,7 +115,13 @@ def _version_of(address: Address, kept: Any) -> int | None:
         return None
     if isinstance(kept, Exception) or not kept.isdigit():
         raise foreign(address)
-    version = int(kept)
+    return int(kept)
+
+
+def check_version(address: Address, version: int | None) -> None:
+    """Accept the latest version, or none. Raises SchemaMismatch, which says what to do (DAT-08)."""
+    if version is None:
+        return
     if version > VERSION:
         raise SchemaMismatch(
             f"store: {address.where} has schema version {version}, newer than the {VERSION} this Coatcheck knows; "
@@ -127,7 +132,6 @@ def _version_of(address: Address, kept: Any) -> int | None:
             f"store: {address.where} has schema version {version}, older than the {VERSION} this Coatcheck needs; "
             "run: coatcheck schema upgrade"
         )
-    return version
 
 
 def foreign(address: Address) -> SchemaMismatch:

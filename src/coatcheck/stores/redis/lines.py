@@ -82,32 +82,26 @@ class Lines:
             line = await self._idle_line(nest, is_read=is_read)
             if line is not None:
                 try:
-                    answer = await line.ask(packed, deadline=deadline)
-                except exceptions.ResponseError:
-                    nest.idle.append(line)
-                    raise
+                    return await self._ask(nest, line, packed, deadline)
                 except exceptions.ConnectionError:
-                    await line.close(politely=False)
-                    await self._clear(nest)
                     if not is_read:
                         raise
-                except BaseException:
-                    await line.close(politely=False)
-                    raise
-                else:
-                    nest.idle.append(line)
-                    return answer
-            line = await self._open(deadline)
-            try:
-                answer = await line.ask(packed, deadline=deadline)
-            except exceptions.ResponseError:
-                nest.idle.append(line)
-                raise
-            except BaseException:
-                await line.close(politely=False)
-                raise
+            return await self._ask(nest, await self._open(deadline), packed, deadline)
+
+    async def _ask(self, nest: _Nest, line: Line, packed: bytes, deadline: float) -> Any:
+        try:
+            answer = await line.ask(packed, deadline=deadline)
+        except exceptions.ResponseError:
             nest.idle.append(line)
-            return answer
+            raise
+        except BaseException as error:
+            await line.close(politely=False)
+            # The others lay idle through whatever this one met: each would cost a call its patience.
+            if isinstance(error, exceptions.RedisError):
+                await self._clear(nest)
+            raise
+        nest.idle.append(line)
+        return answer
 
     async def close(self) -> None:
         """Close the idle connections of this process or loop; a later call opens new ones."""

@@ -38,7 +38,7 @@ from coatcheck.stores.redis import checks, copying, kept, keys
 from coatcheck.stores.redis.address import address_of
 from coatcheck.stores.redis.kept import Argument, Reply
 from coatcheck.stores.redis.keys import SHELF_BITS, SHELVES, place_of, place_of_subject
-from coatcheck.stores.redis.lines import Line, Lines, pack
+from coatcheck.stores.redis.lines import PATIENCE, Line, Lines, left_until, pack
 from coatcheck.stores.redis.scripts import script
 from coatcheck.stores.redis.trouble import is_demoted, translated
 
@@ -56,9 +56,12 @@ _ANSWERS = {
     b"email_taken": Answer.EMAIL_TAKEN,
 }
 _BATCH = 250  # of purging: while a script runs, everybody waits
-_SCAN_STEPS = 2_000  # looks at the keys of a server that has others', before a store is begun there
 _log = logging.getLogger("coatcheck")
 _told: set[str] = set()  # of what this process was warned already
+
+
+class _UnknownScript(Exception):
+    pass
 
 
 class RedisStore:
@@ -77,8 +80,8 @@ class RedisStore:
         self.holds_accounts = holds_accounts
         self._address = address_of(url)
         self._prefix = f"{self._address.prefix}:"
-        self._lines = Lines(self._address, is_async=isinstance(colour, Async), look=self._look)
-        self._opening = pack(checks.opening_commands(self._address))
+        self._is_async = isinstance(colour, Async)
+        self._lines = Lines(self._address, is_async=self._is_async, look=self._look)
         self._advisories: tuple[str, ...] | None = None
         self._find_sha = script("find").sha
 
@@ -446,6 +449,23 @@ class RedisStore:
     async def close(self) -> None:
         await self._lines.close()
 
+    async def schema_version(self) -> int:
+        """Read the version of what is kept; 0 if nothing was kept yet. Changes and creates nothing.
+
+        Raises SchemaMismatch if what begins with our prefix is another program's.
+        """
+        versions: list[int | None] = []
+
+        async def look(line: Line, deadline: float) -> None:
+            versions.append((await self._opened(line, deadline)).version)
+
+        lines = Lines(self._address, is_async=self._is_async, look=look)
+        try:
+            await self._through(lines, ("PING",), is_read=True)
+        finally:
+            await lines.close()
+        return versions[-1] or 0
+
     async def advisories(self) -> tuple[str, ...]:
         """Tell what is weaker than it should be about the server, in words that name the setting.
 
@@ -532,24 +552,28 @@ class RedisStore:
 
     async def _call(self, command: tuple[Argument, ...], *, script_name: str = "", is_read: bool) -> Reply:
         try:
-            return await self._lines.call(command, is_read=is_read)
-        except exceptions.NoScriptError:
+            return await self._through(self._lines, command, is_read=is_read)
+        except _UnknownScript:
             # The server was restarted or its scripts were flushed: nothing has happened yet.
-            try:
-                return await self._lines.call(("EVAL", script(script_name).text, *command[2:]), is_read=is_read)
-            except exceptions.RedisError as error:
-                raise translated(error, self._address) from error
+            whole = ("EVAL", script(script_name).text, *command[2:])
+            return await self._through(self._lines, whole, is_read=is_read)
+
+    async def _through(self, lines: Lines, command: tuple[Argument, ...], *, is_read: bool) -> Reply:
+        try:
+            return await lines.call(command, is_read=is_read)
+        except exceptions.NoScriptError as error:
+            raise _UnknownScript from error
         except exceptions.RedisError as error:
             if is_demoted(error):
-                await self._lines.discard()
+                await lines.discard()
             raise translated(error, self._address) from error
         except OSError as error:
             raise StoreUnavailable(f"the store at {self._address.where} cannot be reached: {error}") from error
 
     async def _look(self, line: Line, deadline: float) -> None:
         """Look at the server behind a connection just opened, and begin a store there if nothing is kept yet."""
-        count = len(checks.opening_commands(self._address))
-        opened = checks.check(self._address, await line.ask_all(self._opening, count, deadline=deadline))
+        opened = await self._opened(line, deadline)
+        checks.check_version(self._address, opened.version)
         if opened.version is None:
             await self._begin(line, deadline)
         self._advisories = opened.advisories
@@ -558,10 +582,15 @@ class RedisStore:
                 _told.add(advisory)
                 _log.warning("store: %s", advisory)
 
+    async def _opened(self, line: Line, deadline: float) -> checks.Opened:
+        commands = checks.opening_commands(self._address)
+        return checks.check(self._address, await line.ask_all(pack(commands), len(commands), deadline=deadline))
+
     async def _begin(self, line: Line, deadline: float) -> None:
         """Note the version of what will be kept, unless what begins with our prefix is somebody else's."""
         cursor: Reply = b"0"
-        for _ in range(_SCAN_STEPS):
+        # As far as half of the time goes: among millions of others' keys that is not to the end.
+        while left_until(deadline) > PATIENCE / 2:
             command = ("SCAN", cursor, "MATCH", f"{self._prefix}*", "COUNT", 1000)
             cursor, found = await line.ask(pack([command]), deadline=deadline)
             # Ours without a version: it was deleted while a process went on (FLUSHALL).
