@@ -86,14 +86,15 @@ def _check_protection(host: str, *, tls: bool, options: dict[str, str]) -> None:
     if ("cert" in options) is not ("key" in options):
         raise ConfigurationError("store: cert and key belong together")
     # DAT-10: what is sent opens sessions, and the password goes along with it.
-    if not tls and "tls" not in options and not _is_loopback(host):
+    if not tls and "tls" not in options and not is_loopback(host):
         raise ConfigurationError(
             f"store: {host} is another machine, and redis:// does not protect the way to it; write rediss://, or add "
             "?tls=off if the network between is yours alone"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from coatcheck.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
-from coatcheck.stores.redis.address import Address
+from coatcheck.stores.redis.address import Address, is_loopback
 from coatcheck.stores.redis.lines import Command
 
 VERSION = 1
@@ -92,19 +92,22 @@ def _check_server(address: Address, facts: dict[str, str]) -> None:
 
 def _advisories(address: Address, facts: dict[str, str], config: list[bytes] | Exception) -> tuple[str, ...]:
     found: list[str] = []
+    server = f"redis {address.where}"
+    if not address.tls and not is_loopback(address.host):
+        found.append(f"{server} is another machine, and tls=off leaves the way to it open; write rediss://")
     if facts.get("aof_enabled") == "0":
         found.append(
-            f"{address.where} keeps no append-only file: a restart loses what was acknowledged since its last "
+            f"{server} keeps no append-only file: a restart loses what was acknowledged since its last "
             "snapshot, so new sessions are gone and ended ones come back; set appendonly yes"
         )
     else:
         fsync = str(config[1], "ascii") if isinstance(config, list) and config[1:] else None  # not all users may ask
         if fsync is None:
-            found.append(f"{address.where} does not tell its appendfsync; make sure that it is always")
+            found.append(f"{server} does not tell its appendfsync; make sure that it is always")
         elif fsync != "always":
             lost = "the last second" if fsync == "everysec" else "half a minute"
             found.append(
-                f"{address.where} has appendfsync {fsync}: a loss of power takes {lost} of what was acknowledged; "
+                f"{server} has appendfsync {fsync}: a loss of power takes {lost} of what was acknowledged; "
                 "set appendfsync always"
             )
     return tuple(found)

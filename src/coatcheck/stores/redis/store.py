@@ -82,7 +82,6 @@ class RedisStore:
         self._prefix = f"{self._address.prefix}:"
         self._is_async = isinstance(colour, Async)
         self._lines = Lines(self._address, is_async=self._is_async, look=self._look)
-        self._advisories: tuple[str, ...] | None = None
         self._find_sha = script("find").sha
 
     # Sessions
@@ -449,31 +448,15 @@ class RedisStore:
     async def close(self) -> None:
         await self._lines.close()
 
+    async def advisories(self) -> tuple[str, ...]:
+        return (await self._looked_at()).advisories
+
     async def schema_version(self) -> int:
         """Read the version of what is kept; 0 if nothing was kept yet. Changes and creates nothing.
 
         Raises SchemaMismatch if what begins with our prefix is another program's.
         """
-        versions: list[int | None] = []
-
-        async def look(line: Line, deadline: float) -> None:
-            versions.append((await self._opened(line, deadline)).version)
-
-        lines = Lines(self._address, is_async=self._is_async, look=look)
-        try:
-            await self._through(lines, ("PING",), is_read=True)
-        finally:
-            await lines.close()
-        return versions[-1] or 0
-
-    async def advisories(self) -> tuple[str, ...]:
-        """Tell what is weaker than it should be about the server, in words that name the setting.
-
-        Looked at whenever a connection is opened, not at each call: close the store before to have it looked at now.
-        """
-        if self._advisories is None:
-            await self.ready()
-        return self._advisories or ()
+        return (await self._looked_at()).version or 0
 
     # Moving it all
 
@@ -576,11 +559,24 @@ class RedisStore:
         checks.check_version(self._address, opened.version)
         if opened.version is None:
             await self._begin(line, deadline)
-        self._advisories = opened.advisories
         for advisory in opened.advisories:
             if advisory not in _told:
                 _told.add(advisory)
                 _log.warning("store: %s", advisory)
+
+    async def _looked_at(self) -> checks.Opened:
+        """Look at the server afresh, through a connection of its own, whatever version is there."""
+        seen: list[checks.Opened] = []
+
+        async def look(line: Line, deadline: float) -> None:
+            seen.append(await self._opened(line, deadline))
+
+        lines = Lines(self._address, is_async=self._is_async, look=look)
+        try:
+            await self._through(lines, ("PING",), is_read=True)
+        finally:
+            await lines.close()
+        return seen[-1]
 
     async def _opened(self, line: Line, deadline: float) -> checks.Opened:
         commands = checks.opening_commands(self._address)
