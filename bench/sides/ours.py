@@ -230,7 +230,8 @@ def _add(cursor: sqlite3.Cursor, number: int, token: str) -> None:
         policy=Policy(),
         now=now + AHEAD,
     )
-    steps.insert_session(cursor, session, owner)
+    agents = steps.user_agent_keys(cursor, [session.user_agent])
+    steps.insert_session(cursor, session, owner, user_agent=agents[session.user_agent])
 
 
 def _copy_plainly(cursor: sqlite3.Cursor) -> None:

@@ -218,4 +218,6 @@ def safe_label(text: str | None, *, limit: int = 256) -> str | None:
     """
     if text is None:
         return None
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text.strip() or None  # nothing of ASCII that prints is unsafe
     return _UNSAFE.sub(" ", text[: 4 * limit]).strip()[:limit].rstrip() or None

@@ -18,6 +18,8 @@ EMAIL_MAX = 254
 
 def ascii_lower(text: str) -> str:
     """Lower-case A to Z and nothing else: Unicode case mapping merges letters (the Kelvin sign becomes "k")."""
+    if text.isascii():
+        return text.lower()
     return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)
 
 

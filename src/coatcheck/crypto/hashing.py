@@ -48,7 +48,8 @@ class PasswordHasher:
 
     def needs_rehash(self, hashed: str) -> bool:
         """Say whether a hash was made with other parameters than today's."""
-        return self._ready().check_needs_rehash(hashed)
+        argon2id = self._ready()
+        return _parameters(hashed) != _parameters(self._decoy) and argon2id.check_needs_rehash(hashed)
 
     def _ready(self) -> Argon2Hasher:
         # The decoy is made with the first use of any kind, so that the first stranger is no slower than the second.
@@ -67,6 +68,13 @@ class PasswordHasher:
             self._decoy = hasher.hash(b"a password nobody has")
             self._argon2 = hasher
         return self._argon2
+
+
+def _parameters(hashed: str) -> tuple[str, int, int]:
+    # To take a hash apart costs more than to see that only salt and digest differ from one made with today's.
+    parameters, _, digest = hashed.rpartition("$")
+    parameters, _, salt = parameters.rpartition("$")
+    return parameters, len(salt), len(digest)
 
 
 def _is_bounded(hashed: str) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hmac
 from base64 import urlsafe_b64decode
 from binascii import Error as NotBase64
-from hashlib import sha256
 
 import msgspec
 
@@ -58,4 +57,4 @@ def recognise_device(
 
 def _tag(key: bytes, stem: bytes, subject: str, version: int) -> bytes:
     told = b"coatcheck:device:1:" + stem + f":{version}:{subject}".encode()
-    return hmac.new(key, told, sha256).digest()[:TAG_BYTES]
+    return hmac.digest(key, told, "sha256")[:TAG_BYTES]

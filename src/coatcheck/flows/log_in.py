@@ -78,7 +78,7 @@ class LogInFlows:
             login = await self._sessions.start(
                 credential.subject,
                 methods=(PASSWORD_METHOD,),
-                client=client,
+                client=origin,
                 remember=remember,
                 replaces=replaces,
                 account=Account(identified.account),

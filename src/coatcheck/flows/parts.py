@@ -11,7 +11,7 @@ import msgspec
 from coatcheck.colour import Colour
 from coatcheck.core import tokens
 from coatcheck.core.audit import Event, record_of, safe_label
-from coatcheck.core.networks import canonical_address, network_of, shortened_address
+from coatcheck.core.networks import network_of, parse_address, shortened_address
 from coatcheck.core.policy import Policy
 from coatcheck.core.records import EventRecord
 from coatcheck.core.tokens import Token, TokenFormat
@@ -69,12 +69,17 @@ class Parts:
             if shelf is None or tokens.on_shelf(digest, shelf, bits):
                 return Token(text), digest
 
-    def origin_of(self, client: Client | None) -> Origin:
-        """Say where a request comes from, in the form in which it may be counted and kept."""
+    def origin_of(self, client: Client | Origin | None) -> Origin:
+        """Say where a request comes from, in the form in which it may be counted and kept.
+
+        What has that form already is given back.
+        """
         if client is None:
             return NOWHERE
-        address = None if client.ip is None else canonical_address(client.ip)
-        kept = address
+        if isinstance(client, Origin):
+            return client
+        address = None if client.ip is None else parse_address(client.ip)
+        kept = None if address is None else str(address)
         if address is not None and self.policy.stored_addresses != "full":
             kept = shortened_address(address) if self.policy.stored_addresses == "network" else None
         return Origin(

@@ -28,7 +28,7 @@ from coatcheck.errors import (
     SessionEnded,
     StepUpRequired,
 )
-from coatcheck.flows.parts import Parts, records
+from coatcheck.flows.parts import Origin, Parts, records
 from coatcheck.stores.protocols import Answer
 
 SUBJECT_MAX = 255
@@ -58,7 +58,7 @@ class SessionFlows:
         subject: str | None,
         *,
         methods: tuple[str, ...],
-        client: Client | None,
+        client: Client | Origin | None,
         remember: bool,
         replaces: str | Token | Session | None,
         account: Account | None = None,

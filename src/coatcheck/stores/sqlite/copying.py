@@ -50,13 +50,15 @@ def load(cursor: sqlite3.Cursor, contents: Contents, *, bookmark: str | None) ->
         replaced = cursor.execute("DELETE FROM sessions WHERE digest = ? RETURNING user_agent", (session.digest,))
         steps.release_user_agents(cursor, [key for (key,) in replaced.fetchall()])
         owner = None if session.subject is None else steps.subject_key(cursor, session.subject)
-        steps.insert_session(cursor, session, owner)
-    for key, counter in contents.counters:
-        steps.write_counter(cursor, key, counter)
+        agents = steps.user_agent_keys(cursor, [session.user_agent])
+        steps.insert_session(cursor, session, owner, user_agent=agents[session.user_agent])
+    steps.write_counters(cursor, contents.counters)
     for place, event in contents.events:
         replaced = cursor.execute("DELETE FROM events WHERE id = ? RETURNING user_agent", (place,))
         steps.release_user_agents(cursor, [key for (key,) in replaced.fetchall()])
-        steps.insert_event(cursor, event, place=place)
+        subject = None if event.subject is None else steps.subject_key(cursor, event.subject)
+        agents = steps.user_agent_keys(cursor, [event.user_agent])
+        steps.insert_event(cursor, event, subject=subject, user_agent=agents[event.user_agent], place=place)
     if bookmark is None:
         cursor.execute("DROP TABLE IF EXISTS copying")
     else:

@@ -1,4 +1,7 @@
-"""One SQLite file as one process sees it: a reader for each thread, two writers behind a lock, errors translated.
+"""One SQLite file as one process sees it: a reader for each thread, one writer behind a lock, errors translated.
+
+What must reach the disk and what need not are written through the same connection, which is told each time how long to
+wait. With two, each commit of one would empty the other's page cache: some twenty pages to be read again in a log-in.
 
 Writes that wait at the same time share one transaction, and with it one wait for the disk: whoever gets the lock
 carries out what the others have queued, each under a savepoint of its own.
@@ -51,14 +54,18 @@ class Link:
     that is done with a row.
     """
 
-    __slots__ = ("__weakref__", "_pid", "closed", "connection", "cursor", "lock", "log", "user_agents")
+    __slots__ = (
+        "__weakref__", "_pid", "closed", "connection", "cursor", "is_durable", "lock", "log", "log_path", "user_agents"
+    )  # fmt: skip
 
     def __init__(self, connection: sqlite3.Connection, user_agents: dict[int, str]) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
         self.lock = threading.Lock()
         self.closed = False
+        self.log_path = ""
         self.log: Identity = None  # the write-ahead log it has open
+        self.is_durable: bool | None = None  # whether its commits wait for the disk; None before the first
         self.user_agents = user_agents
         self._pid = os.getpid()
         _connections.add(connection)
@@ -84,6 +91,21 @@ class Link:
             self.close()
 
 
+class _Writing:
+    """Whose turn it is to write, and the connection for it once somebody has written."""
+
+    __slots__ = ("link", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.link: Link | None = None
+
+    def note_trouble(self, error: sqlite3.Error) -> None:
+        """After trouble with the file, begin with a fresh connection."""
+        if not isinstance(error, sqlite3.IntegrityError) and not is_busy(error):
+            self.link = None
+
+
 class SqliteFile:
     """The file, opened as needed. `steps` are the schema it must have."""
 
@@ -105,8 +127,7 @@ class SqliteFile:
     def forget(self) -> None:
         """Let go of all connections; the next call opens new ones. Calls under way finish on the old ones."""
         self._readers = threading.local()
-        self._writers: dict[bool, Link] = {}  # by durability
-        self._lock = threading.Lock()
+        self._writing = _Writing()
         self._user_agents: dict[int, str] = {}
 
     def forget_queued(self) -> None:
@@ -141,16 +162,16 @@ class SqliteFile:
         Raises StoreUnavailable when no turn comes before its deadline (of `time.monotonic`).
         """
         while not write.is_done:
-            lock, writers = self._lock, self._writers
-            if not lock.acquire(timeout=max(0.0, write.deadline - monotonic())):
+            writing = self._writing
+            if not writing.lock.acquire(timeout=max(0.0, write.deadline - monotonic())):
                 if self._withdraw(write):
                     raise StoreUnavailable("the store is busy: no turn to write came in time")
                 continue  # another thread is at it
             try:
                 if not write.is_done:
-                    self._carry_out_queued(writers, write)
+                    self._carry_out_queued(writing, write)
             finally:
-                lock.release()
+                writing.lock.release()
         return write.result()
 
     def version(self) -> int:
@@ -189,8 +210,10 @@ class SqliteFile:
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":  # a copy made by VACUUM INTO
                 _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
             connection.execute("PRAGMA foreign_keys = ON")
-            # Here, where no fork can close the link: its log stays as long as it is open.
-            link.log = self._log()
+            # Here, where no fork can close the link: its log stays as long as it is open. Where the path leads is
+            # found out once: should it lead elsewhere later, it leads to another file.
+            link.log_path = f"{os.path.realpath(self.path)}-wal"
+            link.log = file_at(link.log_path)
             if self._identity is None:
                 self._identity = identity
             if not self._is_in_place(link):
@@ -209,18 +232,13 @@ class SqliteFile:
                 link.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _is_in_place(self, link: Link) -> bool:
-        return file_at(self.path) == self._identity and self._log() == link.log
+        return file_at(self.path) == self._identity and file_at(link.log_path) == link.log
 
-    def _log(self) -> Identity:
-        return file_at(f"{os.path.realpath(self.path)}-wal")
-
-    def _open_writer(self, writers: dict[bool, Link], *, durable: bool) -> Link:
+    def _open_writer(self) -> Link:
         writer = self._open()
         with writer.lock, _translating(self.path):
             if not writer.closed:
-                writer.cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                writer.cursor.execute("PRAGMA busy_timeout = 0")  # `_begin` does the waiting
-        writers[durable] = writer
+                writer.cursor.execute("PRAGMA busy_timeout = 0")  # `begin` does the waiting
         return writer
 
     def _withdraw(self, write: Write[Any]) -> bool:
@@ -230,11 +248,11 @@ class SqliteFile:
             return False
         return True
 
-    def _carry_out_queued(self, writers: dict[bool, Link], first: Write[Any]) -> None:
+    def _carry_out_queued(self, writing: _Writing, first: Write[Any]) -> None:
         """Carry out what waits, `first` among it unless another thread has it in hand already."""
         durable = bool(self._queued[True])
         try:
-            writer = writers.get(durable) or self._open_writer(writers, durable=durable)
+            writer = writing.link = writing.link or self._open_writer()
         except BaseException:
             self._withdraw(first)
             raise
@@ -242,9 +260,10 @@ class SqliteFile:
             if writer.closed:  # there was a fork meanwhile
                 return
             try:
+                _wait_for_disk(writer, durable=durable)
                 begin(writer.cursor, first.deadline)
             except sqlite3.Error as error:
-                self._note_trouble(error)
+                writing.note_trouble(error)
                 if self._withdraw(first):
                     raise translated(error, self.path) from error
                 return
@@ -264,7 +283,7 @@ class SqliteFile:
                         self._queued[write.durable].appendleft(write)
                 raise
             if trouble is not None:
-                self._note_trouble(trouble)
+                writing.note_trouble(trouble)
 
     def _take(self, *, durable: bool) -> list[Write[Any]]:
         """Take what the transaction that has begun shall do. What need not be durable goes along with what must."""
@@ -273,10 +292,6 @@ class SqliteFile:
             while queued and len(taken) < MOST_TOGETHER:
                 taken.append(queued.popleft())
         return taken
-
-    def _note_trouble(self, error: sqlite3.Error) -> None:
-        if not isinstance(error, sqlite3.IntegrityError) and not is_busy(error):
-            self._writers = {}  # after trouble with the file, begin with fresh connections
 
     @contextmanager
     def _connected(self) -> Generator[Link, None, None]:
@@ -340,6 +355,12 @@ class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in 
             raise SchemaMismatch(f"store: {self.path} is no SQLite database; name a file of Coatcheck's own") from error
         if isinstance(error, sqlite3.Error):
             raise translated(error, self.path) from error
+
+
+def _wait_for_disk(writer: Link, *, durable: bool) -> None:
+    if writer.is_durable is not durable:
+        writer.cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        writer.is_durable = durable
 
 
 def _patiently(step: Callable[[], object]) -> None:

@@ -8,7 +8,8 @@ Each leaves the database consistent for the next; none begins, commits or rolls 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +21,21 @@ from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Answer
 from coatcheck.stores.rows import IDLE_DEADLINE, STANDING, counter_of
 from coatcheck.stores.sqlite.writes import Unchanged
+
+NOBODY: Mapping[str | None, int | None] = {None: None}
+
+_SELECT_COUNTERS = """
+    SELECT key, failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key IN
+"""
+# All that decides whether a subject may have one more session.
+_ADMITTED = """
+    SELECT u.id, u.epoch, u.disabled_at, u.credential_version, p.account, e.epoch,
+        (SELECT count(*) FROM sessions s WHERE s.subject = u.id AND s.epoch = u.epoch + e.epoch AND s.ended_at IS NULL)
+    FROM subjects u
+    LEFT JOIN everybody e ON e.id = 0
+    LEFT JOIN passwords p ON p.account = u.id
+    WHERE u.subject = ?
+"""
 
 
 def subject_key(cursor: sqlite3.Cursor, subject: str) -> int:
@@ -39,21 +55,30 @@ def everybodys_epoch(cursor: sqlite3.Cursor) -> int:
     return row[0]
 
 
+class Admitted(NamedTuple):
+    """A subject that may have one more session: its integer, the epoch for it, how many of that epoch it has.
+
+    The count is made before the new one is there and what it replaces is ended.
+    """
+
+    key: int
+    epoch: int
+    sessions: int
+
+
 def admit_subject(
     cursor: sqlite3.Cursor, subject: str, *, credential_version: int | None, at: int, holds_accounts: bool
-) -> tuple[int, int]:
-    """Let a subject have one more session: its integer and its own epoch. Undoes with `REFUSED` if it may not."""
-    key = subject_key(cursor, subject)
-    row = cursor.execute(
-        """
-        SELECT epoch, disabled_at, credential_version, (SELECT account FROM passwords WHERE account = subjects.id)
-        FROM subjects WHERE id = ?
-        """,
-        (key,),
-    ).fetchone()
-    if row is None or type(row[2]) is not int or not (row[0] is None or type(row[0]) is int):
+) -> Admitted:
+    """Let a subject have one more session. Undoes with `REFUSED` if it may not."""
+    row = cursor.execute(_ADMITTED, (subject,)).fetchone()
+    if row is None:
+        subject_key(cursor, subject)
+        row = cursor.execute(_ADMITTED, (subject,)).fetchone()
+    key, epoch, disabled_at, known_version, password, everybodys, count = row
+    if type(known_version) is not int or not (epoch is None or type(epoch) is int):
         raise CorruptRecord(f"subject {subject}")
-    epoch, disabled_at, known_version, password = row
+    if type(everybodys) is not int:
+        raise CorruptRecord("everybody")
     is_deleted = holds_accounts and credential_version is not None and password is None
     version = known_version if credential_version is None else credential_version
     if disabled_at is not None or is_deleted or version < known_version:
@@ -69,7 +94,7 @@ def admit_subject(
             "UPDATE subjects SET epoch = ?, epoch_at = ?, epoch_reason = ? WHERE id = ?",
             (epoch, at, PASSWORD_CHANGED, key),
         )
-    return key, epoch
+    return Admitted(key, epoch + everybodys, count)
 
 
 def standing(cursor: sqlite3.Cursor, digest: bytes) -> tuple[str, bytes] | None:
@@ -78,7 +103,9 @@ def standing(cursor: sqlite3.Cursor, digest: bytes) -> tuple[str, bytes] | None:
     return None if row is None else (row[0], EMPTY_DATA if row[1] is None else row[1])
 
 
-def insert_session(cursor: sqlite3.Cursor, session: SessionRecord, owner: int | None) -> None:
+def insert_session(
+    cursor: sqlite3.Cursor, session: SessionRecord, owner: int | None, *, user_agent: int | None
+) -> None:
     """Add a session. A digest or id that is there already is an IntegrityError, never an overwrite (TOK-04)."""
     cursor.execute(
         """
@@ -90,8 +117,7 @@ def insert_session(cursor: sqlite3.Cursor, session: SessionRecord, owner: int | 
         (
             session.digest, session.id, owner, session.epoch, session.created_at, session.auth_time,
             session.last_seen_at, session.idle_timeout, session.expires_at, session.is_persistent,
-            session.methods, session.ip, user_agent_key(cursor, session.user_agent), session.ended_at,
-            session.end_reason, _kept(session.data),
+            session.methods, session.ip, user_agent, session.ended_at, session.end_reason, _kept(session.data),
         ),
     )  # fmt: skip
 
@@ -182,14 +208,11 @@ def replace_password(cursor: sqlite3.Cursor, credential: PasswordCredential, *, 
 
 def evict(cursor: sqlite3.Cursor, newcomer: SessionRecord, owner: int, *, most: int) -> tuple[str, ...]:
     """End the live sessions seen longest ago until at most `most` are left; the newcomer stays."""
-    of_subject = "FROM sessions WHERE subject = ? AND epoch = ? AND ended_at IS NULL"  # in the index, to the last word
-    count: int = cursor.execute(f"SELECT count(*) {of_subject}", (owner, newcomer.epoch)).fetchone()[0]
-    if count <= most:
-        return ()
     now = newcomer.created_at
     others = cursor.execute(
         f"""
-        SELECT last_seen_at, id, digest {of_subject} AND digest <> ? AND expires_at > ? AND {IDLE_DEADLINE} > ?
+        SELECT last_seen_at, id, digest FROM sessions
+        WHERE subject = ? AND epoch = ? AND ended_at IS NULL AND digest <> ? AND expires_at > ? AND {IDLE_DEADLINE} > ?
         """,
         (owner, newcomer.epoch, newcomer.digest, now, now),
     ).fetchall()
@@ -226,46 +249,51 @@ def taken(cursor: sqlite3.Cursor, account: AccountRecord) -> Answer | None:
     return None
 
 
-def read_counter(cursor: sqlite3.Cursor, key: bytes) -> Counter | None:
-    """Read an attempt counter."""
-    row = cursor.execute(
-        "SELECT failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key = ?", (key,)
-    ).fetchone()
-    return None if row is None else counter_of(row)
+def read_counters(cursor: sqlite3.Cursor, keys: Sequence[bytes]) -> dict[bytes, Counter]:
+    """Read attempt counters, those that are there."""
+    found = cursor.execute(f"{_SELECT_COUNTERS} ({', '.join('?' * len(keys))})", keys)
+    return {row[0]: counter_of(row[1:]) for row in found}
 
 
-def write_counter(cursor: sqlite3.Cursor, key: bytes, counter: Counter) -> None:
-    """Keep an attempt counter."""
-    cursor.execute(
+def write_counters(cursor: sqlite3.Cursor, counters: Iterable[tuple[bytes, Counter]]) -> None:
+    """Keep attempt counters."""
+    cursor.executemany(
         """
         INSERT OR REPLACE INTO counters (key, failures, pending, counted_at, blocked_until, kept_until)
         VALUES (?, ?, ?, ?, ?, ?)
         """,
-        (key, counter.failures, counter.pending, counter.counted_at, counter.blocked_until, counter.kept_until),
+        [(key, c.failures, c.pending, c.counted_at, c.blocked_until, c.kept_until) for key, c in counters],
     )
 
 
 def settle(cursor: sqlite3.Cursor, settlements: Sequence[Settlement]) -> Answer | None:
     """Apply outcomes to their counters: `LOCKED` if one of them made a gate lock. Undoes all if a lock refuses one."""
-    counters = [read_counter(cursor, settlement.gate.key) for settlement in settlements]
+    counters = read_counters(cursor, [settlement.gate.key for settlement in settlements])
     answer: Answer | None = None
-    for counter, settlement in zip(counters, settlements, strict=True):
+    kept: list[tuple[bytes, Counter]] = []
+    gone: list[bytes] = []
+    for settlement in settlements:
         gate = settlement.gate
+        counter = counters.get(gate.key)
         if throttle.refuses_success(counter, settlement):
             raise Unchanged(Answer.LOCKED)
         left = throttle.settled(counter, settlement)
         if left is not None:
-            write_counter(cursor, gate.key, left)
+            kept.append((gate.key, left))
         elif counter is not None:
-            forget_counter(cursor, gate.key)
+            gone.append(gate.key)
         if throttle.locks_now(counter, left, gate):
             answer = Answer.LOCKED
+    if kept:
+        write_counters(cursor, kept)
+    if gone:
+        forget_counters(cursor, gone)
     return answer
 
 
-def forget_counter(cursor: sqlite3.Cursor, key: bytes) -> None:
-    """Delete an attempt counter."""
-    cursor.execute("DELETE FROM counters WHERE key = ?", (key,))
+def forget_counters(cursor: sqlite3.Cursor, keys: Iterable[bytes]) -> None:
+    """Delete attempt counters."""
+    cursor.executemany("DELETE FROM counters WHERE key = ?", [(key,) for key in keys])
 
 
 def forget_subject(cursor: sqlite3.Cursor, subject: str, *, with_account: bool) -> bool:
@@ -295,13 +323,30 @@ def forget_subject(cursor: sqlite3.Cursor, subject: str, *, with_account: bool) 
     return True
 
 
-def append_events(cursor: sqlite3.Cursor, events: Sequence[EventRecord]) -> None:
-    """Keep events, in their order."""
+def append_events(
+    cursor: sqlite3.Cursor,
+    events: Sequence[EventRecord],
+    *,
+    subjects: Mapping[str | None, int | None] = NOBODY,
+    user_agents: Mapping[str | None, int | None] | None = None,
+) -> None:
+    """Keep events, in their order. What is known of the integers that stand for names need not be looked up again."""
+    known = dict(subjects)
+    agents = user_agent_keys(cursor, [event.user_agent for event in events]) if user_agents is None else user_agents
     for event in events:
-        insert_event(cursor, event)
+        if event.subject is not None and event.subject not in known:
+            known[event.subject] = subject_key(cursor, event.subject)
+        insert_event(cursor, event, subject=known[event.subject], user_agent=agents[event.user_agent])
 
 
-def insert_event(cursor: sqlite3.Cursor, event: EventRecord, *, place: int | None = None) -> None:
+def insert_event(
+    cursor: sqlite3.Cursor,
+    event: EventRecord,
+    *,
+    subject: int | None,
+    user_agent: int | None,
+    place: int | None = None,
+) -> None:
     """Keep an event at its place, or after all others."""
     cursor.execute(
         """
@@ -312,29 +357,30 @@ def insert_event(cursor: sqlite3.Cursor, event: EventRecord, *, place: int | Non
             place,
             event.at,
             event.name,
-            None if event.subject is None else subject_key(cursor, event.subject),
+            subject,
             event.session_id,
             event.ip,
-            user_agent_key(cursor, event.user_agent),
+            user_agent,
             event.request_id,
             msgspec.json.encode(event.details).decode() if event.details else None,
         ),
     )
 
 
-def user_agent_key(cursor: sqlite3.Cursor, text: str | None) -> int | None:
-    """Give the integer of a user agent's text and count one more use of it."""
-    if text is None:
-        return None
-    row = cursor.execute(
-        """
-        INSERT INTO user_agents (text, uses) VALUES (?, 1)
-        ON CONFLICT (text) DO UPDATE SET uses = uses + 1 RETURNING id
-        """,
-        (text,),
-    ).fetchone()
-    key: int = row[0]
-    return key
+def user_agent_keys(cursor: sqlite3.Cursor, texts: Sequence[str | None]) -> Mapping[str | None, int | None]:
+    """Give the integers of user agents' texts and count one more use for each time that one is named."""
+    keys: dict[str | None, int | None] = {None: None}
+    for text in texts:
+        if text not in keys:
+            row = cursor.execute(
+                """
+                INSERT INTO user_agents (text, uses) VALUES (?, ?)
+                ON CONFLICT (text) DO UPDATE SET uses = uses + excluded.uses RETURNING id
+                """,
+                (text, texts.count(text)),
+            ).fetchone()
+            keys[text] = row[0]
+    return keys
 
 
 def release_user_agents(cursor: sqlite3.Cursor, keys: Iterable[int | None]) -> None:

@@ -112,24 +112,30 @@ class SqliteStore:
         events: Sequence[EventRecord],
     ) -> Started | Answer:
         def work(cursor: sqlite3.Cursor) -> Started:
-            owner, own_epoch = None, 0
+            admitted = None
             if session.subject is not None:
-                owner, own_epoch = steps.admit_subject(
+                admitted = steps.admit_subject(
                     cursor,
                     session.subject,
                     credential_version=credential_version,
                     at=session.created_at,
                     holds_accounts=self.holds_accounts,
                 )
-            kept = replace(session, epoch=own_epoch + steps.everybodys_epoch(cursor))
+            owner = None if admitted is None else admitted.key
+            epoch = steps.everybodys_epoch(cursor) if admitted is None else admitted.epoch
+            kept = replace(session, epoch=epoch)
             old = None if replaces is None else steps.standing(cursor, replaces)
             if replaces is not None and old is not None:
                 kept = replace(kept, data=old[1]) if carry else kept
                 steps.mark_ended(cursor, replaces, at=kept.created_at, reason=REPLACED)
-            steps.insert_session(cursor, kept, owner)
-            evicted = () if owner is None else steps.evict(cursor, kept, owner, most=most)
-            steps.settle(cursor, settlements)
-            steps.append_events(cursor, events)
+            agents = steps.user_agent_keys(cursor, [kept.user_agent, *(event.user_agent for event in events)])
+            steps.insert_session(cursor, kept, owner, user_agent=agents[kept.user_agent])
+            evicted: tuple[str, ...] = ()
+            if admitted is not None and admitted.sessions >= most:
+                evicted = steps.evict(cursor, kept, admitted.key, most=most)
+            if settlements:
+                steps.settle(cursor, settlements)
+            steps.append_events(cursor, events, subjects={None: None, kept.subject: owner}, user_agents=agents)
             return Started(kept, evicted)
 
         return await self._write(work)
@@ -288,13 +294,15 @@ class SqliteStore:
 
     async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
         def work(cursor: sqlite3.Cursor) -> int | Answer:
-            found = [(gate, steps.read_counter(cursor, gate.key)) for gate in gates]
+            counted = steps.read_counters(cursor, [gate.key for gate in gates])
+            found = [(gate, counted.get(gate.key)) for gate in gates]
             counters = [(gate, counter or Counter()) for gate, counter in found if not gate.locks]
             wait = max((throttle.wait_of(counter, gate, now=now) for gate, counter in counters), default=0)
             if wait > 0:
                 raise Unchanged(wait)
-            for gate, counter in counters:
-                steps.write_counter(cursor, gate.key, throttle.counted(counter, gate, now=now))
+            steps.write_counters(
+                cursor, [(gate.key, throttle.counted(counter, gate, now=now)) for gate, counter in counters]
+            )
             return Answer.LOCKED if any(throttle.is_locked(counter, gate) for gate, counter in found) else 0
 
         return await self._write(work, durable=False)
@@ -406,8 +414,7 @@ class SqliteStore:
         def work(cursor: sqlite3.Cursor) -> bool:
             if not steps.forget_subject(cursor, subject, with_account=self.holds_accounts):
                 raise Unchanged(False)
-            for key in counters:
-                steps.forget_counter(cursor, key)
+            steps.forget_counters(cursor, counters)
             steps.append_events(cursor, events)
             return True
 
