@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -253,6 +254,63 @@ def test_pwd_14_full_lane_is_busy_for_the_async_desk_too():
         return await waiting
 
     assert asyncio.run(story()) == 1
+
+
+def test_writes_of_one_turn_of_the_loop_start_when_all_of_them_are_there_and_return_together():
+    async def story():
+        colour, asked, returned = Async(HashingLane(queue=4, nice=0)), [], []
+
+        async def write(number: int) -> int:
+            asked.append(number)
+            seen = await colour.offload(lambda: len(asked))
+            returned.append(number)
+            await asyncio.sleep(0)
+            return seen, len(returned)
+
+        return await asyncio.gather(*(write(number) for number in range(16)))
+
+    assert asyncio.run(story()) == [(16, 16)] * 16
+
+
+def test_a_cancelled_writer_leaves_the_others_of_its_turn_alone():
+    async def story():
+        colour, done = Async(HashingLane(queue=4, nice=0)), []
+        writes = [asyncio.ensure_future(colour.offload(lambda n=n: done.append(n))) for n in range(3)]
+        await asyncio.sleep(0)
+        writes[1].cancel()
+        return await asyncio.gather(*writes, return_exceptions=True), done
+
+    outcomes, done = asyncio.run(story())
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), asyncio.CancelledError, type(None)]
+    assert done == [0, 1, 2]
+
+
+def test_err_01_who_waits_is_told_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch):
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def story():
+        colour = Async(HashingLane(queue=4, nice=0))
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                await asyncio.wait_for(colour.offload(lambda: 1), WAIT)
+        return await colour.offload(lambda: 2)
+
+    assert asyncio.run(story()) == 2
+
+
+def test_one_desk_serves_the_loops_of_several_threads():
+    colour = Async(HashingLane(queue=4, nice=0))
+
+    async def story(number: int) -> list[int]:
+        return [await colour.offload(lambda n=n: number + n) for n in range(200)]
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda number: asyncio.run(story(number)), range(4)))
+
+    assert answers == [[number + n for n in range(200)] for number in range(4)]
 
 
 def test_writes_of_one_desk_are_done_in_the_order_they_came():

@@ -10,10 +10,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import cache
-from typing import Any, Generic, Protocol, TypeVar
+from contextlib import suppress
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from coatcheck.errors import Busy
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -77,12 +81,26 @@ class Async:
     def __init__(self, lane: HashingLane) -> None:
         self._lane = lane
         self._writer = Worker("coatcheck-writer", nice=0)
+        self._turn: _Turn | None = None
 
     async def offload(self, work: Callable[[], T]) -> T:
-        return await _awaited(self._writer.submit(work))
+        # Imported here: `import coatcheck` must not cost an application without asyncio what asyncio costs.
+        import asyncio
+
+        loop, turn = asyncio.get_running_loop(), self._turn
+        if turn is None or turn.loop is not loop:
+            turn = self._turn = _Turn(loop)
+            loop.call_soon(self._send, turn)
+        return await turn.add(work)
 
     async def hash(self, work: Callable[[], T]) -> T:
-        return await _awaited(self._lane.submit(work))
+        import asyncio
+
+        loop, job = asyncio.get_running_loop(), self._lane.submit(work)
+        done = loop.create_future()
+        job.when_done(partial(_call_in, loop, partial(_tell, done)))
+        await done
+        return job.result()
 
     def close(self) -> None:
         self._writer.stop()
@@ -90,16 +108,64 @@ class Async:
     async def finish(self, work: Awaitable[object]) -> None:
         await work
 
+    def _send(self, turn: _Turn) -> None:
+        if self._turn is turn:
+            self._turn = None
+        try:
+            job = self._writer.submit(turn.do)
+        except BaseException as error:  # noqa: BLE001 - no thread could be started: belongs to those who wait
+            turn.give_up(error)
+        else:
+            job.when_done(partial(_call_in, turn.loop, turn.tell))
+
+
+class _Turn:
+    """What one turn of an event loop wants done by the writer: one way there and one back for all of it.
+
+    It is not only cheaper. The writer starts when all of it is there, so that writes share a commit, and all who wait
+    go on in one turn, so that their next writes share one again.
+    """
+
+    __slots__ = ("_wanted", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._wanted: list[tuple[Job[Any], asyncio.Future[None]]] = []
+
+    async def add(self, work: Callable[[], T]) -> T:
+        """Have work done with the rest; wait for it."""
+        job, done = Job(work), self.loop.create_future()
+        self._wanted.append((job, done))
+        await done
+        return job.result()
+
+    def do(self) -> None:
+        """Do it all. Called by the writer."""
+        for job, _ in self._wanted:
+            job.run()
+
+    def tell(self) -> None:
+        """Wake all who wait. Called by the loop."""
+        for _, done in self._wanted:
+            _tell(done)
+
+    def give_up(self, error: BaseException) -> None:
+        """Let all who wait raise an error."""
+        for _, done in self._wanted:
+            if not done.done():
+                done.set_exception(error)
+
 
 class Job(Generic[T]):
     """One piece of work for a thread, with its result; a result nobody waits for any more is dropped."""
 
-    __slots__ = ("_call_when_done", "_done", "_error", "_lock", "_value", "_work")
+    __slots__ = ("_call_when_done", "_error", "_gate", "_lock", "_value", "_work")
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._lock = threading.Lock()
-        self._done = threading.Event()
+        self._gate = threading.Lock()  # held until the work is done; an Event would cost as much as a small write
+        self._gate.acquire()
         self._value: T | None = None
         self._error: BaseException | None = None
         self._call_when_done: Callable[[], object] | None = None
@@ -111,7 +177,7 @@ class Job(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - belongs to the one who waits, not to the thread
             self._error = error
         with self._lock:
-            self._done.set()
+            self._gate.release()
             call = self._call_when_done
         if call is not None:
             call()
@@ -119,15 +185,15 @@ class Job(Generic[T]):
     def when_done(self, call: Callable[[], object]) -> None:
         """Have `call` called from the working thread, or here if the work is done."""
         with self._lock:
-            if not self._done.is_set():
+            if self._gate.locked():
                 self._call_when_done = call
                 return
         call()
 
     def wait(self) -> T:
         """Block until the work is done; give its value or raise its error."""
-        self._done.wait()
-        return self.result()
+        with self._gate:
+            return self.result()
 
     def result(self) -> T:
         """Give the value or raise the error of finished work."""
@@ -224,27 +290,15 @@ async def _wait_for(work: Awaitable[object]) -> None:
     await work
 
 
-async def _awaited(job: Job[T]) -> T:
-    # Imported here: `import coatcheck` must not cost an application without asyncio what asyncio costs.
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def tell() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    job.when_done(lambda: _call_in(loop, tell))
-    await done
-    return job.result()
+def _tell(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
-def _call_in(loop: Any, call: Callable[[], None]) -> None:
-    try:
+def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    # If the loop was closed while the work was done, nobody waits any more.
+    with suppress(RuntimeError):
         loop.call_soon_threadsafe(call)
-    except RuntimeError:
-        return  # the loop was closed while the work was done: nobody waits any more
 
 
 def _lower_priority(nice: int) -> None:

@@ -18,10 +18,18 @@ from coatcheck.colour import Blocking, HashingLane, run_blocking
 from coatcheck.core.records import SessionRecord
 from coatcheck.core.sessions import Rotation, rotate
 from coatcheck.core.tokens import encode, session_digest
-from coatcheck.errors import ConfigurationError, CorruptRecord, SchemaMismatch, StoreError, StoreUnavailable
+from coatcheck.errors import (
+    ConfigurationError,
+    CorruptRecord,
+    SchemaMismatch,
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+)
 from coatcheck.stores.protocols import Answer, Cutoffs
 from coatcheck.stores.schema import APPLICATION_ID, LATEST
 from coatcheck.stores.sqlite.store import SqliteStore
+from coatcheck.stores.sqlite.writes import Unchanged
 from coatcheck.testing.driving import AsyncDriver
 from coatcheck.testing.samples import (
     DAY,
@@ -107,7 +115,8 @@ def test_dat_05_foreign_keys_are_on_and_acknowledged_writes_wait_for_the_disk(st
     durable = run(store._write(lambda c: [c.execute(sql).fetchone()[0] for sql in settings]))
     quick = run(store._write(lambda c: [c.execute(sql).fetchone()[0] for sql in settings], durable=False))
 
-    assert (durable, quick) == ([1, 2], [1, 1])
+    again = run(store._write(lambda c: [c.execute(sql).fetchone()[0] for sql in settings]))
+    assert (durable, quick, again) == ([1, 2], [1, 1], [1, 2])
 
 
 def test_tok_03_no_issued_token_is_in_any_file(store: SqliteStore, path: Path) -> None:
@@ -609,6 +618,70 @@ def test_a_user_agent_is_told_right_when_its_like_was_purged_and_another_came(st
     found = run(store.find(a_digest(2)))
     assert found is not None
     assert found.session.user_agent == "second"
+
+
+# Writes that wait at the same time
+
+
+def _together(store: SqliteStore, *works: Callable[[sqlite3.Cursor], object]) -> list[object]:
+    """Have works carried out in one transaction; give the answer or error of each."""
+    writes = [store._file.queue(work, durable=True, deadline=time.monotonic() + 10) for work in works]
+    outcomes: list[object] = []
+    for write in writes:
+        try:
+            outcomes.append(store._file.carry_out(write))
+        except StoreError as error:
+            outcomes.append(type(error))
+    return outcomes
+
+
+def _adding(subject: str, then: Exception | None = None) -> Callable[[sqlite3.Cursor], str]:
+    def work(cursor: sqlite3.Cursor) -> str:
+        cursor.execute("INSERT INTO subjects (subject) VALUES (?)", (subject,))
+        if then is not None:
+            raise then
+        return subject
+
+    return work
+
+
+def _giving_up(cursor: sqlite3.Cursor) -> None:
+    # What SQLite does by itself when the disk is full: not this statement, the whole transaction is gone.
+    cursor.execute("INSERT OR ROLLBACK INTO subjects (subject) VALUES ('ada')")
+
+
+def _refusing(_cursor: sqlite3.Cursor) -> None:
+    raise Unchanged(Answer.REFUSED)
+
+
+def test_writes_that_wait_at_the_same_time_are_one_transaction(store: SqliteStore, path: Path) -> None:
+    run(store.ready())
+    before = _execute(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    outcomes = _together(store, _adding("ada"), _refusing, _adding("bob"), _adding("eve"))
+
+    ((_, frames, _),) = _execute(path, "PRAGMA wal_checkpoint(PASSIVE)")
+    assert before == [(0, 0, 0)]
+    assert outcomes == ["ada", Answer.REFUSED, "bob", "eve"]
+    assert frames == 2, "each of two pages was written once"
+
+
+@pytest.mark.parametrize(
+    ("refused", "outcome"),
+    [
+        (_adding("mallory", then=Unchanged(Answer.GONE)), Answer.GONE),
+        (_adding("mallory", then=StoreUnavailable("no")), StoreUnavailable),
+        (_adding("ada"), StoreConflict),
+        (_giving_up, StoreConflict),
+    ],
+)
+def test_a_write_that_is_refused_leaves_nothing_and_takes_none_of_the_others_with_it(
+    store: SqliteStore, path: Path, refused: Callable[[sqlite3.Cursor], object], outcome: object
+) -> None:
+    outcomes = _together(store, _adding("ada"), refused, _adding("bob"))
+
+    assert outcomes == ["ada", outcome, "bob"]
+    assert _execute(path, "SELECT subject FROM subjects ORDER BY id") == [("ada",), ("bob",)]
 
 
 def test_purging_nothing_writes_nothing(store: SqliteStore, path: Path) -> None:

@@ -4,7 +4,7 @@ What must reach the disk and what need not are written through the same connecti
 wait. With two, each commit of one would empty the other's page cache: some twenty pages to be read again in a log-in.
 
 Writes that wait at the same time share one transaction, and with it one wait for the disk: whoever gets the lock
-carries out what the others have queued, each under a savepoint of its own.
+carries out what the others have queued; one that fails takes none of the others with it.
 
 Nothing is opened before first use, and nothing stays open across a fork: before it all connections are closed, and
 parent and child open anew when they need to. Opening anew in the child alone would not do. SQLite keeps its locks in a

@@ -75,21 +75,19 @@ def commit_together(
 
     What was committed to a file that is not in its place by then is not acknowledged.
 
-    One that fails takes none of the others with it: each has a savepoint of its own. Where SQLite gives up the whole
-    transaction for one (the disk is full), the others are tried again, each in a transaction of its own.
+    One that fails takes none of the others with it, and if SQLite gives up the whole transaction for one (the disk is
+    full), they are tried again, each in a transaction of its own.
     """
-    connection, keep = cursor.connection, False
+    connection = cursor.connection
     try:
-        for write in writes:
-            keep = (write.attempt(cursor) if len(writes) == 1 else _attempt_apart(cursor, write)) or keep
-            if not connection.in_transaction:
-                _try_each(cursor, [other for other in writes if other is not write], is_in_place=is_in_place)
-                break
-        else:
+        keep = writes[0].attempt(cursor) if len(writes) == 1 else _attempt_all(cursor, writes)
+        if connection.in_transaction:
             cursor.execute("COMMIT" if keep else "ROLLBACK")
             if keep and not is_in_place():
                 for write in writes:
                     write.error = write.error or StoreUnavailable(MOVED)
+        elif len(writes) > 1:
+            _try_each(cursor, writes, is_in_place=is_in_place)
     except sqlite3.Error as error:
         for write in writes:
             write.error = error
@@ -101,14 +99,47 @@ def commit_together(
     return next((write.error for write in writes if isinstance(write.error, sqlite3.Error)), None)
 
 
+def _attempt_all(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]]) -> bool:
+    """Carry out several; True if anything of it is to be kept.
+
+    Few leave something behind that must be undone, and a savepoint for each would cost two statements. So there is one
+    for all: if it is needed, they are done again, and then each has its own.
+    """
+    connection, keep = cursor.connection, False
+    cursor.execute("SAVEPOINT together")
+    for write in writes:
+        before = connection.total_changes
+        if write.attempt(cursor):
+            keep = True
+        elif write.error is not None or connection.total_changes != before:
+            return _attempt_each_apart(cursor, writes)
+    return keep
+
+
+def _attempt_each_apart(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]]) -> bool:
+    keep = False
+    if _goes_on(cursor):
+        cursor.execute("ROLLBACK TO together")
+        for write in writes:
+            keep = _attempt_apart(cursor, write) or keep
+            if not _goes_on(cursor):
+                break
+    return keep
+
+
 def _attempt_apart(cursor: sqlite3.Cursor, write: Write[Any]) -> bool:
     cursor.execute("SAVEPOINT one")
     keep = write.attempt(cursor)
-    if cursor.connection.in_transaction:
+    if _goes_on(cursor):
         if not keep:
             cursor.execute("ROLLBACK TO one")
         cursor.execute("RELEASE one")
     return keep
+
+
+def _goes_on(cursor: sqlite3.Cursor) -> bool:
+    """Say whether SQLite has not given up the transaction."""
+    return cursor.connection.in_transaction
 
 
 def _try_each(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]], *, is_in_place: Callable[[], bool]) -> None:
