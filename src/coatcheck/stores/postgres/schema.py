@@ -39,7 +39,6 @@ Step: TypeAlias = tuple[str | Concurrently, ...]
 
 LOCK_PATIENCE = 1000  # milliseconds for which everybody else may have to queue up behind a step
 UPGRADE_PATIENCE = 30.0  # seconds for which a step is tried again
-LONG = 10 * 365 * 86400.0
 
 STEPS: tuple[Step, ...] = (
     (
@@ -141,8 +140,11 @@ _CREATED = re.compile(r"\s*CREATE TABLE (\w+)")
 _INDEXED = re.compile(r"\s*CREATE (?:UNIQUE )?INDEX \w+ ON (\w+)")
 _QUICK = (
     re.compile(r"\s*(INSERT|CREATE TABLE|DROP INDEX|COMMENT)\b"),
-    # Without a default that is computed, a new column costs nothing; NOT NULL needs a constant default.
-    re.compile(r"\s*ALTER TABLE \w+ ADD COLUMN \w+ [\w ]+?( DEFAULT ('[^']*'|-?\d+|true|false)( NOT NULL)?)?\s*$"),
+    # A new column costs nothing, unless its default has to be computed for each row or is missing where it must not be.
+    re.compile(
+        r"""\s*ALTER TABLE \w+ ADD COLUMN \w+ \w+( COLLATE "C")?"""
+        r"""( DEFAULT ('[^']*'|-?\d+|true|false)( NOT NULL)?)?\s*$"""
+    ),
     re.compile(r"\s*ALTER TABLE \w+ ADD CONSTRAINT .* NOT VALID\s*$", re.DOTALL),
     re.compile(r"\s*ALTER TABLE \w+ (SET|RESET) \((fillfactor|autovacuum_\w+)\b"),
 )
@@ -240,16 +242,40 @@ async def apply_steps(
     done, total = 0, sum(len(step) for step in steps[version:])
     while version < len(steps):
         step = steps[version]
-        for one in step:
-            if isinstance(one, Concurrently):
-                await _build(link, address.schema, one)
-        statements = [one for one in step if isinstance(one, str)]
-        if await _patiently(link, address, version, statements):
+        if await _do(link, address, version, step):
             done += len(step)
             if progress is not None:
                 progress(done, total)
         version += 1
     return before
+
+
+async def _do(link: Link, address: Address, version: int, step: Step) -> bool:
+    """Do the step that follows a version. False if somebody else has done it."""
+    indexes = [one for one in step if isinstance(one, Concurrently)]
+    statements = [one for one in step if isinstance(one, str)]
+    if not indexes:
+        return await _patiently(link, address, version, statements)
+    if not (await link.rows("SELECT pg_backend_pid() = %s", (link.backend,)))[0][0]:
+        raise ConfigurationError(
+            f"store: {address.location} is reached through a pooler; name PostgreSQL itself for this upgrade"
+        )
+    # Asked for again and again, for an index is not done while anybody waits inside a statement, for a lock say.
+    while not (await link.rows("SELECT pg_try_advisory_lock(hashtextextended(%s, 1))", (_turn(address),)))[0][0]:
+        sleep(0.2)  # noqa: ASYNC251 - on a blocking link, off the event loop
+    try:
+        if await version_of(link, address) != version:
+            return False
+        for index in indexes:
+            await _build(link, address.schema, index)
+        return await _patiently(link, address, version, statements)
+    finally:
+        if not link.is_lost():
+            await link.rows("SELECT pg_advisory_unlock_all()", ())
+
+
+def _turn(address: Address) -> str:
+    return f"coatcheck schema {address.schema}"
 
 
 async def _patiently(link: Link, address: Address, version: int, statements: Sequence[str]) -> bool:
@@ -280,7 +306,7 @@ async def _advance(link: Link, address: Address, version: int, statements: Seque
     await link.rows(
         "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), "
         "pg_advisory_xact_lock(hashtextextended(%s, 0))",
-        (f"coatcheck schema {schema}",),
+        (_turn(address),),
     )
     if await version_of(link, address) != version:
         await link.rows("ROLLBACK", ())

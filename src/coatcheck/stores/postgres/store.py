@@ -587,8 +587,11 @@ class PostgresStore:
     async def _alone(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
         """Do long work on a blocking connection of its own, off an event loop, without a deadline but to connect."""
 
-        async def connected() -> T:
-            link = await BlockingLink.open(self._address, monotonic() + PATIENCE)
+        async def alone() -> T:
+            try:
+                link = await BlockingLink.open(self._address, monotonic() + PATIENCE)
+            except Error as error:
+                raise self._not_let_in(error) from error
             try:
                 link.prepare(named=False)
                 return await work(link)
@@ -596,17 +599,17 @@ class PostgresStore:
                 link.drop()
 
         try:
-            return await self._colour.offload(lambda: run_blocking(connected()))
+            return await self._colour.offload(lambda: run_blocking(alone()))
         except errors.InsufficientPrivilege as error:
             raise self._unless_met(
                 ConfigurationError(
-                    f"store: its user has not the rights to create or upgrade the schema {self._address.schema} in "
-                    f"{self.location}; run as the database's owner: CREATE SCHEMA {self._address.schema} AUTHORIZATION "
-                    "<the user in the URL>"
+                    f"store: the user of {self.location} lacks rights ({troubles.words(error)}); run as the database's "
+                    f"owner: CREATE SCHEMA {self._address.schema} AUTHORIZATION the_user, or make it the owner of the "
+                    "schema that is there and of its tables (docs/postgres.md)"
                 )
             ) from error
         except Error as error:
-            raise self._not_let_in(error) from error
+            raise troubles.translated(error, self.location) from error
 
     def _unless_met(self, problem: ConfigurationError) -> ConfigurationError | StoreUnavailable:
         """Found at the start it is a mistake; found later, an outage."""

@@ -53,17 +53,17 @@ ADVISORIES = (
 
 def refused(error: Error, location: str) -> ConfigurationError | None:
     """Say what is wrong with the setting if the server let us not in because of it; None if it may be an outage."""
-    words = _words(error)
+    said = words(error)
     for sign, mend in _REFUSALS:
-        if sign.search(words):
-            return ConfigurationError(f"store: {location} lets nobody in by this URL; {mend} ({words})")
+        if sign.search(said):
+            return ConfigurationError(f"store: {location} lets nobody in by this URL; {mend} ({said})")
     return None
 
 
 def unreachable(error: Error, location: str) -> StoreUnavailable:
     """Say that no connection could be made."""
     return StoreUnavailable(
-        f"store: {location} cannot be reached ({_words(error)}); is it running, and is the URL right?"
+        f"store: {location} cannot be reached ({words(error)}); is it running, and is the URL right?"
     )
 
 
@@ -80,14 +80,15 @@ def translated(error: Error, location: str) -> StoreError:
         error, OperationalError | errors.InternalError
     ):
         _raise(error)
-    return StoreUnavailable(f"the store {location} cannot do this now: {_words(error)}")
+    return StoreUnavailable(f"the store {location} cannot do this now: {words(error)}")
 
 
 def _raise(error: Error) -> NoReturn:
     raise error
 
 
-def _words(error: Error) -> str:
+def words(error: Error) -> str:
+    """Give what the server, or psycopg, said of it: the main sentence."""
     # Not its details, which may show what somebody typed. Of a wait that ended psycopg says what it calls it itself.
-    words = error.diag.message_primary or str(error).replace("wait timeout expired", "no answer in time")
-    return " ".join(words.split())
+    said = error.diag.message_primary or str(error).replace("wait timeout expired", "no answer in time")
+    return " ".join(said.split())
