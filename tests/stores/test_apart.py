@@ -19,7 +19,7 @@ from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Answer, Contents, Store
 from coatcheck.stores.sqlite.store import SqliteStore
-from coatcheck.testing.contracts import CopyContract, StoreContract
+from coatcheck.testing.contracts import StoreContract
 from coatcheck.testing.counting import Steps
 from coatcheck.testing.samples import (
     NOW,
@@ -43,7 +43,7 @@ Flow = Coroutine[Any, Any, Any]
 PASSWORD = "a long enough passphrase"
 
 
-class ApartContract(StoreContract, CopyContract):
+class ApartContract(StoreContract):
     """All that can hold where a read asks one of the two."""
 
     def test_find_brings_the_account_where_the_store_has_it(self) -> None:

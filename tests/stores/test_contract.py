@@ -9,16 +9,16 @@ from coatcheck.colour import Colour
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
 from coatcheck.stores.sqlite.store import SqliteStore
-from coatcheck.testing.contracts import CopyContract, SessionsHalfContract, StoreContract
+from coatcheck.testing.contracts import SessionsHalfContract, StoreContract
 
 
-class TestMemory(StoreContract, CopyContract):
+class TestMemory(StoreContract):
     @pytest.fixture
     def make_store(self) -> Callable[[Colour], Store]:
         return lambda _colour: MemoryStore()
 
 
-class TestSqlite(StoreContract, CopyContract):
+class TestSqlite(StoreContract):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> Callable[[Colour], Store]:
         return lambda colour: SqliteStore(str(tmp_path / "store.db"), colour)

@@ -23,6 +23,7 @@ from coatcheck.cli.refusals import tell
 from coatcheck.cli.schema import schema
 from coatcheck.cli.serve import serve
 from coatcheck.cli.sessions import sessions
+from coatcheck.cli.store import store
 from coatcheck.errors import ConfigurationError, Refused, StoreError
 
 DONE, REFUSED, TROUBLE = 0, 1, 2
@@ -65,7 +66,7 @@ def show_version(as_json: bool) -> None:
         print_fields(list(versions.items()))
 
 
-for command in (serve, init, accounts, sessions, schema, doctor, completion):
+for command in (serve, init, accounts, sessions, schema, store, doctor, completion):
     cli.add_command(command)
 
 

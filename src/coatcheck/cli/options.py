@@ -120,13 +120,22 @@ def open_desk(store: str | None, file: str | None, *, creates: bool = False) -> 
 
 def require_store(config: Config, *, creates: bool) -> None:
     """Raise ConfigurationError where a command would find nothing but what it made itself."""
-    if config.store_file is None:
-        raise ConfigurationError(
-            f"store: {config.shown_store} lives inside the server's process and no command can reach it; "
-            "use sqlite:///path/to/file.db"
-        )
-    if not creates and not config.store_file.exists():
-        raise ConfigurationError(
-            f"store: there is no database at {config.store_file.absolute()}; "
-            "name the right one with --store, or make it with coatcheck serve"
-        )
+    from coatcheck.server.store_urls import MEMORY, sqlite_file, without_password
+
+    problems: list[str] = []
+    for setting, url in (("store", config.store), ("sessions", config.sessions)):
+        if url is None:
+            continue
+        file = sqlite_file(url)
+        if url == MEMORY:
+            problems.append(
+                f"{setting}: {without_password(url)} lives inside the server's process and no command can reach it; "
+                "use sqlite:///path/to/file.db"
+            )
+        elif file is not None and not creates and not file.exists():
+            problems.append(
+                f"{setting}: there is no database at {file.absolute()}; "
+                f"name the right one with --{setting}, or make it with coatcheck serve"
+            )
+    if problems:
+        raise ConfigurationError(*problems)

@@ -28,8 +28,10 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
+from coatcheck.colour import run_blocking
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import Coatcheck
+from coatcheck.flows.copying import UNFINISHED
 from coatcheck.server import tls
 from coatcheck.server.advice import weaknesses_of
 from coatcheck.server.app import create_app
@@ -78,6 +80,7 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
             config.store, sessions=config.sessions, profile=config.profile, settings=config.settings
         ) as desk:
             desk.ready()  # one clear refusal here instead of one from each worker; creates an empty store
+            _check_whole(desk)
             policy = desk.policy
         config = with_secret(config)  # only now: a refused start leaves nothing beside another program's file
         make_app(config)  # likewise one refusal; it opens nothing
@@ -250,6 +253,12 @@ def _why_not(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return f"host: {host} is no address of this machine; use 127.0.0.1 or 0.0.0.0"
     return f"host: cannot listen on {host} port {port} ({error.strerror}); choose others with --host and --port"
+
+
+def _check_whole(desk: Coatcheck) -> None:
+    store = desk.flows.parts.store
+    if run_blocking(store.bookmark()) is not None:
+        raise ConfigurationError(f"store: {store.location} {UNFINISHED}")
 
 
 def _numeric(host: str) -> str:

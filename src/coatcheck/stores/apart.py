@@ -29,7 +29,6 @@ from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
     Contents,
-    CopyStore,
     Cutoffs,
     EventPage,
     Found,
@@ -294,7 +293,7 @@ class ApartStore:
 
     async def export(self, *, after: str | None, limit: int) -> Contents:
         half, inner = _taken_apart(after, first=_ACCOUNTS)
-        page = await _copied(self.accounts if half == _ACCOUNTS else self.sessions).export(after=inner, limit=limit)
+        page = await (self.accounts if half == _ACCOUNTS else self.sessions).export(after=inner, limit=limit)
         if half == _ACCOUNTS:
             # Everybody's epoch stands with the sessions; beside the accounts it was never raised.
             page = replace(page, states=())
@@ -303,12 +302,12 @@ class ApartStore:
     async def load(self, contents: Contents, *, bookmark: str | None) -> None:
         with_accounts = Contents(accounts=contents.accounts, events=contents.events)
         with_sessions = Contents(states=contents.states, sessions=contents.sessions, counters=contents.counters)
-        await _copied(self.accounts).load(with_accounts, bookmark=bookmark)
-        await _copied(self.sessions).load(with_sessions, bookmark=bookmark)
+        await self.accounts.load(with_accounts, bookmark=bookmark)
+        await self.sessions.load(with_sessions, bookmark=bookmark)
 
     async def bookmark(self) -> str | None:
         # The sessions' is written last: what it says was loaded is in both.
-        return await _copied(self.sessions).bookmark() or await _copied(self.accounts).bookmark()
+        return await self.sessions.bookmark() or await self.accounts.bookmark()
 
     # The engines
 
@@ -386,7 +385,3 @@ def _put_together(half: str, inner: str | None, *, then: str) -> str | None:
     if inner is not None:
         return f"{half}/{inner}"
     return None if half == then else f"{then}/"
-
-
-def _copied(store: Store) -> CopyStore:
-    return store  # type: ignore[return-value]  # all stores are, once the last one has learned it

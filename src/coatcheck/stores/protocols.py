@@ -362,8 +362,34 @@ class EventStore(Protocol):
         ...
 
 
-class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
-    """All four in one, and the door to the engine behind them."""
+class CopyStore(Protocol):
+    """Moving everything a store keeps into another one, while nobody else writes to either."""
+
+    async def export(self, *, after: str | None, limit: int) -> Contents:
+        """Read all there is, page by page, about `limit` records each; `next` of a page begins the one after it.
+
+        1. A round from None to None gives each record once, if nobody writes meanwhile, and so does one that is broken
+        off and goes on later from a `next`. 2. Values are those that went in (G6), what derives from them is left out.
+        """
+        ...
+
+    async def load(self, contents: Contents, *, bookmark: str | None) -> None:
+        """Take in what an `export` gave, and keep a bookmark with it, or none any more.
+
+        1. What is there under the same key (subject, digest, counter's key, place of an event) is replaced: loading
+        twice is loading once. 2. Sessions are found by their digests, whichever shelf these fall on. 3. The bookmark
+        is kept with all of the contents, or later: what it says has been loaded is there. 4. Later events come after
+        those loaded.
+        """
+        ...
+
+    async def bookmark(self) -> str | None:
+        """Read the bookmark: text while a copy into this store is under way, None if there is none."""
+        ...
+
+
+class Store(SessionStore, AttemptStore, AccountStore, EventStore, CopyStore, Protocol):
+    """All of it in one, and the door to the engine behind it."""
 
     async def change_password(
         self,
@@ -416,30 +442,4 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, Protocol):
 
     async def close(self) -> None:
         """Let go of connections and files. A later call opens them again."""
-        ...
-
-
-class CopyStore(Protocol):
-    """Moving everything a store keeps into another one, while nobody else writes to either."""
-
-    async def export(self, *, after: str | None, limit: int) -> Contents:
-        """Read all there is, page by page, about `limit` records each; `next` of a page begins the one after it.
-
-        1. A round from None to None gives each record once, if nobody writes meanwhile, and the same pages again in a
-        later round with the same `limit`. 2. Values are those that went in (G6), what derives from them is left out.
-        """
-        ...
-
-    async def load(self, contents: Contents, *, bookmark: str | None) -> None:
-        """Take in what an `export` gave, and keep a bookmark with it, or none any more.
-
-        1. What is there under the same key (subject, digest, counter's key, place of an event) is replaced: loading
-        twice is loading once. 2. Sessions are found by their digests, whichever shelf these fall on. 3. The bookmark
-        is kept with all of the contents, or later: what it says has been loaded is there. 4. Later events come after
-        those loaded.
-        """
-        ...
-
-    async def bookmark(self) -> str | None:
-        """Read the bookmark: text while a copy into this store is under way, None if there is none."""
         ...

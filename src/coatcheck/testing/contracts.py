@@ -64,5 +64,7 @@ class SessionContract(
     """Everything `SessionStore` promises."""
 
 
-class StoreContract(SessionContract, AttemptContract, AccountContract, EventContract, EngineContract, RaceContract):
+class StoreContract(
+    SessionContract, AttemptContract, AccountContract, EventContract, CopyContract, EngineContract, RaceContract
+):
     """All of it, for a store that keeps the whole `Store` protocol."""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import cast
 
 import msgspec
 
@@ -100,31 +99,31 @@ class CopyContract(Suite):
 
         await fill(store)
 
-        assert await everything(_copied(store)) == await everything(reference)
+        assert await everything(store) == await everything(reference)
 
     async def test_what_went_in_comes_out_alike(self, store: Store) -> None:
         source = MemoryStore()
         await fill(source)
 
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
-        assert await everything(_copied(store)) == await everything(source)
+        assert await everything(store) == await everything(source)
 
     async def test_there_and_back_in_small_pages_changes_nothing(self, store: Store) -> None:
         await fill(store)
         back = MemoryStore()
 
-        await copy(_copied(store), back, limit=2)
+        await copy(store, back, limit=2)
 
-        assert await everything(back) == await everything(_copied(store))
+        assert await everything(back) == await everything(store)
 
     async def test_an_empty_store_gives_nothing_but_everybodys_state(self, store: Store) -> None:
-        assert await everything(_copied(store)) in (Contents(), Contents(states=(SubjectState(""),)))
+        assert await everything(store) in (Contents(), Contents(states=(SubjectState(""),)))
 
     async def test_pages_are_small_and_the_same_in_every_round(self, store: Store) -> None:
         await fill(store)
 
-        rounds = [[page async for page in _pages(_copied(store), limit=2)] for _ in range(2)]
+        rounds = [[page async for page in _pages(store, limit=2)] for _ in range(2)]
 
         assert rounds[0] == rounds[1]
         assert len(rounds[0]) > 5
@@ -135,29 +134,29 @@ class CopyContract(Suite):
         await fill(source)
 
         for _ in range(2):
-            await copy(source, _copied(store), limit=1000)
+            await copy(source, store, limit=1000)
 
-        assert await everything(_copied(store)) == await everything(source)
+        assert await everything(store) == await everything(source)
 
     async def test_loading_again_replaces_what_is_there_under_the_same_key(self, store: Store) -> None:
         source = MemoryStore()
         await fill(source)
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
         await source.replace_password(a_password(version=2), was=1)
         await put(source, a_digest(3), theme=b'"light"')
         await source.end(a_digest(5), at=NOW + 5, reason=REVOKED, events=())
         await source.enable("eve: a subject without an account", events=())
         await fail(source, LOCK)
 
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
-        assert await everything(_copied(store)) == await everything(source)
+        assert await everything(store) == await everything(source)
 
     async def test_ses_09_live_sessions_live_on_and_the_dead_stay_dead(self, store: Store) -> None:
         source = MemoryStore()
         await fill(source)
 
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
         standing = [number for number in range(1, 6) if await is_standing(store, a_digest(number))]
         assert standing == [3, 5]
@@ -172,7 +171,7 @@ class CopyContract(Suite):
         session = await started(source, 1)
         await started(source, 2)
         await started(source, 3)
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
         assert await store.touch(session.digest, seen_at=NOW + 60)
         assert await put(store, session.digest, theme=b"1") is None
@@ -191,7 +190,7 @@ class CopyContract(Suite):
         source = MemoryStore()
         for number in (1, 2, 3):
             await start(source, a_session(number, at=NOW + number))
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
         await start(store, a_session(4, at=NOW + 4), most=2)
 
@@ -201,7 +200,7 @@ class CopyContract(Suite):
         source = MemoryStore()
         await fill(source)
 
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
         found = await store.identify("ada@example.org")
         assert found is not None
@@ -213,7 +212,7 @@ class CopyContract(Suite):
         source = MemoryStore()
         await fail(source, GATE)
         await fail(source, LOCK)
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
         assert await store.admit([GATE], now=NOW) == 30
         await fail(store, LOCK)
@@ -222,29 +221,29 @@ class CopyContract(Suite):
     async def test_dat_06_what_was_loaded_is_purged_in_its_time(self, store: Store) -> None:
         source = MemoryStore()
         await fill(source)
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
         await purge_round(store, Cutoffs(NOW + 30 * DAY, NOW + 5000 * DAY, NOW + 30 * DAY))
 
-        left = await everything(_copied(store))
+        left = await everything(store)
         assert (left.sessions, left.counters, left.events) == ((), (), ())
         assert len(left.accounts) == 2
 
     async def test_dat_07_a_loaded_account_is_deleted_with_every_trace(self, store: Store) -> None:
         source = MemoryStore()
         await fill(source)
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
         assert await store.delete_account("ada", counters=[GATE.key, LOCK.key], events=())
 
-        left = await everything(_copied(store))
+        left = await everything(store)
         assert b"ada" not in msgspec.json.encode([left.accounts, left.states, left.events]).lower()
         assert "ada" not in [session.subject for session in left.sessions]
 
     async def test_later_events_come_after_those_that_were_loaded(self, store: Store) -> None:
         source = MemoryStore()
         await source.record([an_event(f"old {number}") for number in range(20)])
-        await copy(source, _copied(store), limit=1000)
+        await copy(source, store, limit=1000)
 
         await store.record([an_event("new")])
 
@@ -252,21 +251,20 @@ class CopyContract(Suite):
         assert [event.name for event in newest] == ["new", "old 19"]
 
     async def test_a_bookmark_is_kept_until_it_is_taken_away(self, store: Store) -> None:
-        target = _copied(store)
-        seen = [await target.bookmark()]
+        seen = [await store.bookmark()]
 
         for text in ("first", 'sec"ond\u2028', None, "again"):
-            await target.load(Contents(), bookmark=text)
-            seen.append(await target.bookmark())
+            await store.load(Contents(), bookmark=text)
+            seen.append(await store.bookmark())
 
         assert seen == [None, "first", 'sec"ond\u2028', None, "again"]
 
     async def test_a_bookmark_is_nothing_that_is_copied(self, store: Store) -> None:
-        before = await everything(_copied(store))
+        before = await everything(store)
 
-        await _copied(store).load(Contents(), bookmark="under way")
+        await store.load(Contents(), bookmark="under way")
 
-        assert await everything(_copied(store)) == before
+        assert await everything(store) == before
         assert await store.find(a_digest(1)) is None
 
 
@@ -316,7 +314,3 @@ async def _pages(store: CopyStore, *, limit: int) -> AsyncIterator[Contents]:
         after = page.next
         if after is None:
             return
-
-
-def _copied(store: Store) -> CopyStore:
-    return cast(CopyStore, store)

@@ -1,0 +1,177 @@
+"""`coatcheck store copy`, as whoever moves a site meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coatcheck import Coatcheck
+from coatcheck.colour import run_blocking
+from coatcheck.server.store_urls import stores_at
+from coatcheck.testing.suites.copying import everything
+from tests.cli.conftest import PASSWORD, Run, environment
+
+CROWD = 3000  # sessions: several pages, so that a kill finds the copy under way
+
+
+def settings_file(path: Path, **settings: str) -> str:
+    """Write a settings file that only its owner can read; give its name."""
+    path.write_text("".join(f'{name} = "{value}"\n' for name, value in settings.items()))
+    path.chmod(0o600)
+    return str(path)
+
+
+def contents_of(store: str, sessions: str | None = None) -> Any:
+    """Read everything a place holds."""
+    opened = stores_at(store, sessions)
+    try:
+        return run_blocking(everything(opened))
+    finally:
+        run_blocking(opened.close())
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_copy_is_complete_and_says_how_much_it_was(coatcheck: Run, tmp_path: Path) -> None:
+    ran = coatcheck("store", "copy", "sqlite:///coatcheck.db", "sqlite:///new.db", "--json")
+
+    assert ran.status == 0
+    assert (ran.json["accounts"], ran.json["sessions"], ran.json["left_out"]) == (1, 1, 0)
+    assert contents_of(f"sqlite:///{tmp_path}/new.db") == contents_of(f"sqlite:///{tmp_path}/coatcheck.db")
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_second_copy_into_the_same_place_is_refused(coatcheck: Run) -> None:
+    first = coatcheck("store", "copy", "sqlite:///coatcheck.db", "sqlite:///new.db")
+    again = coatcheck("store", "copy", "sqlite:///coatcheck.db", "sqlite:///new.db")
+
+    assert (first.status, again.status) == (0, 2)
+    assert first.out.startswith("Copied 1 account, 1 session, ")
+    assert again.err.startswith("error: TO: ")
+    assert "in use" in again.err
+
+
+def test_a_mistyped_source_is_told_and_not_made(coatcheck: Run, tmp_path: Path) -> None:
+    ran = coatcheck("store", "copy", "sqlite:///typo.db", "sqlite:///new.db")
+
+    assert ran.status == 2
+    assert ran.err.startswith("error: FROM: there is no database at ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_mistakes_of_both_sides_are_told_at_once(coatcheck: Run) -> None:
+    ran = coatcheck("store", "copy", "oracle://db", "redis://:tiger@127.0.0.1/0", "--json")
+
+    assert ran.status == 2
+    told = [line["detail"].partition(":")[0] for line in json.loads(ran.err)["errors"]]
+    assert told == ["FROM", "TO"]
+    assert "tiger" not in ran.err
+
+
+@pytest.mark.parametrize("option", ["--sessions-from", "--sessions-to"])
+def test_log_03_no_url_on_the_command_line_may_bear_a_password(coatcheck: Run, option: str) -> None:
+    url = "redis://u:tiger@127.0.0.1/0"
+
+    ran = coatcheck("store", "copy", "sqlite:///coatcheck.db", "sqlite:///new.db", option, url)
+
+    assert ran.status == 2
+    assert "settings file" in ran.err
+    assert "tiger" not in ran.err
+
+
+@pytest.mark.usefixtures("desk")
+def test_progress_at_a_terminal_is_a_bar_and_elsewhere_nothing_but_lines(coatcheck: Run, at_terminal: Run) -> None:
+    shown = at_terminal("store", "copy", "sqlite:///coatcheck.db", "sqlite:///one.db")
+    piped = coatcheck("store", "copy", "sqlite:///coatcheck.db", "sqlite:///two.db")
+    quiet = at_terminal("store", "copy", "sqlite:///coatcheck.db", "sqlite:///three.db", "--quiet")
+
+    assert "copying" in shown.out
+    assert (piped.err, piped.out.count("\n")) == ("", 1)
+    assert "copying" not in quiet.out
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_server_does_not_start_on_the_beginning_of_a_copy(coatcheck: Run, tmp_path: Path) -> None:
+    half = stores_at(f"sqlite:///{tmp_path}/half.db", None)
+    run_blocking(half.load(run_blocking(half.export(after=None, limit=1)), bookmark="under way"))
+    run_blocking(half.close())
+
+    ran = coatcheck("serve", "--store", "sqlite:///half.db")
+
+    assert ran.status == 2
+    assert "not finished" in ran.err
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a crowd of sessions."""
+    path = tmp_path_factory.mktemp("crowded") / "old.db"
+    with Coatcheck(f"sqlite:///{path}") as desk:
+        desk.sign_up(username="ada", password=PASSWORD)
+        for number in range(CROWD):
+            desk.start_session(f"subject {number}")
+    return path
+
+
+@pytest.fixture
+def targets(tmp_path: Path, postgres_url: str, redis_url: str) -> dict[str, tuple[str, str, str | None]]:
+    """Where a copy may go: a settings file, and what stands in it."""
+    return {
+        "sqlite": (f"sqlite:///{tmp_path}/new.db", f"sqlite:///{tmp_path}/new.db", None),
+        "postgres": (settings_file(tmp_path / "pg.toml", store=postgres_url), postgres_url, None),
+        "valkey": (settings_file(tmp_path / "valkey.toml", store=redis_url), redis_url, None),
+        "postgres and valkey": (
+            settings_file(tmp_path / "both.toml", store=postgres_url, sessions=redis_url),
+            postgres_url,
+            redis_url,
+        ),
+    }
+
+
+@pytest.mark.skipif(not hasattr(os, "kill"), reason="kills a process")
+@pytest.mark.parametrize("target", ["sqlite", "postgres", "valkey", "postgres and valkey"])
+def test_err_07_a_copy_killed_amid_its_work_goes_on_and_ends_complete_and_equal(
+    coatcheck: Run, crowded: Path, targets: dict[str, tuple[str, str, str | None]], tmp_path: Path, target: str
+) -> None:
+    place, store, sessions = targets[target]
+    source = f"sqlite:///{crowded}"
+    kills = 0
+    while kills < 3:
+        if not _killed_amid_its_work(source, place, tmp_path, bookmark_of=lambda: _bookmark(store, sessions)):
+            break
+        kills += 1
+
+    ran = coatcheck("store", "copy", source, place, "--json")
+
+    print(f"killed {kills} times")
+    assert kills == 3
+    assert ran.status == 0, ran.err
+    assert ran.json["went_on"] is True
+    assert ran.json["sessions"] == CROWD
+    assert contents_of(store, sessions) == contents_of(source)
+
+
+def _killed_amid_its_work(source: str, place: str, folder: Path, *, bookmark_of: Any) -> bool:
+    """Start a copy and kill it as soon as it has brought something new; False if it was done before."""
+    before = bookmark_of()
+    command = [sys.executable, "-m", "coatcheck", "store", "copy", source, place]
+    process = subprocess.Popen(command, cwd=folder, env=environment({}), stderr=subprocess.DEVNULL)
+    while process.poll() is None and bookmark_of() in (None, before):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def _bookmark(store: str, sessions: str | None) -> str | None:
+    opened = stores_at(store, sessions)
+    try:
+        return run_blocking(opened.bookmark())
+    finally:
+        run_blocking(opened.close())
