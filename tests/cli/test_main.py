@@ -24,7 +24,7 @@ def test_the_help_lists_only_what_there_is(coatcheck: Run) -> None:
     ran = coatcheck("--help")
 
     commands = {line.split()[0] for line in ran.out.partition("Commands:")[2].splitlines() if line.strip()}
-    assert commands == {"accounts", "completion", "doctor", "init", "schema", "serve", "sessions", "version"}
+    assert commands == {"accounts", "completion", "doctor", "init", "schema", "serve", "sessions", "store", "version"}
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["version"]])
