@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -14,12 +15,14 @@ from hypothesis import settings
 pytest.register_assert_rewrite("coatcheck.testing")
 
 from coatcheck.testing.servers import Missing, PostgresServer, ValkeyServer  # noqa: E402
-from tests.engines.found import Engine, Start, as_parameters, postgres_servers, redis_servers  # noqa: E402
+from tests.engines.found import Engine, Stocked, as_parameters, postgres_servers, redis_servers  # noqa: E402
 
 # A busy machine is no failure: no test asserts a time.
 settings.register_profile("coatcheck", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("coatcheck")
 
+T = TypeVar("T")
+ENGINES = ("memory", "sqlite", "postgres", "redis")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -40,26 +43,35 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Engine]:
+def postgres() -> Iterator[PostgresServer]:
     """The PostgreSQL of the wheel, one for all tests of this process."""
     yield from running(PostgresServer)
 
 
 @pytest.fixture(scope="session")
-def valkey() -> Iterator[Engine]:
+def valkey() -> Iterator[ValkeyServer]:
     """The Valkey of the wheel, one for all tests of this process."""
     yield from running(ValkeyServer)
 
 
+@pytest.fixture(scope="session")
+def stocked_postgres(postgres: PostgresServer) -> Iterator[Engine]:
+    """The same, with the tables of a store in each fresh database."""
+    with closing(Stocked(postgres)) as stocked:
+        yield stocked
+
+
 @pytest.fixture(scope="session", params=as_parameters(postgres_servers()))
 def any_postgres(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Each PostgreSQL there is: `tests/engines/found.py`."""
-    yield from running(request.param)
+    """Each PostgreSQL there is (`tests/engines/found.py`), with the tables of a store in each fresh database."""
+    for server in running(request.param):
+        with closing(Stocked(server)) as stocked:
+            yield stocked
 
 
 @pytest.fixture(scope="session", params=as_parameters(redis_servers()))
 def any_redis(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Each Valkey and Redis there is: `tests/engines/found.py`."""
+    """Each Valkey and Redis there is."""
     yield from running(request.param)
 
 
@@ -71,16 +83,23 @@ def postgres_url(postgres: Engine) -> Iterator[str]:
 
 
 @pytest.fixture
-def redis_url(valkey: Engine) -> Iterator[str]:
-    """An empty database of Valkey."""
-    with fresh(valkey) as url:
+def stocked_postgres_url(stocked_postgres: Engine) -> Iterator[str]:
+    """A database of PostgreSQL with the tables of a store."""
+    with fresh(stocked_postgres) as url:
         yield url
 
 
 @pytest.fixture
 def any_postgres_url(any_postgres: Engine) -> Iterator[str]:
-    """An empty database of each PostgreSQL there is."""
+    """A database of each PostgreSQL there is, with the tables of a store."""
     with fresh(any_postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(valkey: Engine) -> Iterator[str]:
+    """An empty database of Valkey."""
+    with fresh(valkey) as url:
         yield url
 
 
@@ -91,7 +110,25 @@ def any_redis_url(any_redis: Engine) -> Iterator[str]:
         yield url
 
 
-def running(start: Start) -> Iterator[Engine]:
+@pytest.fixture
+def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Gives the URL of an empty store, by the name of its engine (`ENGINES`); the same one if asked again."""
+
+    def give(engine: str) -> str:
+        match engine:
+            case "memory":
+                return "memory://"
+            case "sqlite":
+                return f"sqlite:///{tmp_path}/app.db"
+            case "postgres":
+                return str(request.getfixturevalue("stocked_postgres_url"))
+            case _:
+                return str(request.getfixturevalue("redis_url"))
+
+    return give
+
+
+def running(start: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
     try:
         server = start()
     except Missing as error:

@@ -29,10 +29,18 @@ FOR_CROWDS = {
 class Server:
     """One server with a folder of its own: `store/` holds the database and what belongs to it, `output` all it said.
 
-    It can be stopped, killed and started again; the folder and the port stay.
+    It can be stopped, killed and started again; the folder and the port stay. With `store_url` sessions and accounts
+    are kept elsewhere.
     """
 
-    def __init__(self, folder: Path, *options: str, env: Mapping[str, str] = {}, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        env: Mapping[str, str] = {},
+        host: str = "127.0.0.1",
+        store_url: str | None = None,
+    ) -> None:
         self.folder = folder
         self.store = folder / "store" / "coatcheck.db"
         self.output = folder / "output"
@@ -40,7 +48,10 @@ class Server:
         self.port = free_port()
         self.options = options
         self.is_tls = "--tls-self-signed" in options
-        self._env = environment({"COATCHECK_LOG_FORMAT": "text", **env})
+        # A URL that bears a password is not for the command line, where everybody on the machine can read it.
+        elsewhere = {} if store_url is None else {"COATCHECK_STORE": store_url}
+        self._is_elsewhere = store_url is not None
+        self._env = environment({"COATCHECK_LOG_FORMAT": "text", **elsewhere, **env})
         self._process: subprocess.Popen[bytes] | None = None
         self.store.parent.mkdir(parents=True, exist_ok=True)
 
@@ -64,7 +75,8 @@ class Server:
     def start(self) -> None:
         """Start it and return once it answers."""
         assert self._process is None, "the server runs already"
-        options = ("--port", str(self.port), "--store", f"sqlite:///{self.store}", *self.options)
+        store = () if self._is_elsewhere else ("--store", f"sqlite:///{self.store}")
+        options = ("--port", str(self.port), *store, *self.options)
         with self.output.open("ab") as output:
             said_before = output.tell()
             self._process = subprocess.Popen(

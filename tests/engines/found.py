@@ -14,10 +14,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
+from coatcheck.facade import Coatcheck
 from coatcheck.testing.servers import PostgresServer, ValkeyServer, create_database, drop_database, empty_database
 
 
@@ -28,7 +29,7 @@ class Engine(Protocol):
     def drop(self, url: str) -> None: ...
 
 
-Start = Callable[[], AbstractContextManager[Engine]]
+Start = Callable[[], AbstractContextManager[Any]]
 
 
 class GivenPostgres:
@@ -40,8 +41,33 @@ class GivenPostgres:
     def fresh(self) -> str:
         return create_database(self.url)
 
+    def copy(self, url: str) -> str:
+        return create_database(self.url, like=url)
+
     def drop(self, url: str) -> None:
         drop_database(self.url, url)
+
+
+class Stocked:
+    """A PostgreSQL server whose fresh databases hold the tables of a store that keeps nothing yet.
+
+    Tests of what a store does are many, and begin with it. How it makes its tables is a question of its own.
+    """
+
+    def __init__(self, server: PostgresServer | GivenPostgres) -> None:
+        self._server = server
+        self._model = server.fresh()
+        with Coatcheck(self._model) as desk:
+            desk.ready()
+
+    def fresh(self) -> str:
+        return self._server.copy(self._model)
+
+    def drop(self, url: str) -> None:
+        self._server.drop(url)
+
+    def close(self) -> None:
+        self._server.drop(self._model)
 
 
 class GivenRedis:

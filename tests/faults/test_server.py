@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import sqlite3
@@ -17,6 +16,7 @@ import pytest
 from tests.conftest import missing
 from tests.e2e.conftest import Serve
 from tests.e2e.serving import FOR_CROWDS, Server
+from tests.faults.disk import full, small_disk
 from tests.faults.visits import Guests, workers_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits other processes and reads /proc")
@@ -47,7 +47,7 @@ def test_err_01_a_file_that_may_not_grow_is_503_and_reading_goes_on(server: Serv
 
 
 def test_err_01_a_full_disk_is_503_and_reading_goes_on(serve: Serve, tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", "2m") as disk:
         server = serve(env=FOR_CROWDS)
         server.stop()
         server.store = disk / "coatcheck.db"
@@ -55,13 +55,11 @@ def test_err_01_a_full_disk_is_503_and_reading_goes_on(serve: Serve, tmp_path: P
         guests = Guests(server)
         workers = workers_of(server)
 
-        with (disk / "filler").open("wb", buffering=0) as filler:
-            _fill(filler.fileno())
-        guests.are_refused_when_they_write()
-        guests.can_read()
-        guests.are_refused_when_they_write()
+        with full(disk):
+            guests.are_refused_when_they_write()
+            guests.can_read()
+            guests.are_refused_when_they_write()
 
-        (disk / "filler").unlink()
         guests.are_well()
         assert workers_of(server) == workers
         server.stop()
@@ -120,27 +118,6 @@ def test_no_worker_died_of_any_of_it(server: Server) -> None:
 def _limit_files(processes: list[int], size: int) -> None:
     for process in processes:
         resource.prlimit(process, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-
-@contextmanager
-def _small_disk(place: Path) -> Iterator[Path]:
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(place)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("only root may mount a small disk; a limit on files stands in for it, in the test before")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def _fill(file: int) -> None:
-    for size in (4096, 1):
-        try:
-            while True:
-                os.write(file, b"x" * size)
-        except OSError:
-            continue
 
 
 @contextmanager

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from coatcheck.testing.clock import START
 from coatcheck.testing.crews import race_in_one_process
 from coatcheck.testing.races import RACES, Race
+from tests.conftest import ENGINES
 
-WORLDS = [(engine, colour) for engine in ("memory", "sqlite") for colour in ("threads", "tasks")]
+WORLDS = [(engine, colour) for engine in ENGINES for colour in ("threads", "tasks")]
 # What costs many hashes is run in one world here, and among processes in both colours; in all of them in the long run.
 CASES = [
     pytest.param(
@@ -36,12 +36,8 @@ def restless() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def url_of(engine: str, folder: Path) -> str:
-    return "memory://" if engine == "memory" else f"sqlite:///{folder}/app.db"
-
-
 @pytest.mark.parametrize(("race", "engine", "colour"), CASES)
 def test_dat_09_rev_04_rev_05_ses_05_ses_06_acc_05_rat_06_fifty_at_one_desk(
-    race: type[Race], engine: str, colour: str, tmp_path: Path
+    race: type[Race], engine: str, colour: str, url_of: Callable[[str], str]
 ) -> None:
-    race_in_one_process(race(), url_of(engine, tmp_path), is_async=colour == "tasks", now=START)
+    race_in_one_process(race(), url_of(engine), is_async=colour == "tasks", now=START)

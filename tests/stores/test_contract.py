@@ -7,6 +7,7 @@ import pytest
 
 from coatcheck.colour import Colour
 from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.contracts import SessionsHalfContract, StoreContract
@@ -34,3 +35,19 @@ class TestSqliteForSessions(SessionsHalfContract):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> Callable[[Colour], Store]:
         return lambda colour: SqliteStore(str(tmp_path / "store.db"), colour, holds_accounts=False)
+
+
+class TestPostgres(StoreContract):
+    """Over every PostgreSQL there is."""
+
+    @pytest.fixture
+    def make_store(self, any_postgres_url: str) -> Callable[[Colour], Store]:
+        return lambda colour: open_store(any_postgres_url, colour)
+
+
+class TestRedis(StoreContract):
+    """Over every Valkey and Redis there is."""
+
+    @pytest.fixture
+    def make_store(self, any_redis_url: str) -> Callable[[Colour], Store]:
+        return lambda colour: open_store(any_redis_url, colour)

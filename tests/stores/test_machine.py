@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import pytest
 from coatcheck.colour import Colour
 from coatcheck.facade import Coatcheck
 from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.counting import NO_STEPS, READS
 from coatcheck.testing.machine import DeskLife, DeskLifeContract, LifeContract, StoreLife
+from tests.conftest import fresh
+from tests.engines.found import Engine
 
 OpenStore = Callable[[Colour], Store]
 
@@ -46,6 +50,31 @@ class TestSqlite(LifeContract):
         return make
 
 
+class OverServer(LifeContract):
+    """Over a new database of a server for each life."""
+
+    @pytest.fixture
+    def engine(self) -> Engine:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def make_stores(self, engine: Engine) -> Iterator[Callable[[], OpenStore]]:
+        with ExitStack() as databases:
+
+            def make() -> OpenStore:
+                databases.close()
+                url = databases.enter_context(fresh(engine))
+                return lambda colour: open_store(url, colour)
+
+            yield make
+
+
+class TestRedis(OverServer):
+    @pytest.fixture
+    def engine(self, valkey: Engine) -> Engine:
+        return valkey
+
+
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 class TestMemoryAtLength(TestMemory):
@@ -57,6 +86,13 @@ class TestMemoryAtLength(TestMemory):
 @pytest.mark.timeout(7200)
 class TestSqliteAtLength(TestSqlite):
     lives = 400
+    steps = 50
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+class TestRedisAtLength(TestRedis):
+    lives = 100
     steps = 50
 
 

@@ -45,7 +45,15 @@ POSTGRES = {
     "shared_buffers": "16MB",
     "unix_socket_directories": "",
 }
-VALKEY = {"bind": "127.0.0.1", "databases": "1024", "save": '""'}
+# Everything that is acknowledged is written, to one file that is never rewritten.
+VALKEY = {
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "auto-aof-rewrite-percentage": "0",
+    "bind": "127.0.0.1",
+    "databases": "1024",
+    "save": '""',
+}
 
 
 class Missing(Exception):
@@ -66,8 +74,8 @@ class Server:
     end_signal: ClassVar[signal.Signals]
     crash_signal: ClassVar[signal.Signals]
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"coatcheck-{self.kind}-", dir=_memory()))
+    def __init__(self, place: Path | None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"coatcheck-{self.kind}-", dir=place or _memory()))
         self.password = secrets.token_hex(8)
         self.port = _free_port()
         self.pid = 0
@@ -157,6 +165,8 @@ class Server:
 class PostgresServer(Server):
     """PostgreSQL 15 or newer. `programs` is the folder of `initdb` and `postgres`; left out, the wheel's.
 
+    Its folder is made in `place`; left out, where there is room, in memory if possible.
+
     Raises:
         Missing: no programs are there.
     """
@@ -165,10 +175,12 @@ class PostgresServer(Server):
     end_signal = signal.SIGINT  # "fast": clients are cut off, everything is written
     crash_signal = signal.SIGQUIT  # "immediate": the next start recovers
 
-    def __init__(self, programs: Path | None = None, settings: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self, programs: Path | None = None, settings: Mapping[str, str] = {}, *, place: Path | None = None
+    ) -> None:
         self.programs = programs or wheel_postgres()
         self.settings = {**POSTGRES, **settings}
-        super().__init__()
+        super().__init__(place)
 
     @property
     def url(self) -> str:
@@ -194,6 +206,10 @@ class PostgresServer(Server):
     def fresh(self) -> str:
         """Create a database."""
         return create_database(self.url)
+
+    def copy(self, url: str) -> str:
+        """Create a database with the contents of another, to which nobody is connected."""
+        return create_database(self.url, like=url)
 
     def drop(self, url: str) -> None:
         """Drop a database."""
@@ -250,6 +266,8 @@ class PostgresServer(Server):
 class ValkeyServer(Server):
     """Valkey, or Redis 6.2 or newer. `program` is `valkey-server` or `redis-server`; left out, the wheel's.
 
+    Its folder is made in `place`; left out, where there is room, in memory if possible.
+
     Raises:
         Missing: no program is there.
     """
@@ -258,10 +276,12 @@ class ValkeyServer(Server):
     end_signal = signal.SIGTERM
     crash_signal = signal.SIGKILL
 
-    def __init__(self, program: Path | None = None, settings: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self, program: Path | None = None, settings: Mapping[str, str] = {}, *, place: Path | None = None
+    ) -> None:
         self.program = program or wheel_valkey()
         self.settings = {**VALKEY, **settings}
-        super().__init__()
+        super().__init__(place)
         self._free = list(range(int(self.settings["databases"]) - 1, 0, -1))
 
     @property
@@ -302,14 +322,16 @@ class ValkeyServer(Server):
         return [str(self.program), str(self.folder / "valkey.conf")]
 
 
-def create_database(url: str) -> str:
-    """Create an empty database on the PostgreSQL server of a URL; give its URL."""
+def create_database(url: str, *, like: str | None = None) -> str:
+    """Create a database on the PostgreSQL server of a URL and give its URL: empty, or a copy of another one."""
     import psycopg
     from psycopg.sql import SQL, Identifier
 
     name = f"coatcheck_test_{secrets.token_hex(6)}"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(name)))
+        template = "template1" if like is None else _database_of(like)
+        create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        connection.execute(create.format(Identifier(name), Identifier(template)))
     server, _, options = url.partition("?")
     return f"{server.rpartition('/')[0]}/{name}" + (f"?{options}" if options else "")
 
@@ -319,9 +341,12 @@ def drop_database(server_url: str, url: str) -> None:
     import psycopg
     from psycopg.sql import SQL, Identifier
 
-    name = url.partition("?")[0].rpartition("/")[2]
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
+        connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(_database_of(url))))
+
+
+def _database_of(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 def empty_database(url: str) -> None:

@@ -58,8 +58,10 @@ class StoreLife(RuleBasedStateMachine):
         self._open: Callable[[], Store] = lambda: open_store(driver.colour)
         self._run = driver.run
         self._tally = tally
-        self._reference: Store = MemoryStore()
         self._doors = [self._open(), self._open()]
+        reference = MemoryStore()
+        reference.shelf_bits = self._bits  # to be asked for the same digests
+        self._reference: Store = reference
         self.calls = 0
         self._events = 0
         self._counted_at: int | None = None  # a time near which counters have just changed
