@@ -101,6 +101,18 @@ def judge(
     return Verdict.NOT_A_BROWSER if strict_json else Verdict.NO_EVIDENCE
 
 
+def judge_handshake(origin: bytes | None, *, own: Origin, trusted: Set[Origin]) -> Verdict:
+    """Weigh the Origin of a WebSocket's handshake: every browser sends one, so no cookie counts without (CSR-13)."""
+    if origin is None:
+        return Verdict.NO_EVIDENCE
+    if origin == b"null":
+        return Verdict.NULL_ORIGIN
+    parsed = _origin(origin)
+    if parsed == own:
+        return Verdict.SAME_ORIGIN
+    return Verdict.TRUSTED_ORIGIN if parsed in trusted else Verdict.FOREIGN_ORIGIN
+
+
 def judge_request(request: Request, *, own: Origin, trusted: Set[Origin], has_cookie_of_ours: bool) -> Verdict:
     """Gather the evidence of a request and judge it; its body is not read (CSR-12).
 

@@ -145,6 +145,8 @@ class Door:
         self.namespace = settings.get("namespace", DEFAULT_NAMESPACE)
         self.codec = codec
         self.exemptions = dict(settings.get("csrf_exempt", {}))
+        for path, exemption in self.exemptions.items():
+            _log.info("csrf_exempt: requests to %s need no evidence of their origin: %s", path, exemption.reason)
         self._mentioned: set[str] = set()
 
     def owns(self, path: str) -> bool:
@@ -161,15 +163,18 @@ class Door:
             return problem_page(self.mount, told) if request.is_navigation else to_reply(told)
         return Passage(self, Exchange(self.mount, request, place, {}, is_page=request.is_navigation))
 
-    def refusal(self, passage: Passage, error: Exception) -> Reply:
-        """The answer to a request of the application that was refused, in a page or as JSON, as the visitor asks."""
+    def refusal(self, passage: Passage, error: Exception, *, as_page: bool | None = None) -> Reply:
+        """The answer to a request of the application that was refused, in a page or as JSON, as the visitor asks.
+
+        `as_page` says it for a door that knows better what its visitors ask for.
+        """
         if isinstance(error, InvalidData):
             _log.error("session data was not kept: %s", error)
         request = passage.exchange.request
         back = None
         if request.method in SAFE_METHODS:
             back = request.path + (f"?{request.query}" if request.query else "")
-        as_page = request.is_navigation
+        as_page = request.is_navigation if as_page is None else as_page
         return passage.dressed(self.web.refusal(passage.exchange, error, back=back, as_page=as_page))
 
     def mention(self, setting: str, words: str) -> None:

@@ -5,11 +5,19 @@ The rule itself is the table in `coatcheck.http.csrf`.
 
 from __future__ import annotations
 
+import msgspec
+
 from coatcheck.core.audit import CrossSiteRefused, safe_label
-from coatcheck.errors import CrossSite
+from coatcheck.errors import BadRequest, CrossSite
 from coatcheck.http import csrf
+from coatcheck.http.bodies import form_fields, is_form
 from coatcheck.http.csrf import Verdict
+from coatcheck.http.messages import MAX_BODY, Request
 from coatcheck.web.exchange import Exchange
+
+
+class _FormToken(msgspec.Struct):
+    csrf_token: str | None = None
 
 
 async def judge(exchange: Exchange) -> Verdict:
@@ -27,6 +35,33 @@ async def judge(exchange: Exchange) -> Verdict:
         return verdict
     await _refuse(exchange, verdict.value)
     raise CrossSite(verdict.value)
+
+
+async def judge_handshake(exchange: Exchange) -> None:
+    """Weigh the evidence of a WebSocket's handshake. Raises `CrossSite` where it lacks or speaks against it."""
+    verdict = csrf.judge_handshake(
+        exchange.request.header(b"origin"), own=exchange.place.origin, trusted=exchange.mount.site.trusted_origins
+    )
+    if not verdict.passes:
+        await _refuse(exchange, verdict.value)
+        raise CrossSite(verdict.value)
+
+
+async def read_form(request: Request) -> tuple[bytes, str | None] | None:
+    """Read a form as browsers post it, and give it with the token in it; None for another body, which stays unread.
+
+    None too for a form longer than 64 KiB, which is read no further (CSR-12). Raises `BadRequest` for a malformed one.
+    """
+    content_type = request.header(b"content-type")
+    if not is_form(content_type):
+        return None
+    try:
+        body = await request.read(MAX_BODY)
+    except BadRequest as error:
+        if error.status == 413:
+            return None
+        raise
+    return body, form_fields(body, content_type, _FormToken).csrf_token
 
 
 async def require_token(exchange: Exchange, field: str | None) -> None:

@@ -109,7 +109,9 @@ class Mount:
     def _is_taken(self, claimed: tuple[str, str]) -> bool:
         # The other mount is referred to in here only, or it could not be collected.
         other = _claims.get(claimed)
-        return other is not None and other.flows.parts.store.location != self.flows.parts.store.location
+        if other is None or other is self:
+            return False
+        return other.flows.parts.store.location != self.flows.parts.store.location
 
     def headers_of_log_out(self) -> Headers:
         """What the end of a session asks the browser to drop (HDR-08)."""

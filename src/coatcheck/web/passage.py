@@ -88,16 +88,26 @@ class Passage:
         Raises `CrossSite` (CSR-02, CSR-12).
         """
         request = self.exchange.request
-        if request.method in SAFE_METHODS:
-            return
-        if self.exemption is not None:
-            self._is_stranger = not self.exemption.allow_cookie
-        elif self.exchange.has_cookie_of_ours:
+        if request.method not in SAFE_METHODS and self._is_decided_by_cookie():
             verdict = await evidence.judge(self.exchange)
             if verdict is Verdict.NEEDS_TOKEN:
                 # A token in the header leaves the body alone, which may be no form and of any size.
                 field = None if request.has(csrf.TOKEN_HEADER) else await read_form_token()
                 await evidence.require_token(self.exchange, field)
+
+    async def admit_socket(self) -> None:
+        """Ask a WebSocket's handshake, where a cookie comes with it, for the origin of a page of ours. Before `accept`.
+
+        Raises `CrossSite` (CSR-13).
+        """
+        if self._is_decided_by_cookie():
+            await evidence.judge_handshake(self.exchange)
+
+    def _is_decided_by_cookie(self) -> bool:
+        if self.exemption is None:
+            return self.exchange.has_cookie_of_ours
+        self._is_stranger = not self.exemption.allow_cookie
+        return False
 
     @property
     def shows_token(self) -> bool:
@@ -109,6 +119,11 @@ class Passage:
 
     async def visit(self) -> Visit | Absent:
         """Find out who is there. One step, once. Raises `StoreUnavailable` rather than take anybody for a stranger."""
+        self.is_personal = True
+        return await self.look()
+
+    async def look(self) -> Visit | Absent:
+        """Do what `visit` does before the application asks: the answer is not personal by that."""
         if self._visit is None:
             self._visit = NO_SESSION if self._is_stranger else await self.exchange.visit()
         return self._visit
@@ -127,6 +142,17 @@ class Passage:
             raise NotAuthenticated
         return visit.session
 
+    async def require_account(self) -> Account:
+        """Give the account of whoever is logged in.
+
+        Raises `NotAuthenticated`; `Forbidden` for a subject known in another way, who has no account of ours.
+        """
+        await self.require_session()
+        account = await self.account()
+        if account is None:
+            raise Forbidden
+        return account
+
     async def require_subject(self, subject: object) -> Session:
         """Let this very subject in and nobody else. Raises `NotAuthenticated`, `Forbidden`."""
         session = await self.require_session()
@@ -139,6 +165,14 @@ class Passage:
         session = await self.require_session()
         self.exchange.flows.sessions.require_fresh(session)
         return session
+
+    async def has_ended(self) -> bool:
+        """Whether this visit's session is over by now: for what stays open after its request (REV-09). One step."""
+        visit = await self.look()
+        if not visit:
+            return True
+        found = await self.exchange.flows.oversight.find(visit.session.id)
+        return found is None or found[1] is not None
 
     def csrf_token(self) -> str:
         """Make a token for a form of the application, sent as its field `csrf_token` or the header `X-CSRF-Token`."""
@@ -373,24 +407,32 @@ class Passage:
             return reply
         return with_session(self.exchange, reply, self._login, ended=self._ended)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether `save` and `finish` have nothing to do, and so wait for nothing."""
+        visit = self.exchange.known_visit
+        return not self.is_loaded and not (visit and visit.is_touch_due)
+
     async def finish(self) -> None:
         """Do what may wait until the answer is out: save what was changed since it began, note that it was used."""
-        if self._has_begun and self.is_loaded and not self._is_abandoned:
-            try:
-                await self._save_late()
-            except (Refused, StoreError) as error:  # nobody is left who could be told
-                _log.error("session data that was changed after the answer had begun was not kept: %s", error)
+        await self.save_late()
         if self._login is None and not self._ended:
             await self.door.web.finish(self.exchange)
 
-    async def _save_late(self) -> None:
-        puts, removes = self._changes()
-        if self._session is not None and (puts or removes):
-            await self._put(puts, removes)
-        elif puts:
-            _log.warning(
-                "session data was changed after the answer had begun, and there is no session: nothing was kept"
-            )
+    async def save_late(self) -> None:
+        """Save what was changed since the answer began."""
+        if not self._has_begun or not self.is_loaded or self._is_abandoned:
+            return
+        try:
+            puts, removes = self._changes()
+            if self._session is not None and (puts or removes):
+                await self._put(puts, removes)
+            elif puts:
+                _log.warning(
+                    "session data was changed after the answer had begun, and there is no session: nothing was kept"
+                )
+        except (Refused, StoreError) as error:  # nobody is left who could be told
+            _log.error("session data that was changed after the answer had begun was not kept: %s", error)
 
 
 class SessionData(MutableMapping[str, object]):

@@ -1,69 +1,35 @@
-"""The ASGI door: turns an ASGI request into ours and our reply into ASGI messages. It decides nothing.
-
-Works under any ASGI server. Changes are shielded: a visitor who hangs up gets no half-done work (ERR-07).
-"""
+"""ASGI's words and ours: a scope becomes a `Request`, a `Reply` becomes messages."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from coatcheck.errors import BadRequest
-from coatcheck.http.csrf import SAFE_METHODS
 from coatcheck.http.messages import ClientGone, Read, Reply, Request, split_target
-from coatcheck.web.app import Web
+from coatcheck.web.passage import Passage
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+T = TypeVar("T")
 
 BODY_SECONDS = 10.0
 
-_log = logging.getLogger("coatcheck")
+_running: set[asyncio.Task[Any]] = set()
 
 
-class CoatcheckASGI:
-    """An ASGI application that serves the pages and the API of `coatcheck.web`.
-
-    Mount it where `web`'s prefix says; it answers 404 to what it does not know. A body has `body_seconds` to arrive in.
-    It takes no part in the lifespan protocol: whoever made the desk closes it.
-
-    Raises `ConfigurationError` where another store of this process has the same cookie on the same host.
-    """
-
-    def __init__(self, web: Web, *, body_seconds: float = BODY_SECONDS) -> None:
-        web.mount.claim_host()
-        self.web = web
-        self._body_seconds = body_seconds
-        self._running: set[asyncio.Task[None]] = set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request; a WebSocket is refused, for there is none of ours."""
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        if scope["type"] != "http":
-            raise RuntimeError(f"the ASGI server sent a scope that CoatcheckASGI does not serve: {scope['type']}")
-        if scope["method"] in SAFE_METHODS:
-            await self._serve(scope, receive, send)
-            return
-        task = asyncio.ensure_future(self._serve(scope, receive, send))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        await asyncio.shield(task)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            reply, exchange = await self.web.answer(request_of(scope, receive, body_seconds=self._body_seconds))
-        except ClientGone:
-            return
-        await send_reply(reply, send, with_body=scope["method"] != "HEAD")
-        await self.web.finish(exchange)
+async def whole(work: Coroutine[Any, Any, T]) -> T:
+    """Do work to its end even if whoever waits for it is cancelled: a visitor who hangs up leaves no half (ERR-07)."""
+    task = asyncio.ensure_future(work)
+    _running.add(task)  # the loop itself would forget it
+    task.add_done_callback(_running.discard)
+    return await asyncio.shield(task)
 
 
 def request_of(scope: Scope, receive: Receive, *, body_seconds: float = BODY_SECONDS) -> Request:
@@ -72,7 +38,7 @@ def request_of(scope: Scope, receive: Receive, *, body_seconds: float = BODY_SEC
     headers = tuple(scope["headers"])
     authority, path = split_target(_target_of(scope))
     return Request(
-        method=scope["method"],
+        method=scope.get("method", "GET"),  # a WebSocket's handshake is a GET
         authority=authority,
         path=path,
         query=scope.get("query_string", b"").decode("latin-1"),
@@ -83,13 +49,22 @@ def request_of(scope: Scope, receive: Receive, *, body_seconds: float = BODY_SEC
     )
 
 
-async def send_reply(reply: Reply, send: Send, *, with_body: bool = True) -> None:
+async def send_reply(reply: Reply, send: Send, *, with_body: bool = True, prefix: str = "http.response") -> None:
     """Send a reply; to HEAD without its body but with the length it would have."""
     headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in reply.headers]
     if reply.status not in (204, 304):
         headers.append((b"content-length", str(len(reply.body)).encode("ascii")))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body if with_body else b""})
+    await send({"type": f"{prefix}.start", "status": reply.status, "headers": headers})
+    await send({"type": f"{prefix}.body", "body": reply.body if with_body else b""})
+
+
+def dressed(passage: Passage, message: Message) -> Message:
+    """Give the first message of an answer with what is to be said of the session."""
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ()))
+    told = passage.headers(headers)
+    if told is headers:
+        return message
+    return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told]}
 
 
 def _target_of(scope: Scope) -> str:

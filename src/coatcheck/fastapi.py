@@ -1,0 +1,231 @@
+"""The FastAPI door: a lifespan, a router and dependencies.
+
+auth = CoatcheckFastAPI(AsyncCoatcheck("sqlite:///app.db"), public_url="https://...")
+app = FastAPI(lifespan=auth.lifespan)
+app.include_router(auth.router, prefix="/auth")
+
+@app.get("/me")
+async def me(account: Annotated[Account, Depends(auth.account)]): ...
+"""
+
+# Without `from __future__ import annotations`: FastAPI reads the signatures of the dependencies below.
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Unpack, cast
+
+from coatcheck.asgi import CoatcheckASGI, Exemption, Passage, Receive, Scope, Send, SessionData
+from coatcheck.asgi.messages import BODY_SECONDS
+from coatcheck.asgi.middleware import ANOTHER_SESSION, SOCKET_SECONDS, Sleep
+from coatcheck.core.views import Account
+from coatcheck.errors import ConfigurationError
+from coatcheck.facade import AsyncCoatcheck
+from coatcheck.http.messages import Request
+from coatcheck.web.door import DoorSettings
+
+try:
+    from fastapi import APIRouter, FastAPI
+    from fastapi.openapi.models import APIKey, APIKeyIn
+    from fastapi.requests import HTTPConnection
+    from fastapi.security.base import SecurityBase
+    from starlette.routing import NoMatchFound
+except ModuleNotFoundError as error:  # pragma: no cover - a process without it runs in tests/fastapi
+    raise ImportError("coatcheck.fastapi needs FastAPI: pip install 'coatcheck[fastapi]'") from error
+
+from coatcheck.starlette import CoatcheckMiddleware, StarletteDoorway, has_another_session, subject_in_path
+
+__all__ = ["CoatcheckFastAPI", "Exemption", "Passage", "SessionData"]
+
+ROUTE = "coatcheck"
+SCHEME = "coatcheck"
+
+
+class FastAPIDoorway(StarletteDoorway):
+    """The way to an API: who does not ask for a page by name gets JSON."""
+
+    def wants_page(self, request: Request) -> bool:
+        """Whether a refusal is told in a page, or by the way to the log-in page."""
+        return request.is_navigation and any(b"html" in value for value in request.all(b"accept"))
+
+
+class Guard(SecurityBase):
+    """A dependency that looks at the session. In OpenAPI it is a security scheme: an API key in a cookie."""
+
+    def __init__(self, auth: "CoatcheckFastAPI") -> None:
+        self._auth = auth
+        told = {
+            "in": APIKeyIn.cookie,
+            "name": auth.cookie_name,
+            "description": "The session cookie, set by the log-in.",
+        }
+        self.model = APIKey.model_validate(told)
+        self.scheme_name = SCHEME
+
+
+class AccountGuard(Guard):
+    """The account of whoever is logged in; else 401."""
+
+    async def __call__(self, connection: HTTPConnection) -> Account:
+        """Give the account."""
+        return await self._auth.passage(connection).require_account()
+
+
+class OptionalGuard(Guard):
+    """The account of whoever is logged in, or None."""
+
+    async def __call__(self, connection: HTTPConnection) -> Account | None:
+        """Give the account, or None."""
+        return await self._auth.passage(connection).account()
+
+
+class SubjectGuard(Guard):
+    """The subject of whoever is logged in, account of ours or not; else 401."""
+
+    async def __call__(self, connection: HTTPConnection) -> str:
+        """Give the subject."""
+        return cast(str, (await self._auth.passage(connection).require_session()).subject)
+
+
+class FreshGuard(Guard):
+    """The account of whoever has proven identity in the last five minutes (a setting); else 401 and how to mend it."""
+
+    async def __call__(self, connection: HTTPConnection) -> Account:
+        """Give the account."""
+        passage = self._auth.passage(connection)
+        await passage.require_fresh()
+        return await passage.require_account()
+
+
+class SameAccountGuard(Guard):
+    """The account whose subject the path names, and nobody else's; else 401 or 403."""
+
+    def __init__(self, auth: "CoatcheckFastAPI", parameter: str) -> None:
+        super().__init__(auth)
+        self._parameter = parameter
+
+    async def __call__(self, connection: HTTPConnection) -> Account:
+        """Give the account."""
+        passage = self._auth.passage(connection)
+        await passage.require_subject(subject_in_path(connection, self._parameter))
+        return await passage.require_account()
+
+
+class CoatcheckFastAPI:
+    """A FastAPI application's door to a desk.
+
+    `lifespan` puts the door before the application's routes, checks that all is in place, and closes the desk in the
+    end. `router` holds our pages and calls. All requests that a cookie decides are asked for evidence that they come
+    from a page of ours before any dependency runs (CSR-02).
+
+    Attributes:
+        account: dependency, the `Account` of whoever is logged in; else 401.
+        browser: the same, of a visitor with the cookie only: for pages and forms.
+        optional: the `Account`, or None.
+        subject: the subject, also where identity was proven in another way (`start_session`).
+        fresh_account: the `Account` of whoever has proven identity recently.
+        router: to be included under the door's prefix.
+
+    Args:
+        desk: the desk, an `AsyncCoatcheck`.
+        body_seconds, socket_seconds, sleep: as for `coatcheck.asgi.CoatcheckMiddleware`.
+        settings: those of every door, `coatcheck.web.door.DoorSettings`.
+
+    Raises:
+        ConfigurationError: lists every mistake in the settings, each with its mend.
+    """
+
+    def __init__(
+        self,
+        desk: AsyncCoatcheck,
+        *,
+        body_seconds: float = BODY_SECONDS,
+        socket_seconds: float = SOCKET_SECONDS,
+        sleep: Sleep = asyncio.sleep,
+        **settings: Unpack[DoorSettings],
+    ) -> None:
+        self._desk = desk
+        self._doorway = FastAPIDoorway(
+            desk, settings, body_seconds=body_seconds, socket_seconds=socket_seconds, sleep=sleep
+        )
+        self.account = AccountGuard(self)
+        self.browser = AccountGuard(self)
+        self.optional = OptionalGuard(self)
+        self.subject = SubjectGuard(self)
+        self.fresh_account = FreshGuard(self)
+        self.router = _router(self._doorway.pages)
+
+    @property
+    def cookie_name(self) -> str:
+        """The name of the session's cookie."""
+        return self._doorway.door.mount.site.session_cookie.name
+
+    def same_account(self, parameter: str) -> SameAccountGuard:
+        """Make a dependency: the `Account` whose subject the path's `parameter` is, and nobody else's; else 403."""
+        return SameAccountGuard(self, parameter)
+
+    def passage(self, connection: HTTPConnection) -> Passage:
+        """Give the passage of a request or WebSocket, as a dependency too: log in and out, messages, CSRF tokens."""
+        passage = connection.scope.get("coatcheck")
+        if not isinstance(passage, Passage) or passage.door is not self._doorway.door:
+            raise ConfigurationError(
+                "lifespan: Coatcheck's door does not stand before this application; make it "
+                "FastAPI(lifespan=auth.lifespan), and in tests enter the client: with TestClient(app) as client. "
+                "An application inside another has the door of the outer one"
+            )
+        return passage
+
+    def session(self, connection: HTTPConnection) -> SessionData:
+        """Give the session data, as a dependency: a mapping, like `request.session`."""
+        self.passage(connection)
+        return cast(SessionData, connection.scope["session"])
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
+        """Open the door while the application runs. Your own lifespan enters it: `async with auth.lifespan(app):`.
+
+        Raises `ConfigurationError` where something is not in place, `StoreUnavailable` if the store is down.
+        """
+        self._check(app)
+        await self._desk.ready()
+        inner = app.router.middleware_stack
+
+        async def through_the_door(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._doorway.lead(inner, scope, receive, send)
+
+        # Here and not among the application's middleware, which is complete by now. Behind all of that, and so behind
+        # CORS, which answers for itself.
+        app.router.middleware_stack = through_the_door
+        try:
+            yield
+        finally:
+            app.router.middleware_stack = inner
+            await self._desk.close()
+            self._doorway.door.mount.release_host()
+
+    def _check(self, app: FastAPI) -> None:
+        problems: list[str] = []
+        prefix = self._doorway.door.mount.prefix
+        try:
+            found = str(app.url_path_for(ROUTE, path="")).removesuffix("/")
+        except NoMatchFound:
+            problems.append(f'router: include it, app.include_router(auth.router, prefix="{prefix}")')
+        else:
+            if app.root_path.rstrip("/") + found != prefix:
+                problems.append(
+                    f'prefix: the router is included under "{found}", and the door has "{prefix}"; make it '
+                    f'app.include_router(auth.router, prefix="{prefix}"), or CoatcheckFastAPI(desk, prefix="{found}")'
+                )
+        if has_another_session(app):
+            problems.append(ANOTHER_SESSION)
+        if any(isinstance(one.cls, type) and issubclass(one.cls, CoatcheckMiddleware) for one in app.user_middleware):
+            problems.append("middleware: CoatcheckMiddleware is not needed, the lifespan puts the door in; remove it")
+        if problems:
+            raise ConfigurationError(*problems)
+
+
+def _router(pages: CoatcheckASGI) -> APIRouter:
+    router = APIRouter()
+    # An ASGI application as an endpoint is called as one.
+    router.add_route("/{path:path}", cast(Any, pages), name=ROUTE, include_in_schema=False)
+    return router
