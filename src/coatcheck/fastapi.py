@@ -33,7 +33,13 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover - a process without it runs in tests/fastapi
     raise ImportError("coatcheck.fastapi needs FastAPI: pip install 'coatcheck[fastapi]'") from error
 
-from coatcheck.starlette import CoatcheckMiddleware, StarletteDoorway, has_another_session, subject_in_path
+from coatcheck.starlette import (
+    CoatcheckMiddleware,
+    StarletteDoorway,
+    answer_refusals,
+    has_another_session,
+    subject_in_path,
+)
 
 __all__ = ["CoatcheckFastAPI", "Exemption", "Passage", "SessionData"]
 
@@ -173,6 +179,7 @@ class CoatcheckFastAPI:
                 "FastAPI(lifespan=auth.lifespan), and in tests enter the client: with TestClient(app) as client. "
                 "An application inside another has the door of the outer one"
             )
+        answer_refusals(connection.scope)
         return passage
 
     def session(self, connection: HTTPConnection) -> SessionData:
@@ -211,7 +218,7 @@ class CoatcheckFastAPI:
         except NoMatchFound:
             problems.append(f'router: include it, app.include_router(auth.router, prefix="{prefix}")')
         else:
-            if app.root_path.rstrip("/") + found != prefix:
+            if not (found and prefix.endswith(found)):  # before it the server's root path may stand
                 problems.append(
                     f'prefix: the router is included under "{found}", and the door has "{prefix}"; make it '
                     f'app.include_router(auth.router, prefix="{prefix}"), or CoatcheckFastAPI(desk, prefix="{found}")'

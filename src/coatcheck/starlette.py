@@ -11,18 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from coatcheck import asgi
 from coatcheck.asgi import Exemption, Passage, Scope, SessionData
 from coatcheck.asgi.middleware import ANOTHER_SESSION, Doorway
 from coatcheck.colour import run_blocking
 from coatcheck.core.views import Account, Session, Visit
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, Refused, StoreError
 
 try:
     from starlette.authentication import BaseUser
     from starlette.requests import HTTPConnection, Request
+    from starlette.responses import Response
 except ModuleNotFoundError as error:  # pragma: no cover - a process without it runs in tests/starlette
     raise ImportError("coatcheck.starlette needs Starlette: pip install 'coatcheck[starlette]'") from error
 
@@ -133,7 +134,32 @@ def passage(connection: HTTPConnection) -> Passage:
             "middleware: Coatcheck's door does not stand before this application; make it "
             "Starlette(middleware=[Middleware(CoatcheckMiddleware, desk=desk, ...)])"
         )
+    answer_refusals(connection.scope)
     return found
+
+
+async def answer_refusal(connection: HTTPConnection, error: Exception) -> Response:
+    """Answer a refusal, as an exception handler of Starlette. Session data that was changed is not saved."""
+    if not isinstance(error, Refused | StoreError) or connection.scope["type"] != "http":
+        raise error  # the door closes a WebSocket itself
+    found: Passage = connection.scope["coatcheck"]
+    found.abandon()
+    doorway: Doorway = connection.scope["coatcheck_doorway"]
+    reply = doorway.refusal(found, error)
+    response = Response(reply.body, reply.status)
+    for name, value in reply.headers:
+        if name != "set-cookie":  # the door adds those, as to every answer
+            response.headers.append(name, value)
+    return response
+
+
+def answer_refusals(scope: Scope) -> None:
+    """Have refusals answered where they are raised, unless the application does it itself."""
+    # An application inside another answers 500 to all that its own handlers do not know: no refusal would come as far
+    # as the door. Its own handlers of one kind of refusal go before these of the whole family.
+    handlers, _ = scope.get("starlette.exception_handlers", ({}, {}))
+    for family in (Refused, StoreError):
+        handlers.setdefault(family, answer_refusal)
 
 
 def login_required(endpoint: Endpoint[P, R]) -> Endpoint[P, R]:
@@ -191,7 +217,8 @@ def _guarded(endpoint: Endpoint[P, R], check: Callable[[HTTPConnection, Passage]
     def examine(args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         for given in (*args, *kwargs.values()):
             if isinstance(given, HTTPConnection):
-                check(given, passage(given))
+                connection = cast(HTTPConnection, given)
+                check(connection, passage(connection))
                 return
         raise ConfigurationError(f"{endpoint!r} is guarded and takes no request: give it a parameter `request`")
 

@@ -77,7 +77,7 @@ class Doorway:
 
     async def lead(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Lead one connection, or the server's lifespan, to the application."""
-        if scope.get("coatcheck_door") is self.door:
+        if scope.get("coatcheck_doorway") is self:
             await app(scope, receive, send)  # an application inside one that has been through the same door
         elif (trouble := self.trouble(scope)) is not None:
             if scope["type"] == "lifespan":
@@ -90,7 +90,7 @@ class Doorway:
         elif scope["type"] == "websocket":
             await self._lead_socket(app, scope, receive, send)
         else:
-            await app({**scope, "coatcheck_door": self.door}, receive, send)
+            await app({**scope, "coatcheck_doorway": self}, receive, send)
 
     async def _lead_request(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         request = request_of(scope, receive, body_seconds=self.body_seconds)
@@ -118,20 +118,24 @@ class Doorway:
 
     def show(self, scope: Scope, passage: Passage) -> None:
         """Put what an application finds into its scope."""
-        scope["coatcheck_door"] = self.door
+        scope["coatcheck_doorway"] = self
         scope["coatcheck"] = passage
         # Who is there is known by then: nothing in it waits any more.
         scope["session"] = SessionData(passage, lambda: run_blocking(passage.load()))
 
     def trouble(self, scope: Scope) -> ConfigurationError | None:
         """Say what is wrong with the place where this door stands, as far as the scope tells."""
-        if "coatcheck_door" in scope:
+        if "coatcheck_doorway" in scope:
             return ConfigurationError(
                 "middleware: Coatcheck's door stands twice before this application; remove one of the two"
             )
         if "session" in scope:
             return ConfigurationError(ANOTHER_SESSION)
         return None
+
+    def refusal(self, passage: Passage, error: Refused | StoreError) -> Reply:
+        """Give the answer to a request that was refused."""
+        return self.door.refusal(passage, error, as_page=self.wants_page(passage.exchange.request))
 
     def wants_page(self, request: Request) -> bool:
         """Whether a refusal is told in a page."""
@@ -245,9 +249,8 @@ class Crossing:
 
     async def _refuse(self, error: Refused | StoreError) -> None:
         self._is_refused = True
-        request = self._passage.exchange.request
-        reply = self._doorway.door.refusal(self._passage, error, as_page=self._doorway.wants_page(request))
-        await send_reply(reply, self._send, with_body=request.method != "HEAD")
+        reply = self._doorway.refusal(self._passage, error)
+        await send_reply(reply, self._send, with_body=self._passage.exchange.request.method != "HEAD")
 
     async def _whole_unless_quiet(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
         if not self._passage.is_quiet:
