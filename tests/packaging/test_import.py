@@ -91,7 +91,18 @@ def test_sup_02_nothing_but_vetted_packages_is_imported(root: Path) -> None:
     """A package that is not in this list has not been looked at; hashlib, hmac and secrets are all of the standard
     library's primitives that are needed."""
     vetted = {"argon2", "click", "cryptography", "granian", "hypothesis", "jinja2", "markupsafe", "msgspec", "pytest"}
-    vetted |= {"hiredis", "psycopg", "psycopg_pool", "redis", "rich", "ua_parser", "coatcheck"}
+    vetted |= {
+        "fastapi",
+        "flask",
+        "hiredis",
+        "psycopg",
+        "psycopg_pool",
+        "redis",
+        "rich",
+        "starlette",
+        "ua_parser",
+        "coatcheck",
+    }
     vetted |= sys.stdlib_module_names - {"crypt", "random", "uuid"}
 
     strangers = {

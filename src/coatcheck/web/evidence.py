@@ -50,7 +50,7 @@ async def judge_handshake(exchange: Exchange) -> None:
 async def read_form(request: Request) -> tuple[bytes, str | None] | None:
     """Read a form as browsers post it, and give it with the token in it; None for another body, which stays unread.
 
-    None too for a form longer than 64 KiB, which is read no further (CSR-12). Raises `BadRequest` for a malformed one.
+    None too for a form longer than 64 KiB, which is read no further (CSR-12).
     """
     content_type = request.header(b"content-type")
     if not is_form(content_type):
@@ -61,7 +61,10 @@ async def read_form(request: Request) -> tuple[bytes, str | None] | None:
         if error.status == 413:
             return None
         raise
-    return body, form_fields(body, content_type, _FormToken).csrf_token
+    try:
+        return body, form_fields(body, content_type, _FormToken).csrf_token
+    except BadRequest:
+        return body, None  # no form that could hold one
 
 
 async def require_token(exchange: Exchange, field: str | None) -> None:
