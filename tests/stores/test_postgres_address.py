@@ -1,0 +1,373 @@
+"""Where the PostgreSQL store is: URLs, TLS, and what is said when nobody is let in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.stores.opening import open_store
+from coatcheck.stores.postgres.address import address_of
+from coatcheck.stores.postgres.store import PostgresStore
+from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.samples import a_digest, started
+from coatcheck.testing.servers import PostgresServer
+from tests.conftest import missing
+from tests.engines.relay import Relay
+
+COLOUR = BlockingDriver().colour
+REMOTE = "postgresql://app:hush@db.example.org/logins"
+
+
+@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    driver: Driver = request.param()
+    yield driver
+    driver.close()
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What libpq would read besides the URL."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        monkeypatch.delenv(name)
+
+
+# URLs
+
+
+def test_a_url_makes_a_store_and_opens_nothing() -> None:
+    store = open_store(REMOTE, COLOUR)
+
+    assert isinstance(store, PostgresStore)
+    assert store.location == "postgresql db.example.org:5432/logins coatcheck"
+    assert store.shelf_bits == 0
+
+
+def test_a_location_shows_no_secret_and_is_the_same_for_two_users_of_one_store() -> None:
+    one = open_store("postgresql://app:hush@localhost:5432/logins?sslpassword=hush", COLOUR)
+    two = open_store("postgresql://other:quiet@localhost/logins", COLOUR)
+
+    assert one.location == two.location
+    assert "hush" not in one.location
+    assert "app" not in one.location
+
+
+def test_our_own_options_are_not_told_to_libpq() -> None:
+    address = address_of(f"{REMOTE}?connections=7&schema=back_office&prepare=never&application_name=shop")
+
+    assert (address.connections, address.schema, address.prepares) == (7, "back_office", False)
+    assert address.parameters["application_name"] == "shop"
+    assert not {"connections", "schema", "prepare"} & address.parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://app:hush%zz@db/logins", "special characters"),
+        ("postgresql://app:hush@db/logins?no_such_option=1", "URL that PostgreSQL understands"),
+        ("postgresql://app:hush@db/logins?schema=Robert';--", "schema="),
+        ("postgresql://app:hush@db/logins?schema=pg_ours", "schema="),
+        ("postgresql://app:hush@db/logins?connections=0", "connections="),
+        ("postgresql://app:hush@db/logins?connections=many", "connections="),
+        ("postgresql://app:hush@db/logins?prepare=perhaps", "prepare="),
+        ("postgres://app:hush@db/logins", "postgresql://"),
+    ],
+)
+def test_err_03_a_url_that_cannot_be_used_is_refused_without_its_password(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^store: ") as caught:
+        open_store(url, COLOUR)
+
+    assert words in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+# TLS: what DAT-10 asks for
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        REMOTE,
+        "postgresql://app@192.0.2.7/logins",
+        "postgresql://app@[2001:db8::7]/logins",
+        "postgresql://app@localhost,db.example.org/logins",
+        "postgresql:///logins?host=db.example.org",
+        "postgresql:///logins?hostaddr=192.0.2.7",
+        "postgresql://app@localhost/logins?hostaddr=192.0.2.7",
+        "postgresql:///?service=logins",
+    ],
+)
+def test_dat_10_to_another_machine_the_server_must_prove_its_name(url: str) -> None:
+    assert address_of(url).parameters["sslmode"] == "verify-full"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql:///logins", "postgresql://localhost/logins", "postgresql://127.0.0.2/x", "postgresql://[::1]/x",
+     "postgresql:///logins?host=/run/postgresql", "postgresql:///logins?host=@hidden"],
+)  # fmt: skip
+def test_on_this_machine_nothing_is_asked_for(url: str) -> None:
+    assert "sslmode" not in address_of(url).parameters
+
+
+@pytest.mark.parametrize("mode", ["allow", "prefer", "require"])
+def test_dat_10_tls_that_proves_nothing_is_refused(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="sslmode=disable"):
+        address_of(f"{REMOTE}?sslmode={mode}")
+
+    if mode != "prefer":  # which is libpq's default, chosen by nobody
+        monkeypatch.setenv("PGSSLMODE", mode)
+        with pytest.raises(ConfigurationError, match="sslmode=disable"):
+            address_of(REMOTE)
+
+
+@pytest.mark.parametrize("mode", ["disable", "verify-ca", "verify-full"])
+def test_dat_10_what_verifies_or_is_plainly_asked_for_is_done(mode: str) -> None:
+    assert address_of(f"{REMOTE}?sslmode={mode}").parameters["sslmode"] == mode
+
+
+def test_a_host_of_the_environment_is_another_machine_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "db.example.org")
+
+    address = address_of("postgresql:///logins")
+
+    assert address.parameters["sslmode"] == "verify-full"
+    assert "db.example.org" in address.location
+
+
+def test_the_authoritys_certificate_is_the_one_that_is_named() -> None:
+    assert address_of(f"{REMOTE}?sslrootcert=/ca.pem").parameters["sslrootcert"] == "/ca.pem"
+
+
+class Tls(NamedTuple):
+    """A server with a certificate for `localhost`, the certificate of who signed it, and one of somebody else."""
+
+    server: PostgresServer
+    authority: Path
+    other_authority: Path
+
+    def url(self, host: str, options: str) -> str:
+        parts = urlsplit(self.server.url)
+        netloc = f"{parts.username}:{parts.password}@{host}:{parts.port}"
+        return parts._replace(netloc=netloc, query=options).geturl()
+
+
+def certificate(
+    name: str, signer: tuple[ec.EllipticCurvePrivateKey, x509.Certificate] | None
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if signer is None else signer[1].subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.9"))]),
+            critical=False,
+        )
+    )
+    return key, builder.sign(key if signer is None else signer[0], hashes.SHA256())
+
+
+def programs_with_tls() -> Path:
+    """Find a PostgreSQL that can do TLS; that of the wheel is built without."""
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        return folder
+    missing("no PostgreSQL that can do TLS: install Debian's package postgresql")
+    raise AssertionError
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
+    folder = tmp_path_factory.mktemp("tls")
+    signer = certificate("An authority", None)
+    _, other = certificate("Another authority", None)
+    key, own = certificate("localhost", signer)
+    (folder / "ca.pem").write_bytes(signer[1].public_bytes(Encoding.PEM))
+    (folder / "other.pem").write_bytes(other.public_bytes(Encoding.PEM))
+    with PostgresServer(programs_with_tls()) as server:
+        data = server.folder / "data"
+        (data / "server.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        (data / "server.crt").write_bytes(own.public_bytes(Encoding.PEM))
+        for name in ("server.key", "server.crt"):
+            (data / name).chmod(0o600)
+            os.chown(data / name, data.stat().st_uid, data.stat().st_gid)
+        server.stop()
+        server.settings["ssl"] = "on"
+        server.start()
+        yield Tls(server, folder / "ca.pem", folder / "other.pem")
+
+
+def test_dat_10_a_server_that_proves_its_name_is_talked_to_in_tls(tls: Tls, driver: Driver) -> None:
+    options = f"sslmode=verify-full&sslrootcert={tls.authority}&schema={schema(driver)}"
+    store = PostgresStore(tls.url("localhost", options), driver.colour)
+    driver.run(started(store, 1))
+
+    with psycopg.connect(tls.server.url) as connection:
+        found = connection.execute(
+            "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = %s",
+            ["coatcheck"],
+        ).fetchall()
+    assert found == [(True,)]
+    assert driver.run(store.find(a_digest(1))) is not None
+    driver.run(store.close())
+
+
+def schema(driver: Driver) -> str:
+    return type(driver).__name__.lower()
+
+
+@pytest.mark.parametrize(
+    ("host", "authority", "words"),
+    [
+        ("localhost", "other_authority", "certificate verify failed"),
+        ("localhost", None, "certificate"),
+        ("127.0.0.1", "authority", "does not match host name"),
+    ],
+)
+def test_dat_10_a_certificate_that_is_not_the_servers_own_is_refused(
+    tls: Tls, driver: Driver, host: str, authority: str | None, words: str
+) -> None:
+    """Signed by somebody else, by nobody known, or for another name."""
+    root = f"&sslrootcert={getattr(tls, authority)}" if authority else "&sslrootcert=/dev/null"
+    store = PostgresStore(tls.url(host, f"sslmode=verify-full{root}"), driver.colour)
+
+    with pytest.raises(ConfigurationError, match=r"^store: ") as caught:
+        driver.run(store.ready())
+    assert words in str(caught.value)
+    assert tls.server.password not in str(caught.value)
+
+
+def test_dat_10_a_server_without_tls_is_refused(postgres_url: str, driver: Driver) -> None:
+    store = PostgresStore(f"{postgres_url}?sslmode=verify-full&sslrootcert=system", driver.colour)
+
+    with pytest.raises(ConfigurationError, match="switch TLS on"):
+        driver.run(store.ready())
+
+
+# Nobody is let in
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("password", "the user name or the password in it is wrong"),
+        ("user", "the user name or the password in it is wrong"),
+        ("database", "create the database"),
+        ("no password", "put the password into it"),
+    ],
+)
+def test_err_03_a_start_that_is_refused_names_the_setting_and_the_mend(
+    postgres_url: str, driver: Driver, part: str, words: str
+) -> None:
+    parts = urlsplit(postgres_url)
+    user = "nobody_known" if part == "user" else parts.username
+    password = {"password": ":hush", "no password": ""}.get(part, f":{parts.password}")
+    database = "/nothing" if part == "database" else parts.path
+    url = parts._replace(netloc=f"{user}{password}@{parts.hostname}:{parts.port}", path=database).geturl()
+    store = PostgresStore(url, driver.colour)
+
+    for call in (store.ready, store.schema_version):
+        with pytest.raises(ConfigurationError, match=r"^store: ") as caught:
+            driver.run(call())  # type: ignore[operator]
+        assert words in str(caught.value)
+        assert "hush" not in str(caught.value)
+        assert str(parts.password) not in str(caught.value)
+
+
+def test_where_nobody_listens_the_store_is_unavailable_and_says_where(driver: Driver) -> None:
+    store = PostgresStore("postgresql://app:hush@127.0.0.1:1/logins", driver.colour)
+
+    with pytest.raises(StoreUnavailable, match=r"store: postgresql 127\.0\.0\.1:1/logins coatcheck cannot be reached"):
+        driver.run(store.ready())
+
+
+def test_a_host_that_does_not_exist_is_unavailable(driver: Driver) -> None:
+    store = PostgresStore("postgresql://app:hush@nothing.invalid/logins?sslmode=disable", driver.colour)
+
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        driver.run(store.ready())
+
+
+def test_a_password_that_is_changed_while_we_run_is_an_outage_and_no_mistake_of_the_start(
+    postgres_url: str, driver: Driver
+) -> None:
+    """A server that was right when it started answers 503 then, and goes on when the password is put right."""
+    name = urlsplit(postgres_url).path[1:]
+    parts = urlsplit(postgres_url)
+    url = parts._replace(netloc=f"app_{name}:hush@{parts.hostname}:{parts.port}").geturl()
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE app_{name} LOGIN PASSWORD 'hush'")
+        admin.execute(f"CREATE SCHEMA coatcheck AUTHORIZATION app_{name}")
+        with Relay(url) as relay:
+            store = PostgresStore(relay.url, driver.colour)
+            driver.run(started(store, 1))
+            admin.execute(f"ALTER ROLE app_{name} PASSWORD 'changed'")
+            relay.cut()
+            while not isinstance(caught(driver, store), StoreUnavailable):
+                pass
+            admin.execute(f"ALTER ROLE app_{name} PASSWORD 'hush'")
+
+            assert driver.run(store.find(a_digest(1))) is not None
+            driver.run(store.close())
+        admin.execute(f"DROP OWNED BY app_{name}; DROP ROLE app_{name}")
+
+
+def caught(driver: Driver, store: PostgresStore) -> Exception | None:
+    try:
+        driver.run(store.find(a_digest(1)))
+    except Exception as error:  # noqa: BLE001 - looked at by the caller
+        return error
+    return None
+
+
+def test_a_read_only_database_is_refused_at_the_start_and_unavailable_later(postgres_url: str, driver: Driver) -> None:
+    """As a replica is, and as a primary becomes that was demoted."""
+    name = urlsplit(postgres_url).path[1:]
+    with Relay(postgres_url) as relay:
+        running = PostgresStore(relay.url, driver.colour)
+        driver.run(started(running, 1))
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
+            admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+            relay.cut()
+
+            with pytest.raises(ConfigurationError, match=r"store: .*read-only.*name the primary"):
+                driver.run(PostgresStore(postgres_url, driver.colour).ready())
+            while not isinstance(caught(driver, running), StoreUnavailable):
+                pass
+            admin.execute("SET default_transaction_read_only = off")
+            admin.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        assert driver.run(running.find(a_digest(1))) is not None
+        driver.run(running.close())
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(driver: Driver, postgres_url: str) -> None:
+    parts = urlsplit(postgres_url)
+    name = f"latin_{parts.path[1:]}"
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        try:
+            with pytest.raises(ConfigurationError, match=r"store: .*LATIN1.*ENCODING 'UTF8'"):
+                driver.run(PostgresStore(parts._replace(path=f"/{name}").geturl(), driver.colour).ready())
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
