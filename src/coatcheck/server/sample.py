@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from inspect import cleandoc
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from coatcheck.core.policy import BOUNDS, STANDARD, STRICT, Policy
+from coatcheck.core.policy import BOUNDS, NAMES, STANDARD, STRICT, Policy
 from coatcheck.server.config import Config
 from coatcheck.server.durations import duration_text
 from coatcheck.server.settings import SETTINGS, Setting, is_duration
@@ -59,6 +59,8 @@ def policy_bounds(name: str) -> str:
     kind = get_type_hints(Policy)[name]
     if get_origin(kind) is Literal:
         return " or ".join(json.dumps(choice) for choice in get_args(kind))
+    if name in NAMES:
+        return "a list of names"
     if name not in BOUNDS:
         return "true or false"
     lowest, highest = (_shown(name, bound) for bound in BOUNDS[name])
@@ -88,6 +90,8 @@ def _group(names: tuple[str, ...], about: str) -> str:
 
 def _line(name: str) -> str:
     default, strict = getattr(STANDARD, name), getattr(STRICT, name)
+    if default is None:
+        return f'{name} = ["cart"]  # an example; {policy_bounds(name)}'
     value = json.dumps(duration_text(default)) if is_duration(name) and default else _toml(default)
     note = policy_bounds(name)
     if strict != default:
