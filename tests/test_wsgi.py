@@ -599,7 +599,7 @@ def test_err_03_mistakes_in_the_settings_are_told_at_start() -> None:
 @pytest.mark.parametrize(
     ("software", "mentioned"), [("gunicorn/27", 0), ("waitress", 0), ("Werkzeug/3", 0), ("Granian", 1), ("WSGI", 1)]
 )
-def test_fwd_05_a_server_that_lets_underscores_pass_is_mentioned_where_a_proxy_is_believed(
+def test_rat_04_a_server_that_lets_underscores_pass_is_mentioned_where_a_proxy_is_believed(
     software: str, mentioned: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = House(trusted_proxies=["127.0.0.1"], trusted_hops=1)

@@ -171,6 +171,34 @@ def look_at_server(door: Door, environ: WSGIEnvironment) -> None:
         )
 
 
+def with_end(
+    blocks: Iterable[bytes],
+    environ: WSGIEnvironment,
+    when_over: Callable[[], None],
+    *,
+    rest: Iterator[bytes] | None = None,
+) -> Iterable[bytes]:
+    """Give the server an application's body with something to do when it has been sent, or given up.
+
+    `rest` is what goes out of a body that is made while it is sent, if somebody has looked into it already.
+    """
+    if type(blocks) in (list, tuple):
+        return Blocks(blocks, when_over)
+    if _is_whole(blocks, environ):
+        when_over()
+        return blocks
+    return _Stream(iter(blocks) if rest is None else rest, blocks, when_over)
+
+
+def _is_whole(blocks: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    """Say whether a body is no code that runs later: a list, or a file in the server's own wrapper.
+
+    A server sends a file by itself, but only if it gets that wrapper back.
+    """
+    wrapper = environ.get("wsgi.file_wrapper")
+    return type(blocks) in (list, tuple) or (isinstance(wrapper, type) and isinstance(blocks, wrapper))
+
+
 class Blocks(list[bytes]):
     """A body that is there as a whole, so that servers know its length, with something to do when it has been sent."""
 
@@ -218,12 +246,8 @@ class _Answer:
 
     def of(self, blocks: Iterable[bytes], environ: WSGIEnvironment) -> Iterable[bytes]:
         """Give the server what the application gave, with its beginning and its end noted."""
-        if type(blocks) in (list, tuple):
-            self._begin()
-            return Blocks(blocks, self._passage.finish)
-        wrapper = environ.get("wsgi.file_wrapper")
-        is_file = isinstance(wrapper, type) and isinstance(blocks, wrapper)
-        source = iter(() if is_file else blocks)
+        first: bytes | None = None
+        source = iter(() if _is_whole(blocks, environ) else blocks)
         try:
             # The first block is made here: a generator calls start_response no earlier, and granian looks no later.
             first = next(source, None)
@@ -231,10 +255,9 @@ class _Answer:
         except BaseException:
             close(blocks)
             raise
-        if is_file:  # a server sends it by itself, but only if it gets its own wrapper back
-            self._passage.finish()
-            return blocks
-        return _Stream(source if first is None else chain((first,), source), blocks, self._passage.finish)
+        return with_end(
+            blocks, environ, self._passage.finish, rest=source if first is None else chain((first,), source)
+        )
 
     def refused(self, error: Refused | StoreError) -> Iterable[bytes]:
         """Answer in the application's place."""

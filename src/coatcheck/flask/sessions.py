@@ -1,0 +1,104 @@
+"""What `flask.session` is behind this door: the visitor's data on the server, read when first looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from flask import Flask, Request, Response
+from flask.json.tag import TaggedJSONSerializer
+from flask.sessions import SessionInterface, SessionMixin
+
+from coatcheck.errors import InvalidData, Refused, StoreError
+from coatcheck.web.blocking import BlockingPassage
+from coatcheck.web.passage import Codec, SessionData
+
+if TYPE_CHECKING:
+    from coatcheck.flask.extension import Entrance
+
+
+class ServerSession(SessionData, SessionMixin):
+    """Session data as Flask's code knows it. Keys are texts; values are JSON and what Flask's tags add to it.
+
+    A change of any depth is noticed, so `modified` need not be set. `permanent` asks that a log-in of this request is
+    remembered (`log_in(..., remember=None)`); of a session that has begun it tells whether the browser keeps it, and
+    changes nothing.
+    """
+
+    def __init__(self, passage: BlockingPassage) -> None:
+        super().__init__(passage.passage, passage.load)
+        self.passage = passage
+        self.asks_permanent: bool | None = None
+        self._is_marked = False
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the session outlives the browser, or is asked to from its log-in on."""
+        if self.asks_permanent is not None:
+            return self.asks_permanent
+        visit = self.passage.visit
+        return visit.session.is_persistent if visit else False
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self.asks_permanent = bool(value)
+
+    @property
+    def new(self) -> bool:  # type: ignore[override]
+        """Whether the visitor came without a live session."""
+        return not self.passage.visit or not self.passage.passage.exchange.known_visit
+
+    @property
+    def modified(self) -> bool:
+        """Whether there is something to save."""
+        try:
+            return self._is_marked or self.passage.passage.is_changed
+        except InvalidData:
+            return True
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        self._is_marked = bool(value)
+
+
+class ServerSessions(SessionInterface):
+    """Opens and saves `ServerSession`s. Own types of values are registered at `serializer`, as with Flask's own."""
+
+    def __init__(self, entrance: Entrance) -> None:
+        self.serializer = TaggedJSONSerializer()
+        self._entrance = entrance
+
+    @property
+    def codec(self) -> Codec:
+        """How Flask's types become JSON, key by key, and come back."""
+        return Codec(to_json=self.serializer.tag, from_json=self._untagged)
+
+    def open_session(self, app: Flask, request: Request) -> ServerSession:  # noqa: ARG002 - Flask's interface
+        """Give the session of a request; nothing is read yet."""
+        return ServerSession(self._entrance.passage_of(request.environ))
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:  # noqa: ARG002
+        """Save what was changed, and put into the answer's headers what is to be said of the session."""
+        if not isinstance(session, ServerSession) or self._entrance.is_refusal(response):
+            return
+        passage = session.passage
+        if session.accessed:
+            passage.passage.is_personal = True
+        try:
+            passage.save()
+        except (Refused, StoreError) as error:
+            self._entrance.refuse_instead(response, passage, error)
+            return
+        before = tuple(response.headers)
+        headers = passage.passage.headers(before)
+        if headers is not before:
+            response.headers.clear()
+            response.headers.extend(list(headers))
+
+    def _untagged(self, value: object) -> object:
+        """Undo `tag`, which Flask offers for whole texts only."""
+        if isinstance(value, dict):
+            inner = {name: self._untagged(item) for name, item in cast("dict[str, object]", value).items()}
+            return cast("object", self.serializer.untag(inner))
+        if isinstance(value, list):
+            return [self._untagged(item) for item in cast("list[object]", value)]
+        return value

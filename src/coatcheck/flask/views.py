@@ -1,0 +1,166 @@
+"""What an application's views and templates call: who is there, guards, log-in and log-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from flask import current_app, request, session
+from markupsafe import Markup
+from werkzeug.local import LocalProxy
+
+from coatcheck.core.views import Account, Login
+from coatcheck.errors import ConfigurationError
+from coatcheck.flask.sessions import ServerSession
+from coatcheck.web.blocking import BlockingPassage
+from coatcheck.web.door import Exemption
+from coatcheck.wsgi import KEY
+
+if TYPE_CHECKING:
+
+    class CurrentAccount(Account):
+        """An account that may be nobody's: false then, and without attributes."""
+
+        def __bool__(self) -> bool: ...
+
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_EXEMPTION = "coatcheck_exemption"
+
+
+def _passage() -> BlockingPassage:
+    passage: BlockingPassage | None = request.environ.get(KEY)
+    if passage is None:
+        raise ConfigurationError(f"CoatcheckFlask: is missing in {current_app.name}; CoatcheckFlask(app, desk)")
+    return passage
+
+
+current_passage = cast("BlockingPassage", LocalProxy(_passage))
+"""This request at the desk: the visit with its session, atomic counters, step-up, and whatever has no name here."""
+
+current_account = cast("CurrentAccount", LocalProxy(lambda: _passage().account))
+"""The account of whoever is logged in; false where nobody is, or a subject of yours without an account of ours."""
+
+
+def log_in(identifier: str, password: str, *, remember: bool | None = None) -> Login:
+    """Log in with a user name or address and a password. At once, and only by POST; the answer bears the cookie.
+
+    What an anonymous visitor had in the session moves on, messages do not. `remember` keeps the session beyond the end
+    of the browser; None asks `session.permanent`.
+
+    Raises:
+        InvalidCredentials: name or password are wrong, and nobody learns which.
+        TooManyAttempts: nothing was looked at; wait `retry_after` seconds.
+    """
+    return _passage().log_in(identifier, password, remember=_remembers(remember))
+
+
+def start_session(subject: str, *, methods: tuple[str, ...] = (), remember: bool | None = None) -> Login:
+    """Log in whoever has proven identity your own way: `subject` is your stable id of the person.
+
+    A provider's callback may do this by GET; check then that this very browser asked for it.
+    Raises `InvalidCredentials` if the subject is disabled.
+    """
+    return _passage().start_session(subject, methods=methods, remember=_remembers(remember))
+
+
+def log_out() -> bool:
+    """End the session at once, and only by POST; the answer takes the cookie away. False if there was none."""
+    return _passage().log_out()
+
+
+def sign_up(*, username: str | None = None, email: str | None = None, password: str) -> Account:
+    """Open an account; it is not logged in by that.
+
+    Raises `InvalidInput` with all that is wrong, `UsernameTaken`, `EmailTaken`.
+    """
+    return _passage().sign_up(username=username, email=email, password=password)
+
+
+def login_required(view: View) -> View:
+    """Let only those in who are logged in: a page sends others to log in and back, a call is answered 401."""
+
+    def guard(_arguments: dict[str, Any]) -> None:
+        _passage().require_session()
+
+    return _guarded(view, guard)
+
+
+def fresh_login_required(view: View) -> View:
+    """Let only those in who have proven identity in the last minutes; others are asked to do it again."""
+
+    def guard(_arguments: dict[str, Any]) -> None:
+        _passage().require_fresh()
+
+    return _guarded(view, guard)
+
+
+def same_account_required(name: str) -> Callable[[View], View]:
+    """Let only the account in whose subject is the part `name` of the route, as in `/users/<id>`; others get 403.
+
+    A route without that part lets nobody in: `ConfigurationError`.
+    """
+
+    def guard(arguments: dict[str, Any]) -> None:
+        if name not in arguments:
+            raise ConfigurationError(f'same_account_required: the route of {request.endpoint} has no part "<{name}>"')
+        _passage().require_subject(str(arguments[name]))
+
+    def decorate(view: View) -> View:
+        return _guarded(view, guard)
+
+    return decorate
+
+
+def csrf_exempt(*, reason: str, allow_cookie: bool = False) -> Callable[[View], View]:
+    """Take a view out of the check for cross-site requests, such as a hook that others call; it is listed at start.
+
+    Whoever comes there is a stranger, whatever cookie came along, unless `allow_cookie` says that another site's page
+    does no harm there in a visitor's name.
+    """
+    if not reason.strip():
+        raise ConfigurationError("csrf_exempt: say why the view needs no evidence, csrf_exempt(reason=...)")
+
+    def decorate(view: View) -> View:
+        setattr(view, _EXEMPTION, Exemption(reason=reason, allow_cookie=allow_cookie))
+        return view
+
+    return decorate
+
+
+def exemption_of(view: object) -> Exemption | None:
+    """Give the exemption of a view, also from below other decorators."""
+    found: Exemption | None = getattr(view, _EXEMPTION, None)
+    return found
+
+
+def csrf_token() -> str:
+    """Make a token for a form, its field `csrf_token`, or for the header `X-CSRF-Token`."""
+    return _passage().csrf_token()
+
+
+def csrf_field() -> Markup:
+    """Make the hidden field with the token, ready to stand in a form."""
+    return Markup('<input type="hidden" name="csrf_token" value="{}">').format(csrf_token())
+
+
+def template_context() -> dict[str, object]:
+    """What templates get by name; a macro gets it where it is imported `with context`."""
+    return {"current_account": current_account, "csrf_token": csrf_token, "csrf_field": csrf_field}
+
+
+def _remembers(remember: bool | None) -> bool:
+    if remember is not None:
+        return remember
+    return bool(cast("ServerSession", session).asks_permanent)
+
+
+def _guarded(view: View, guard: Callable[[dict[str, Any]], None]) -> View:
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        guard(kwargs)
+        return current_app.ensure_sync(view)(*args, **kwargs)
+
+    return cast("View", guarded)
