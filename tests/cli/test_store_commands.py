@@ -11,7 +11,9 @@ import tomllib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from coatcheck import Coatcheck
@@ -350,3 +352,57 @@ def test_doctor_cannot_tell_with_a_broken_configuration(coatcheck: Run) -> None:
 
     assert ran.status == 2
     assert "public_url (COATCHECK_PUBLIC_URL)" in ran.err
+
+
+# On PostgreSQL
+
+
+def test_schema_status_and_upgrade_on_postgresql(coatcheck: Run, postgres_url: str) -> None:
+    there = {"COATCHECK_STORE": postgres_url}
+    empty = coatcheck("schema", "status", "--json", env=there)
+    upgraded = coatcheck("schema", "upgrade", env=there)
+    current = coatcheck("schema", "status", env=there)
+    again = coatcheck("schema", "upgrade", "--json", env=there)
+
+    assert (empty.status, empty.json["state"], empty.json["version"]) == (0, "empty", 0)
+    assert upgraded.out.endswith(f"schema version {empty.json['latest']}, was 0.\n")
+    assert (current.status, "nothing to do" in current.out) == (0, True)
+    assert again.json["before"] == again.json["after"] == empty.json["latest"]
+    password = urlsplit(postgres_url).password
+    assert password is not None
+    assert not [ran for ran in (empty, upgraded, current, again) if password in ran.out + ran.err]
+
+
+def test_schema_status_tells_of_both_stores_where_sessions_are_kept_apart(coatcheck: Run, postgres_url: str) -> None:
+    apart = {"COATCHECK_STORE": postgres_url, "COATCHECK_SESSIONS": f"{postgres_url}?schema=sessions_apart"}
+    coatcheck("schema", "upgrade", env={"COATCHECK_STORE": postgres_url})
+
+    ran = coatcheck("schema", "status", "--json", env=apart)
+
+    assert (ran.json["state"], ran.json["sessions"]["state"]) == ("current", "empty")
+
+
+def test_dat_08_a_newer_schema_on_postgresql_is_refused(coatcheck: Run, postgres_url: str) -> None:
+    there = {"COATCHECK_STORE": postgres_url}
+    coatcheck("schema", "upgrade", env=there)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("UPDATE coatcheck.schema_version SET coatcheck = 999")
+
+    status = coatcheck("schema", "status", "--json", env=there)
+    upgrade = coatcheck("schema", "upgrade", env=there)
+
+    assert (status.status, status.json["state"]) == (1, "newer")
+    assert upgrade.status == 2
+    assert "newer" in upgrade.err
+
+
+def test_err_03_a_postgresql_that_lets_nobody_in_is_told_with_the_setting(coatcheck: Run, postgres_url: str) -> None:
+    parts = urlsplit(postgres_url)
+    wrong = parts._replace(netloc=f"{parts.username}:hush@{parts.hostname}:{parts.port}").geturl()
+
+    ran = coatcheck("schema", "status", env={"COATCHECK_STORE": wrong})
+
+    assert ran.status == 2
+    assert ran.err.startswith("error: store: ")
+    assert "password" in ran.err
+    assert "hush" not in ran.err

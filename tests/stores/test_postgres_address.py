@@ -298,7 +298,9 @@ def test_err_03_a_start_that_is_refused_names_the_setting_and_the_mend(
 def test_where_nobody_listens_the_store_is_unavailable_and_says_where(driver: Driver) -> None:
     store = PostgresStore("postgresql://app:hush@127.0.0.1:1/logins", driver.colour)
 
-    with pytest.raises(StoreUnavailable, match=r"store: postgresql 127\.0\.0\.1:1/logins coatcheck cannot be reached"):
+    with pytest.raises(
+        StoreUnavailable, match=r"the store postgresql 127\.0\.0\.1:1/logins coatcheck cannot be reached"
+    ):
         driver.run(store.ready())
 
 

@@ -144,7 +144,8 @@ def _store(config: Config, *, now: int) -> Iterator[Finding]:
         return
     yield from _disk(file)
     try:
-        state = state_of(run_blocking(store_at(file).schema_version()))
+        kept = store_at(file)
+        state = state_of(run_blocking(kept.schema_version()), kept.schema_latest)
     except ConfigurationError as error:
         # Of a file that is not ours there is nothing else to say, and no advice to change it.
         yield Finding("error", "schema", *str(error).removeprefix("store: ").split("; ", 1))

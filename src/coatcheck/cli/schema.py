@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import click
 
@@ -12,7 +13,7 @@ from coatcheck.cli.output import counted, print_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from coatcheck.stores.sqlite.store import SqliteStore
+    from coatcheck.stores.protocols import UpgradableStore, VersionedStore
 
 
 @click.group()
@@ -26,22 +27,27 @@ def schema() -> None:
 def status(store: str | None, file: str | None, as_json: bool) -> int:
     """Tell the version of the schema. Exit status 1 if it is not the one this Coatcheck needs."""
     from coatcheck.colour import run_blocking
-    from coatcheck.stores.schema import LATEST
+    from coatcheck.stores.apart import about
 
-    path = _path(store, file)
-    version = run_blocking(store_at(path).schema_version())
-    state = state_of(version)
+    told: dict[str, object] = {}
+    states: set[str] = set()
+    for half in _halves(store, file):
+        with about(half.setting):
+            version, latest = run_blocking(half.kept.schema_version()), half.kept.schema_latest
+        state = state_of(version, latest)
+        states.add(state)
+        told |= half.told({"version": version, "latest": latest, "state": state})
+        if not as_json:
+            advice = {
+                "older": "run: coatcheck schema upgrade",
+                "newer": "run the newer Coatcheck that wrote it",
+                "empty": "it is filled at first use",
+                "current": "nothing to do",
+            }[state]
+            click.echo(f"{half.shown}: schema version {version}, this Coatcheck needs {latest}; {advice}.")
     if as_json:
-        print_json({"version": version, "latest": LATEST, "state": state})
-    else:
-        advice = {
-            "older": "run: coatcheck schema upgrade",
-            "newer": "run the newer Coatcheck that wrote it",
-            "empty": "it is filled at first use",
-            "current": "nothing to do",
-        }[state]
-        click.echo(f"{path}: schema version {version}, this Coatcheck needs {LATEST}; {advice}.")
-    return 0 if state in ("current", "empty") else 1
+        print_json(told)
+    return 0 if states <= {"current", "empty"} else 1
 
 
 @schema.command()
@@ -49,33 +55,46 @@ def status(store: str | None, file: str | None, as_json: bool) -> int:
 @store_options
 @json_option
 def upgrade(quiet: bool, store: str | None, file: str | None, as_json: bool) -> None:
-    """Bring the schema to the version this Coatcheck needs, in one step: all of it or nothing.
+    """Bring the schema to the version this Coatcheck needs; where that fails, it is left as it was.
 
-    Stop the programs that use the store before, or they will fail.
+    With an SQLite file, stop the programs that use it before, or they will fail. On PostgreSQL they may go on.
     """
+    from coatcheck.stores.apart import about
+
+    told: dict[str, object] = {}
+    for half in _halves(store, file):
+        with about(half.setting):
+            before, after = _upgraded(half, quiet=quiet or as_json)
+        told |= half.told({"before": before, "after": after})
+        if not as_json:
+            was = ", as before." if before == after else f", was {before}."
+            click.echo(f"{half.shown}: schema version {after}{was}")
+    if as_json:
+        print_json(told)
+
+
+def _upgraded(half: _Half, *, quiet: bool) -> tuple[int, int]:
     from coatcheck.cli.progress import progress
     from coatcheck.colour import run_blocking
-    from coatcheck.stores.schema import LATEST
 
-    path = _path(store, file)
-    sqlite = store_at(path)
-    version = run_blocking(sqlite.schema_version())
-    is_due = version < LATEST
-    if is_due and not (quiet or as_json):
-        steps = counted(LATEST - version, "step")
-        click.echo(f"{path}: upgrading from version {version} to {LATEST} ({steps})", err=True)
-    with progress("upgrading", quiet=quiet or as_json or not is_due) as tell:
-        tell(f"to version {LATEST}")
-        before, after = run_blocking(
-            sqlite.upgrade_schema(lambda done, of: tell(f"to version {LATEST}: {done} of {of} statements"))
+    version, latest = run_blocking(half.kept.schema_version()), half.kept.schema_latest
+    if not hasattr(half.kept, "upgrade_schema"):  # Redis, which has had one version so far
+        return version, version
+    upgradable = cast("UpgradableStore", half.kept)
+    is_due = version < latest
+    if is_due and not quiet:
+        click.echo(
+            f"{half.shown}: upgrading from version {version} to {latest} ({counted(latest - version, 'step')})",
+            err=True,
         )
-    if as_json:
-        print_json({"before": before, "after": after})
-    else:
-        click.echo(f"{path}: schema version {after}" + (", as before." if before == after else f", was {before}."))
+    with progress("upgrading", quiet=quiet or not is_due) as tell:
+        tell(f"to version {latest}")
+        return run_blocking(
+            upgradable.upgrade_schema(lambda done, of: tell(f"to version {latest}: {done} of {of} statements"))
+        )
 
 
-def store_at(path: Path) -> SqliteStore:
+def store_at(path: Path) -> VersionedStore:
     """Give the store kept in a file, with its schema as it is."""
     from coatcheck.colour import Blocking, hashing_lane
     from coatcheck.stores.sqlite.store import SqliteStore
@@ -83,17 +102,31 @@ def store_at(path: Path) -> SqliteStore:
     return SqliteStore(str(path), Blocking(hashing_lane(queue=1, nice=0)))
 
 
-def state_of(version: int) -> str:
+def state_of(version: int, latest: int) -> str:
     """Say how a schema version stands to the one this Coatcheck needs: current, older, newer or empty."""
-    from coatcheck.stores.schema import LATEST
-
     if version == 0:
         return "empty"
-    return "current" if version == LATEST else "older" if version < LATEST else "newer"
+    return "current" if version == latest else "older" if version < latest else "newer"
 
 
-def _path(store: str | None, file: str | None) -> Path:
+class _Half(NamedTuple):
+    """One of the stores that are configured: everything, or accounts and sessions apart."""
+
+    setting: str
+    shown: str
+    kept: VersionedStore
+
+    def told(self, facts: dict[str, object]) -> dict[str, object]:
+        """Give what `--json` says of it: of the sessions' store under a name of its own."""
+        return facts if self.setting == "store" else {self.setting: facts}
+
+
+def _halves(store: str | None, file: str | None) -> Iterator[_Half]:
+    from coatcheck.server.store_urls import sqlite_file, store_at, without_password
+
     config = configuration(file, store=store)
     require_store(config, creates=False)
-    assert config.store_file is not None  # noqa: S101 - require_store has seen to it
-    return config.store_file
+    for setting, url in (("store", config.store), ("sessions", config.sessions)):
+        if url is not None:
+            kept = store_at(url, holds_accounts=setting == "store")
+            yield _Half(setting, str(sqlite_file(url) or without_password(url)), cast("VersionedStore", kept))

@@ -24,7 +24,7 @@ subject's shelf (`coatcheck.core.tokens.shelf_of`), so that a subject's sessions
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -442,4 +442,31 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, CopyStore, Pro
 
     async def close(self) -> None:
         """Let go of connections and files. A later call opens them again."""
+        ...
+
+
+class VersionedStore(Protocol):
+    """What an engine keeps has a version, by which programs of another version find out that it is not for them."""
+
+    @property
+    def schema_latest(self) -> int:
+        """The version this Coatcheck works with."""
+        ...
+
+    async def schema_version(self) -> int:
+        """Read the version of what is kept; 0 if nothing was kept yet. Changes and creates nothing.
+
+        Raises SchemaMismatch if what is there is another program's.
+        """
+        ...
+
+
+class UpgradableStore(VersionedStore, Protocol):
+    """A store whose schema can be brought from one version to the next."""
+
+    async def upgrade_schema(self, progress: Callable[[int, int], None] | None = None) -> tuple[int, int]:
+        """Bring the schema to the latest version and give the versions before and after.
+
+        `progress` is called with the statements done so far and their number. A newer schema is refused.
+        """
         ...

@@ -288,7 +288,7 @@ async def _patiently(link: Link, address: Address, version: int, statements: Seq
             await link.rows("ROLLBACK", ())
             if monotonic() > deadline:
                 raise StoreUnavailable(
-                    f"store: {address.location} was not upgraded, for somebody holds its tables; find the long "
+                    f"the schema of {address.location} was not upgraded, for somebody holds its tables; find the long "
                     "transaction (pg_stat_activity) and run it again"
                 ) from error
             sleep(0.2)  # noqa: ASYNC251 - on a blocking link, off the event loop

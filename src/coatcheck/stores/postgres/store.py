@@ -447,6 +447,10 @@ class PostgresStore:
     async def close(self) -> None:
         self._pool.close()
 
+    @property
+    def schema_latest(self) -> int:
+        return len(self.schema_steps)
+
     async def schema_version(self) -> int:
         """Read the version of the schema; 0 if nothing was kept yet. Changes and creates nothing.
 
@@ -540,7 +544,7 @@ class PostgresStore:
     def _not_let_in(self, error: Error) -> ConfigurationError | StoreUnavailable:
         refused = troubles.refused(error, self.location)
         if refused is not None:
-            return StoreUnavailable(str(refused)) if self._has_met else refused
+            return self._unless_met(refused)
         return troubles.unreachable(error, self.location)
 
     async def _greet(self, link: Link) -> None:
@@ -613,7 +617,7 @@ class PostgresStore:
 
     def _unless_met(self, problem: ConfigurationError) -> ConfigurationError | StoreUnavailable:
         """Found at the start it is a mistake; found later, an outage."""
-        return StoreUnavailable(str(problem)) if self._has_met else problem
+        return StoreUnavailable(str(problem).removeprefix("store: ")) if self._has_met else problem
 
 
 class Transaction:

@@ -63,7 +63,7 @@ def refused(error: Error, location: str) -> ConfigurationError | None:
 def unreachable(error: Error, location: str) -> StoreUnavailable:
     """Say that no connection could be made."""
     return StoreUnavailable(
-        f"store: {location} cannot be reached ({words(error)}); is it running, and is the URL right?"
+        f"the store {location} cannot be reached ({words(error)}); is it running, and is the setting store right?"
     )
 
 

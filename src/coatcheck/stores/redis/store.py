@@ -451,6 +451,10 @@ class RedisStore:
     async def advisories(self) -> tuple[str, ...]:
         return (await self._looked_at()).advisories
 
+    @property
+    def schema_latest(self) -> int:
+        return checks.VERSION
+
     async def schema_version(self) -> int:
         """Read the version of what is kept; 0 if nothing was kept yet. Changes and creates nothing.
 

@@ -446,6 +446,10 @@ class SqliteStore:
     async def close(self) -> None:
         await self._colour.offload(self._file.close)
 
+    @property
+    def schema_latest(self) -> int:
+        return len(self.schema_steps)
+
     async def schema_version(self) -> int:
         """Read the version of the file's schema; 0 if nothing was kept yet. Changes and creates nothing.
 
