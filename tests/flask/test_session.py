@@ -102,7 +102,11 @@ def test_values_are_kept_as_json_that_other_applications_can_read(house: House) 
     assert kept.data() == {"cart": [1, {"a": None}], "pair": {" t": [1, 2]}}
 
 
-@pytest.mark.parametrize("value", [object(), {1: "a"}, 2**63, float("nan"), "x" * 20_000, {1, 2}], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1: "a"}, 2**63, float("nan"), "x" * 20_000, {1, 2}],
+    ids=["object", "number as key", "large number", "nan", "too large", "set"],
+)
 def test_ses_08_what_cannot_be_kept_is_refused_by_name_and_loses_nothing(
     house: House, value: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
