@@ -34,8 +34,11 @@ class Flood:
             connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
 
-    def rate(self, path: str, *, seconds: float) -> float:
-        """Requests answered with 200 per second. Raises RuntimeError if any answer was something else."""
+    def rate(self, path: str, *, seconds: float, waits: list[float] | None = None) -> float:
+        """Requests answered with 200 per second. Raises RuntimeError if any answer was something else.
+
+        Into `waits` goes how long each answer took.
+        """
         length = len(self._connections[0].ask(path))  # all answers are alike, the date too is of fixed length
         for connection in self._connections:
             connection.send(path)
@@ -45,6 +48,8 @@ class Flood:
             for key, _ in select():
                 if key.data.has_answer(length):
                     count += 1
+                    if waits is not None:
+                        waits.append(perf_counter() - key.data.sent_at)
                     key.data.send_again()
         spent = perf_counter() - began
         for connection in self._connections:
@@ -69,12 +74,14 @@ class _Connection:
     cookie_field: bytes
     request: bytes = b""
     received: int = 0
+    sent_at: float = 0.0
 
     def send(self, path: str) -> None:
         self.request = _get(path, "127.0.0.1", self.cookie_field)
         self.send_again()
 
     def send_again(self) -> None:
+        self.sent_at = perf_counter()
         self.socket.send(self.request)
 
     def has_answer(self, length: int) -> bool:

@@ -1,19 +1,26 @@
-"""Starlette with Coatcheck asked in the handler."""
+"""Starlette twice in one process: with Coatcheck asked in the handler or not at all, and with Coatcheck's door."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bench.served import BODY, JSON, cpu, file
-from bench.sides.ours import COOKIE_NAME, url_of
+from bench.sides.ours import COOKIE_NAME, DOOR, SECRET, url_of
 from coatcheck import AsyncCoatcheck
 from coatcheck.http import cookies
+from coatcheck.starlette import CoatcheckMiddleware, login_required
+
+App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 
-def make_app() -> Starlette:
+def make_app() -> App:
     """Make the application of a worker."""
     desk = AsyncCoatcheck(url_of(file()))
 
@@ -28,4 +35,18 @@ def make_app() -> Starlette:
     async def used(_request: Request) -> Response:
         return Response(cpu(), media_type=JSON)
 
-    return Starlette(routes=[Route("/bare", bare), Route("/authenticated", authenticated), Route("/cpu", used)])
+    @login_required
+    async def door(request: Request) -> Response:
+        return Response(BODY, 200 if request.user.account else 500, media_type=JSON)
+
+    plain = Starlette(routes=[Route("/bare", bare), Route("/authenticated", authenticated), Route("/cpu", used)])
+    desk_of_door = AsyncCoatcheck(url_of(file()), secret=SECRET)
+    ours = Starlette(
+        routes=[Route("/door", door)], middleware=[Middleware(CoatcheckMiddleware, desk=desk_of_door, **DOOR)]
+    )
+
+    async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Applications of their own: a door would burden the bare handler too."""
+        await (ours if scope["path"] == "/door" else plain)(scope, receive, send)
+
+    return app

@@ -26,9 +26,13 @@ from coatcheck.crypto.entropy import system_entropy
 from coatcheck.http import cookies
 from coatcheck.http.hosts import Site
 from coatcheck.stores.sqlite import steps
+from coatcheck.web.door import DoorSettings
 
 T = TypeVar("T")
 PUBLIC_URL = "https://login.example.org"
+SECRET = bytes(range(7, 39))
+# What a door is told: the load comes to the loopback.
+DOOR = DoorSettings(public_url=PUBLIC_URL, allowed_hosts=["127.0.0.1"])
 COOKIE_NAME = Site.configure(public_url=PUBLIC_URL).session_cookie.name
 # No touch falls due while we measure: it comes once a minute for a session and has a line of its own.
 AHEAD = 600

@@ -65,10 +65,14 @@ def log_in_in_vain(_number: int) -> bytes:
 def test_a_flood_counts_answers(port: int) -> None:
     flood = Flood(port, [COOKIE] * 3)
 
-    rate = flood.rate("/", seconds=0.2)
+    waits: list[float] = []
+
+    rate = flood.rate("/", seconds=0.2, waits=waits)
 
     flood.close()
     assert rate > 0
+    assert abs(len(waits) - rate * 0.2) <= 0.1 * len(waits)
+    assert min(waits) > 0
 
 
 def test_a_flood_raises_when_it_is_refused(port: int) -> None:
