@@ -58,10 +58,16 @@ class SocketCrossing:
                 raise
             await self._refuse(error)
         finally:
-            for task in (self._watch, self._incoming):
-                if task is not None:
-                    task.cancel()
+            await self._leave()
         await whole(passage.save_late())
+
+    async def _leave(self) -> None:
+        if self._watch is not None:
+            if not self._ended.done():
+                self._watch.cancel()  # or it is about to close the socket, and does
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._incoming is not None:
+            self._incoming.cancel()
 
     async def deny(self, reply: Reply) -> None:
         """Answer a handshake with a reply where the server can send one; it says 403 itself where it cannot."""
@@ -131,6 +137,10 @@ class SocketCrossing:
 
     async def _end(self, code: int, reason: str) -> None:
         self._note_end(code, reason)
+        if self._incoming is not None:
+            # granian sends nothing while a message is waited for.
+            self._incoming.cancel()
+            await asyncio.wait((self._incoming,))
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
     def _note_end(self, code: int, reason: str) -> None:

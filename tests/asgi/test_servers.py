@@ -1,0 +1,177 @@
+"""The door under real servers, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import websockets
+
+from tests.conftest import ROOT
+
+APP = "tests.asgi.served:app"
+PASSWORD = "a long enough passphrase"
+COOKIE = "coatcheck-dev"
+SERVERS = {
+    "uvicorn": ["uvicorn", APP, "--host", "127.0.0.1", "--port", "{port}"],
+    "hypercorn": ["hypercorn", APP, "--bind", "127.0.0.1:{port}"],
+    "granian": ["granian", "--interface", "asgi", APP, "--host", "127.0.0.1", "--port", "{port}"],
+}
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Each server in turn, with the application in it."""
+    chosen = free_port()
+    command = [sys.executable, "-m", *(word.format(port=chosen) for word in SERVERS[request.param])]
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+    try:
+        wait_for(chosen, process, log)
+        yield chosen
+    finally:
+        process.terminate()
+        process.wait(30)
+    said = log.read_text()
+    assert "Traceback" not in said, said
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    while True:
+        assert process.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"http://localhost:{port}/who").status_code == 200:
+                return
+        except httpx.TransportError:
+            continue
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://localhost:{port}", headers={"origin": f"http://localhost:{port}"}) as made:
+        yield made
+
+
+def log_in(client: httpx.Client, name: str) -> str:
+    """Sign up and log in through our calls; give the subject."""
+    given = {"username": name, "password": PASSWORD}
+    subject = client.post("/auth/api/signup", json=given).json()["account"]["subject"]
+    assert client.post("/auth/api/login", json={"identifier": name, "password": PASSWORD}).status_code == 200
+    return subject
+
+
+def test_a_visit_from_first_to_last(client: httpx.Client) -> None:
+    first = client.get("/who")
+    assert (first.json(), "set-cookie" in first.headers) == ({"user": "", "data": {}}, False)
+
+    assert [client.get("/count").json() for _ in range(2)] == [1, 2]
+    planted = client.cookies[COOKIE]
+    subject = log_in(client, "ada")
+    assert client.cookies[COOKIE] != planted
+    told = client.get("/who")
+    assert (told.json(), told.headers["cache-control"]) == ({"user": subject, "data": {"n": 2}}, "private")
+    assert client.get("/members").text == "in"
+    assert client.get("/stream").text == "012"
+    assert client.get("/who").json()["data"] == {"n": 2, "sent": 2}
+
+    assert b"<form" in client.get("/auth/account").content
+    assert client.post("/auth/api/logout").status_code == 204
+    assert COOKIE not in client.cookies
+    assert client.get("/who").json() == {"user": "", "data": {}}
+
+
+def test_head_redirects_and_refusals(client: httpx.Client) -> None:
+    head = client.head("/count")
+    assert (head.status_code, head.content) == (405, b"") or head.headers["content-length"] == "1"
+    page = client.get("/members", headers={"accept": "text/html"})
+    assert (page.status_code, page.headers["location"]) == (303, "/auth/login?next=%2Fmembers")
+    assert client.get("/members", headers={"accept": "application/json"}).status_code == 401
+    assert client.get("/who", headers={"host": "evil.example"}).status_code == 421
+
+
+def test_csr_02_csr_12_forms_over_a_socket(client: httpx.Client) -> None:
+    client.get("/count")
+    token = client.get("/form").json()
+    del client.headers["origin"]
+    fields = {"a": "1" * 30_000, "csrf_token": token}
+
+    assert client.post("/form", data=fields).json() == fields
+    json = {"accept": "application/json"}
+    assert client.post("/form", data={"a": "1"}, headers=json).json()["reason"] == "csrf_token_required"
+    foreign = client.post("/form", data=fields, headers={"origin": "https://evil.example", **json})
+    assert foreign.json()["reason"] == "foreign_origin"
+    assert client.get("/who").json()["data"] == {"n": 1}
+
+
+def raw(port: int, *lines: str) -> str:
+    """Send exactly these lines; give the answer."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        head = [lines[0], f"Host: localhost:{port}", "Connection: close", *lines[1:]]
+        connection.sendall(("\r\n".join(head) + "\r\n\r\n").encode("latin-1"))
+        return b"".join(iter(lambda: connection.recv(65_536), b"")).decode("latin-1")
+
+
+def test_cky_08_cky_10_cky_11_cookies_over_a_socket(client: httpx.Client, port: int) -> None:
+    subject = log_in(client, "grace")
+    token = client.cookies[COOKIE]
+    cookie = f"{COOKIE}={token}"
+
+    assert subject in raw(port, "GET /who HTTP/1.1", "Cookie: a=b", f"Cookie: {cookie}")
+    for strange in (f"\xa0{cookie}", f'{COOKIE}="{token}"', f"{COOKIE.upper()}={token}", f"={cookie}"):
+        assert subject not in raw(port, "GET /who HTTP/1.1", f"Cookie: {strange}")
+    for other in (token, "A" * 43):
+        assert subject not in raw(port, "GET /who HTTP/1.1", f"Cookie: {cookie}", f"Cookie: {COOKIE}={other}")
+
+
+def test_err_07_a_visitor_who_hangs_up_amid_the_stream_loses_nothing(client: httpx.Client) -> None:
+    log_in(client, "linus")
+    with client.stream("GET", "/endless") as answer:
+        next(answer.iter_bytes())
+    assert client.get("/hung_up").text == "hung up"
+
+    seen: dict[str, Any] = {}
+    for _ in range(1000):  # saved when the server has noticed and the application has come to its end
+        seen = client.get("/who").json()["data"]
+        if seen:
+            break
+    assert seen == {"endless": True}
+
+
+def test_a_socket_from_handshake_to_revocation(client: httpx.Client, port: int) -> None:
+    subject = log_in(client, "barbara")
+    cookie = {"cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+
+    async def connect(origin: str | None) -> Any:
+        return await websockets.connect(
+            f"ws://localhost:{port}/talk", origin=origin, additional_headers=cookie, proxy=None
+        )
+
+    async def talk() -> Any:
+        for foreign in (None, "https://evil.example", "null"):
+            with pytest.raises(websockets.InvalidStatus) as denied:
+                await connect(foreign)
+            assert denied.value.response.status_code == 403
+        async with await connect(f"http://localhost:{port}") as there:
+            await there.send("hello")
+            said = await there.recv()
+            await asyncio.to_thread(client.post, "/revoke")
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await there.recv()
+        return said, closed.value.rcvd.code, closed.value.rcvd.reason
+
+    assert asyncio.run(talk()) == (f"{subject}: hello", 3000, "session_ended")
