@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 
 from coatcheck import NotAuthenticated
@@ -410,3 +411,28 @@ def test_no_socket_is_ours(house: House) -> None:
         return sent
 
     assert house.run(foreign()) == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_who_gives_up_a_socket_that_is_ending_is_heard(house: House) -> None:
+    """anyio knows a cancellation of its own by the words in it: the door must not put another one in its place."""
+
+    async def give_up() -> bool:
+        incoming: asyncio.Queue[Any] = asyncio.Queue()
+        incoming.put_nowait({"type": "websocket.connect"})
+        scope = house.scope("GET", "/ws", [OWN], type="websocket", scheme="ws", subprotocols=[])
+        giving_up = anyio.CancelScope()
+
+        async def brief(_scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_soon(giving_up.cancel)
+
+        house.app = brief
+        with giving_up:
+            await house.door(scope, incoming.get, asyncio.Queue[Any]().put)
+        return giving_up.cancelled_caught
+
+    house.logged_in()
+
+    assert house.run(give_up()) is True

@@ -7,6 +7,7 @@ is changed before `accept` is saved with it; later changes when the socket is do
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from coatcheck.asgi.messages import App, Message, Receive, Scope, Send, dressed, send_reply, whole
@@ -18,6 +19,8 @@ from coatcheck.web.passage import Passage
 POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 UNAUTHORIZED = 3000
+
+_log = logging.getLogger("coatcheck")
 
 PREFIX = "websocket.http.response"
 
@@ -65,7 +68,10 @@ class SocketCrossing:
         if self._watch is not None:
             if not self._ended.done():
                 self._watch.cancel()  # or it is about to close the socket, and does
-            await asyncio.gather(self._watch, return_exceptions=True)
+            # Not `gather`, whose cancellation would be the watch's own, and not known to whoever cancels us.
+            await asyncio.wait((self._watch,))
+            if not self._watch.cancelled() and (error := self._watch.exception()) is not None:
+                _log.info("a WebSocket whose session has ended could not be told: %s", error)
         if self._incoming is not None:
             self._incoming.cancel()
 
