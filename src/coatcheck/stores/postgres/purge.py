@@ -77,22 +77,22 @@ def next_batch(cutoffs: Cutoffs, *, after: str | None, limit: int) -> Batch:
 
 def _batch(walk: _Walk) -> str:
     table, key = walk.table, walk.key
-    # All parts see the table as it was before: what is `past` and not `gone` was skipped.
-    within = f"t.{key} > %(start)s AND t.{key} <= coalesce((SELECT {key} FROM last), t.{key}) AND {walk.past}"
+    # All parts see the table as it was before: what was past and is not gone was skipped. Under its lock a row is looked
+    # at again, for it may have changed.
     return f"""
-        WITH last AS (
-            SELECT {key} FROM {table} WHERE {key} > %(start)s ORDER BY {key} OFFSET %(limit)s - 1 LIMIT 1
+        WITH seen AS MATERIALIZED (
+            SELECT {key} FROM {table} WHERE {key} > %(start)s ORDER BY {key} LIMIT %(limit)s
         ),
-        due AS (SELECT t.{key} FROM {table} t WHERE {within} FOR UPDATE OF t SKIP LOCKED),
-        gone AS (DELETE FROM {table} t USING due WHERE t.{key} = due.{key} RETURNING t.{key})
+        due AS MATERIALIZED (SELECT t.{key} FROM {table} t JOIN seen ON t.{key} = seen.{key} WHERE {walk.past}),
+        held AS (
+            SELECT t.{key} FROM {table} t JOIN due ON t.{key} = due.{key} WHERE {walk.past}
+            FOR UPDATE OF t SKIP LOCKED
+        ),
+        gone AS (DELETE FROM {table} t USING held WHERE t.{key} = held.{key} RETURNING t.{key})
         SELECT
             (SELECT count(*) FROM gone),
-            (SELECT {key} FROM last),
-            (
-                SELECT t.{key} FROM {table} t
-                WHERE {within} AND NOT EXISTS (SELECT 1 FROM gone WHERE gone.{key} = t.{key})
-                ORDER BY t.{key} LIMIT 1
-            )
+            (SELECT {key} FROM seen ORDER BY {key} OFFSET %(limit)s - 1 LIMIT 1),
+            (SELECT {key} FROM due EXCEPT SELECT {key} FROM gone ORDER BY {key} LIMIT 1)
     """
 
 
