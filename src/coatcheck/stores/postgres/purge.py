@@ -77,8 +77,8 @@ def next_batch(cutoffs: Cutoffs, *, after: str | None, limit: int) -> Batch:
 
 def _batch(walk: _Walk) -> str:
     table, key = walk.table, walk.key
-    # All parts see the table as it was before: what was past and is not gone was skipped. Under its lock a row is looked
-    # at again, for it may have changed.
+    # All parts see the table as it was before: what was past and is not gone was skipped. A row that was locked is
+    # looked at again, for it may have changed.
     return f"""
         WITH seen AS MATERIALIZED (
             SELECT {key} FROM {table} WHERE {key} > %(start)s ORDER BY {key} LIMIT %(limit)s
