@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
+from coatcheck.flows.bundle import Flows
 from coatcheck.http.client_address import FORWARDED_HEADERS, Network
 from coatcheck.http.headers import Headers, logout_headers, transport_headers
 from coatcheck.http.hosts import Site
@@ -25,6 +26,12 @@ def problems_of_passive_paths(paths: Collection[str]) -> list[str]:
         for path in sorted(paths)
         if not path.startswith("/")
     ]
+
+
+def release_hosts_of(flows: Flows) -> None:
+    """Give up what every mount of one desk took by `claim_host`: when the desk is closed and its mounts are not at hand."""
+    for claimed in [claimed for claimed, mount in _claims.items() if mount.flows is flows]:
+        del _claims[claimed]
 
 
 class Mount:
