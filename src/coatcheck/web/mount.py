@@ -29,7 +29,7 @@ def problems_of_passive_paths(paths: Collection[str]) -> list[str]:
 
 
 def release_hosts_of(flows: Flows) -> None:
-    """Give up what every mount of one desk took by `claim_host`: when the desk is closed and its mounts are not at hand."""
+    """Give up what the mounts of one desk took by `claim_host`: for who closes a desk and has no mount at hand."""
     for claimed in [claimed for claimed, mount in _claims.items() if mount.flows is flows]:
         del _claims[claimed]
 

@@ -91,6 +91,7 @@ class Handler(CoatcheckHandler):
 
     @same_account_required("subject")
     def user(self, subject: str) -> None:
+        assert subject
         self.answer("yours")
 
     def stream(self) -> None:
@@ -162,6 +163,7 @@ class Handler(CoatcheckHandler):
 
 class HttpServerHouse:
     desk_type = Coatcheck
+    answers_errors = True
 
     @contextmanager
     def open(self, desk: Coatcheck, stage: Stage, **settings: Any) -> Generator[Send]:

@@ -72,9 +72,9 @@ class Answer:
     @property
     def cookies(self) -> dict[str, str]:
         """What the answer sets, by name: the value; "" where it takes the cookie away."""
-        pairs = [cookie.partition(";")[0].partition("=")[::2] for cookie in self.all("set-cookie")]
-        assert len({name for name, _ in pairs}) == len(pairs), "two Set-Cookie of one name (CKY-07)"
-        return dict(pairs)
+        pairs = [cookie.partition(";")[0].partition("=") for cookie in self.all("set-cookie")]
+        assert len({name for name, _, _ in pairs}) == len(pairs), "two Set-Cookie of one name (CKY-07)"
+        return {name: value for name, _, value in pairs}
 
     def set_cookie(self, name: str = COOKIE) -> str:
         """Give the whole `Set-Cookie` of a cookie."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 
@@ -167,7 +168,7 @@ class MeetingStories(Stories):
         visitor = here.browser()
         visitor.store(before=0)
 
-        pair = Together([lambda key=key: visitor.copy().post("/slow", {"key": key}) for key in ("one", "other")])
+        pair = Together([partial(visitor.copy().post, "/slow", {"key": key}) for key in ("one", "other")])
         here.stage.gate.await_arrivals(2)
         here.stage.gate.open()
 

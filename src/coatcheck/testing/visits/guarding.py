@@ -7,6 +7,7 @@ import pytest
 
 from coatcheck.testing.scene import PASSWORD
 from coatcheck.testing.visits.browsers import AS_JSON, COOKIE, NAVIGATION, OWN, Premises
+from coatcheck.testing.visits.house import House
 from coatcheck.testing.visits.telling import OpenHouse, Stories
 
 # What a log-in that was asked to lead there leads to instead: the default page.
@@ -285,12 +286,16 @@ class AnswerStories(Stories):
         assert here.browser().post("/raise").cookies == {}
         assert here.rows == 1
 
-    def test_a_log_in_stands_even_if_the_handler_raises_after_it(self, here: Premises) -> None:
+    def test_a_log_in_stands_even_if_the_handler_raises_after_it(self, here: Premises, house: House) -> None:
         visitor = here.browser()
 
         answer = visitor.post("/log-in-and-raise", {"subject": "subject-of-ada"})
 
         assert answer.status == 500
+        assert len(here.office.sessions(of="subject-of-ada")) == 1
+        if not house.answers_errors:
+            assert answer.cookies == {}
+            return
         assert answer.listed("cache-control") == {"no-store"}
         assert visitor.who() == "ada"
         assert visitor.data() == {}

@@ -1,36 +1,37 @@
 """A house: a small application behind a door, the same in every framework, written in the framework's own words.
 
-| request                  | what it does, and answers                                                          |
-|--------------------------|------------------------------------------------------------------------------------|
-| `GET /plain`             | looks at nobody: `plain`                                                           |
-| `POST /plain`            | the same                                                                           |
-| `GET /who`               | the user name of whoever is logged in, their subject where there is no account, or `nobody` |
-| `GET /data`              | the session data, as JSON                                                          |
-| `GET /look`              | asks only whether the session data has a key `x`: `yes` or `no`                     |
-| `GET /public`            | like `/who`, with `Cache-Control: public, max-age=60`                              |
-| `GET /csrf`              | a token for a form of the application                                              |
-| `GET /mine`              | `mine`, for whoever is logged in                                                   |
-| `GET /fresh`             | `fresh`, for whoever has proven identity recently                                  |
-| `GET /users/<subject>`   | `yours`, for this very account                                                     |
-| `GET /flashes`           | the messages that wait, as a JSON list of texts; they are taken                    |
-| `POST /flash`            | keeps the message `text`: `kept`                                                   |
-| `POST /data`             | sets each key of the body, removes those that are null: `stored`                   |
-| `POST /deep`             | appends 1 to the list at `session["deep"]["list"]`, in place: `stored`              |
-| `POST /count`            | adds 1 to the counter `count`, atomically: the sum                                 |
-| `POST /slow`             | looks at the session data, sets `key` to 1, waits at `stage.gate`: `stored`         |
-| `POST /odd`              | sets the key `odd` to `odd_value(what)`: `stored`                                   |
-| `POST /log-in`           | logs in `identifier` with `password` and `remember`: `in`                          |
-| `POST /start`            | starts a session for `subject`: `in`                                               |
-| `POST /log-out`          | logs out: `out`, or `nobody` where nobody was logged in                            |
-| `POST /swap`             | logs out and starts a session for `subject`, in one request: `in`                  |
-| `POST /raise`            | sets the key `lost` and raises `RuntimeError`                                      |
-| `POST /log-in-and-raise` | starts a session for `subject`, sets the key `lost` and raises                     |
-| `GET /stream`            | sets the key `streamed`, and answers `one two three` in three parts                |
-| `GET /redirect`          | sets the key `redirected`: 303 to `/plain`                                         |
-| `GET /not-modified`      | sets the key `seen`: 304 with `ETag: "1"`                                          |
+| request                  | what it does, and answers                                                   |
+|--------------------------|-----------------------------------------------------------------------------|
+| `GET /plain`             | looks at nobody: `plain`                                                    |
+| `POST /plain`            | the same                                                                    |
+| `GET /who`               | who is logged in: user name, else subject, else `nobody`                    |
+| `GET /data`              | the session data, as JSON                                                   |
+| `GET /look`              | asks only whether the session data has a key `x`: `yes` or `no`             |
+| `GET /public`            | like `/who`, with `Cache-Control: public, max-age=60`                       |
+| `GET /csrf`              | a token for a form of the application                                       |
+| `GET /mine`              | `mine`, for whoever is logged in                                            |
+| `GET /fresh`             | `fresh`, for whoever has proven identity recently                           |
+| `GET /users/<subject>`   | `yours`, for this very account                                              |
+| `GET /flashes`           | the messages that wait, as a JSON list of texts; they are taken             |
+| `POST /flash`            | keeps the message `text`: `kept`                                            |
+| `POST /data`             | sets each key of the body, removes those that are null: `stored`            |
+| `POST /deep`             | appends 1 to the list at `session["deep"]["list"]`, in place: `stored`      |
+| `POST /count`            | adds 1 to the counter `count`, atomically: the sum                          |
+| `POST /slow`             | looks at the session data, sets `key` to 1, waits at `stage.gate`: `stored` |
+| `POST /odd`              | sets the key `odd` to `odd_value(what)`: `stored`                           |
+| `POST /log-in`           | logs in `identifier` with `password` and `remember`: `in`                   |
+| `POST /start`            | starts a session for `subject`: `in`                                        |
+| `POST /log-out`          | logs out: `out`, or `nobody` where nobody was logged in                     |
+| `POST /swap`             | logs out and starts a session for `subject`, in one request: `in`           |
+| `POST /raise`            | sets the key `lost` and raises `RuntimeError`                               |
+| `POST /log-in-and-raise` | starts a session for `subject`, sets the key `lost` and raises              |
+| `GET /stream`            | sets the key `streamed`, and answers `one two three` in three parts         |
+| `GET /redirect`          | sets the key `redirected`: 303 to `/plain`                                  |
+| `GET /not-modified`      | sets the key `seen`: 304 with `ETag: "1"`                                   |
 
 Bodies are JSON objects, and what is in quotation marks above is a member of them. HEAD is answered like GET. An error
-that leaves a handler is answered as in production, with 500.
+that leaves a handler is answered as in production, with 500. Who does that may stand before the door (the server, or a
+framework's outermost layer): then that answer cannot bear a cookie, and `House.answers_errors` says so.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class House(Protocol):
     """An application behind a door, in one framework, reached in one way."""
 
     desk_type: type[Coatcheck] | type[AsyncCoatcheck]
+    answers_errors: bool
+    """Whether an error of a handler is answered behind the door, so that the answer can bear a cookie."""
 
     def open(self, desk: Any, stage: Stage, **settings: Any) -> AbstractContextManager[Send]:
         """Serve the application as long as the context lasts, and give the way to it.
@@ -145,6 +148,13 @@ class Stage:
         self.gate = Gate()
 
 
+class _Reducible:
+    """What would run code where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (threading.Event, ())
+
+
 def odd_value(what: str) -> object:
     """Give a value that no session can keep."""
     nested: list[object] = []
@@ -152,7 +162,7 @@ def odd_value(what: str) -> object:
         nested = [nested]
     values: dict[str, object] = {
         "object": object(),
-        "bytes": b"\x80\x04.",
+        "pickled": _Reducible(),
         "nan": float("nan"),
         "large": "x" * 20_000,
         "deep": nested,
@@ -162,4 +172,4 @@ def odd_value(what: str) -> object:
     return values[what]
 
 
-ODD = ("object", "bytes", "nan", "large", "deep", "surrogate", "huge")
+ODD = ("object", "pickled", "nan", "large", "deep", "surrogate", "huge")

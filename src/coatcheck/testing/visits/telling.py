@@ -62,6 +62,7 @@ class Stories:
                 if "development" not in settings:
                     settings.setdefault("public_url", ORIGIN)
                 send = open_.enter_context(house.open(desk, stage, **settings))
+                stage.steps.clear()  # those of its start
                 return Premises(send, stage, office)
 
             yield start

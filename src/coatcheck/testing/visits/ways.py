@@ -81,13 +81,16 @@ def into_wsgi(application: Callable[[dict[str, Any], Any], Iterable[bytes]]) -> 
             return written.append
 
         written: list[bytes] = []
-        answer = application(environ, start_response)
         try:
-            written.extend(answer)
-        finally:
-            close = getattr(answer, "close", None)
-            if close is not None:
-                close()
+            answer = application(environ, start_response)
+            try:
+                written.extend(answer)
+            finally:
+                close = getattr(answer, "close", None)
+                if close is not None:
+                    close()
+        except Exception:  # noqa: BLE001 - what a server does: it answers, and goes on
+            return Raw(500, [], b"Internal Server Error")
         return Raw(*begun[0], b"" if method == "HEAD" else b"".join(written))
 
     return send
@@ -179,7 +182,7 @@ async def _visit(application: Application, method: str, target: str, headers: Fi
 
     try:
         await application(scope, receive, send)
-    except Exception:
-        if not status:  # an application may raise after it has answered, for the server's log
-            raise
+    except Exception:  # noqa: BLE001 - what a server does; an application may raise after it has answered, for a log
+        if not status:
+            return Raw(500, [], b"Internal Server Error")
     return Raw(status, fields, b"" if method == "HEAD" else b"".join(chunks))
