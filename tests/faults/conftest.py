@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-# Before anything here imports it: `coatcheck.testing.contracts`, collected later, asks for the same.
-pytest.register_assert_rewrite("coatcheck.testing.samples")
+# Before anything here imports them: `coatcheck.testing.contracts`, collected later, asks for the first, too.
+pytest.register_assert_rewrite("coatcheck.testing.samples", "tests.faults.outages")
 
 from tests.conftest import ROOT  # noqa: E402
 from tests.e2e.conftest import Serve  # noqa: E402
 from tests.e2e.serving import Server  # noqa: E402
 from tests.faults.dying import Toll  # noqa: E402
+from tests.faults.table import as_table  # noqa: E402
 
 Elsewhere = Callable[..., int]
 
@@ -50,3 +52,16 @@ def elsewhere() -> Iterator[Elsewhere]:
             return killed
 
         yield run
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what was answered in each outage, as the table of `docs/faults.md`."""
+    rows = [
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        for name, value in getattr(report, "user_properties", ())
+        if name == "outage"
+    ]
+    for line in as_table(rows):
+        terminalreporter.write_line(line)

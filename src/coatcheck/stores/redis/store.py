@@ -21,7 +21,7 @@ from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredentia
 from coatcheck.core.sessions import Rotation, standing_under
 from coatcheck.core.throttle import COUNTER_KEPT, LOCK_KEPT, PENDING_KEPT, Gate, Settlement
 from coatcheck.core.tokens import subject_digest
-from coatcheck.errors import CorruptRecord, StoreConflict, StoreUnavailable
+from coatcheck.errors import ConfigurationError, CorruptRecord, StoreConflict, StoreUnavailable
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
@@ -83,6 +83,7 @@ class RedisStore:
         self._is_async = isinstance(colour, Async)
         self._lines = Lines(self._address, is_async=self._is_async, look=self._look)
         self._find_sha = script("find").sha
+        self._has_met = False  # the server has let us in once: what fails later is an outage
 
     # Sessions
 
@@ -559,10 +560,17 @@ class RedisStore:
 
     async def _look(self, line: Line, deadline: float) -> None:
         """Look at the server behind a connection just opened, and begin a store there if nothing is kept yet."""
-        opened = await self._opened(line, deadline)
-        checks.check_version(self._address, opened.version)
-        if opened.version is None:
-            await self._begin(line, deadline)
+        try:
+            opened = await self._opened(line, deadline)
+            checks.check_version(self._address, opened.version)
+            if opened.version is None:
+                await self._begin(line, deadline)
+        except ConfigurationError as error:
+            if not self._has_met:
+                raise
+            # The setting was right: another server took over, or this one was set up anew.
+            raise StoreUnavailable(str(error)) from error
+        self._has_met = True
         for advisory in opened.advisories:
             if advisory not in _told:
                 _told.add(advisory)
