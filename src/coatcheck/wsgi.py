@@ -30,9 +30,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from coatcheck.colour import run_blocking
 from coatcheck.errors import BadRequest, Refused, StoreError
 from coatcheck.facade import Coatcheck
-from coatcheck.http.bodies import form_fields, is_form
-from coatcheck.http.messages import MAX_BODY, ClientGone, Read, Reply, Request, split_target
-from coatcheck.web.app import FormToken
+from coatcheck.http.messages import ClientGone, Read, Reply, Request, split_target
+from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.door import Door, DoorSettings
 from coatcheck.web.passage import ReadFormToken
@@ -147,16 +146,13 @@ def form_token_reader(environ: WSGIEnvironment, request: Request) -> ReadFormTok
     """
 
     async def read() -> str | None:
-        content_type = request.header(b"content-type")
-        if not is_form(content_type):
+        form = await evidence.read_form(request)
+        if form is None:
             return None
-        body = await request.read(MAX_BODY)
+        body, token = form
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
-        try:
-            return form_fields(body, content_type, FormToken).csrf_token
-        except BadRequest:
-            return None  # no form that could hold one
+        return token
 
     return read
 

@@ -160,12 +160,15 @@ def test_a_view_of_an_application_without_the_door_is_told() -> None:
         app.test_client().get("/")
 
 
-def test_a_test_with_a_foreign_host_is_told() -> None:
+def test_a_request_context_of_a_foreign_host_has_no_session_and_says_why() -> None:
     app = application(TESTING=True)
     CoatcheckFlask(app, desk())
 
-    with pytest.raises(ConfigurationError, match="give the test a base_url"), app.test_request_context(base_url=SITE):
-        pass
+    with app.test_request_context(base_url=SITE):
+        assert session.get("x") is None
+        for act in (lambda: session.update(x=1), lambda: bool(current_account), count):
+            with pytest.raises(ConfigurationError, match="give a base_url"):
+                act()
 
 
 def test_mounted_below_a_path_links_and_pages_agree() -> None:

@@ -252,6 +252,6 @@ class Crossing:
         reply = self._doorway.refusal(self._passage, error)
         await send_reply(reply, self._send, with_body=self._passage.exchange.request.method != "HEAD")
 
-    async def _whole_unless_quiet(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+    async def _whole_unless_quiet(self, work: Callable[[], Coroutine[object, object, object]]) -> None:
         if not self._passage.is_quiet:
             await whole(work())

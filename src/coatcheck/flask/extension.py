@@ -23,7 +23,6 @@ from coatcheck.wsgi import KEY, look_at_server, request_of, send_reply, serve, w
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-NAME = "coatcheck"
 _PREFIX = "/auth"
 _REFUSAL = "coatcheck.refusal"
 
@@ -38,7 +37,7 @@ class CoatcheckFlask:
         desk: the blocking desk; `init_app` may bring it.
         settings: those of `coatcheck.web.door.DoorSettings`. They may also stand in `app.config["COATCHECK"]`, a
             mapping with the same names; what is said here wins. `prefix` is the path as visitors see it, what stands in
-            `SCRIPT_NAME` included.
+            `SCRIPT_views.NAME` included.
 
     Development mode is implied where neither `public_url` nor `development` is given and the application is in debug
     or testing mode when its first request arrives. Flask's own `SECRET_KEY` and `SESSION_COOKIE_*` are not used.
@@ -61,7 +60,7 @@ class CoatcheckFlask:
         desk = desk or self._desk
         if desk is None:
             raise ConfigurationError("desk: is missing; CoatcheckFlask(app, Coatcheck(...)) or init_app(app, desk)")
-        if NAME in app.extensions:
+        if views.NAME in app.extensions:
             raise ConfigurationError(f"CoatcheckFlask: {app.name} has it already; install it once")
         if type(app.session_interface) is not SecureCookieSessionInterface:
             raise ConfigurationError(
@@ -71,7 +70,7 @@ class CoatcheckFlask:
         configured = cast("DoorSettings", cast("dict[str, object]", app.config).get("COATCHECK", {}))
         chosen: DoorSettings = {**configured, **self._settings, **settings}
         entrance = Entrance(app, desk, chosen)
-        app.extensions[NAME] = entrance
+        app.extensions[views.NAME] = entrance
         app.context_processor(views.template_context)
         app.session_interface = entrance.sessions
         app.wsgi_app = entrance  # type: ignore[method-assign]  # where Flask's documentation puts what stands before it
@@ -83,7 +82,7 @@ class CoatcheckFlask:
         got_request_exception.connect(entrance.give_up, app)
         prefix = chosen.get("prefix", _PREFIX).removeprefix(_root_of(app))
         for page, path in PATHS.items():
-            app.add_url_rule(f"{prefix}{path}", endpoint=f"{NAME}.{page}", build_only=True)
+            app.add_url_rule(f"{prefix}{path}", endpoint=f"{views.NAME}.{page}", build_only=True)
 
 
 class Entrance:
@@ -123,21 +122,19 @@ class Entrance:
         passage = environ[KEY] = BlockingPassage(entered)
         return with_end(self._inner(environ, start_response), environ, passage.finish)
 
-    def passage_of(self, environ: WSGIEnvironment) -> BlockingPassage:
-        """Give a request's passage, also where a test made a request context without coming through the entrance."""
+    def passage_of(self, environ: WSGIEnvironment) -> BlockingPassage | None:
+        """Give a request's passage: a new one where a test has made the context, None if its host is not the site's."""
         if KEY not in environ:
             entered = self.door.enter(request_of(environ))
             if isinstance(entered, Reply):
-                raise ConfigurationError(
-                    f"allowed_hosts: {environ.get('HTTP_HOST')} is none of the site's; give the test a base_url"
-                )
+                return None
             environ[KEY] = BlockingPassage(entered)
         passage: BlockingPassage = environ[KEY]
         return passage
 
     def admit(self) -> None:
         """Ask for evidence that a request comes from a page of ours, before the application's own functions."""
-        passage = self.passage_of(request.environ)
+        passage = views.passage()
         exemption = views.exemption_of(self._app.view_functions.get(request.endpoint or ""))
         if exemption is not None:
             passage.passage.exemption = exemption
@@ -145,9 +142,8 @@ class Entrance:
 
     def refuse(self, error: Exception) -> Response:
         """Answer a refusal in the application's place; an error handler of its own for `Refused` goes before this."""
-        passage = self.passage_of(request.environ)
         response = self._app.response_class()
-        self.refuse_instead(response, passage, cast("Refused | StoreError", error))
+        self.refuse_instead(response, views.passage(), cast("Refused | StoreError", error))
         return response
 
     def refuse_instead(self, response: Response, passage: BlockingPassage, error: Refused | StoreError) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from flask import Flask, Request, Response
 from flask.json.tag import TaggedJSONSerializer
-from flask.sessions import SessionInterface, SessionMixin
+from flask.sessions import NullSession, SessionInterface, SessionMixin
 
-from coatcheck.errors import InvalidData, Refused, StoreError
+from coatcheck.errors import ConfigurationError, InvalidData, Refused, StoreError
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.passage import Codec, SessionData
 
@@ -60,6 +60,17 @@ class ServerSession(SessionData, SessionMixin):
         self._is_marked = bool(value)
 
 
+class Nowhere(NullSession):
+    """The session of a request context that a test has made for a host that is none of the site's."""
+
+    def _fail(self, *_args: object, **_more: object) -> NoReturn:
+        raise ConfigurationError(
+            "allowed_hosts: the host of this request context is none of the site's; give a base_url"
+        )
+
+    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = _fail
+
+
 class ServerSessions(SessionInterface):
     """Opens and saves `ServerSession`s. Own types of values are registered at `serializer`, as with Flask's own."""
 
@@ -72,9 +83,14 @@ class ServerSessions(SessionInterface):
         """How Flask's types become JSON, key by key, and come back."""
         return Codec(to_json=self.serializer.tag, from_json=self._untagged)
 
-    def open_session(self, app: Flask, request: Request) -> ServerSession:  # noqa: ARG002 - Flask's interface
-        """Give the session of a request; nothing is read yet."""
-        return ServerSession(self._entrance.passage_of(request.environ))
+    def open_session(self, app: Flask, request: Request) -> ServerSession | None:  # noqa: ARG002 - Flask's interface
+        """Give the session of a request; nothing is read yet. None for a host that is none of the site's."""
+        passage = self._entrance.passage_of(request.environ)
+        return None if passage is None else ServerSession(passage)
+
+    def make_null_session(self, app: Flask) -> NullSession:  # noqa: ARG002
+        """Give what stands for the session of a test whose host is none of the site's."""
+        return Nowhere()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:  # noqa: ARG002
         """Save what was changed, and put into the answer's headers what is to be said of the session."""
@@ -84,7 +100,8 @@ class ServerSessions(SessionInterface):
         if session.accessed:
             passage.passage.is_personal = True
         try:
-            passage.save()
+            if passage.save():
+                session.modified = True  # and stays so, for whoever asks later in this request
         except (Refused, StoreError) as error:
             self._entrance.refuse_instead(response, passage, error)
             return

@@ -27,20 +27,28 @@ if TYPE_CHECKING:
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+NAME = "coatcheck"
+"""Under which Flask's `app.extensions` has the door."""
+
 _EXEMPTION = "coatcheck_exemption"
 
 
-def _passage() -> BlockingPassage:
-    passage: BlockingPassage | None = request.environ.get(KEY)
-    if passage is None:
-        raise ConfigurationError(f"CoatcheckFlask: is missing in {current_app.name}; CoatcheckFlask(app, desk)")
-    return passage
+def passage() -> BlockingPassage:
+    """Give the passage of the request that is being answered."""
+    found: BlockingPassage | None = request.environ.get(KEY)
+    if found is None:
+        if NAME not in current_app.extensions:
+            raise ConfigurationError(f"CoatcheckFlask: is missing in {current_app.name}; CoatcheckFlask(app, desk)")
+        raise ConfigurationError(
+            "allowed_hosts: the host of this request context is none of the site's; give a base_url"
+        )
+    return found
 
 
-current_passage = cast("BlockingPassage", LocalProxy(_passage))
+current_passage = cast("BlockingPassage", LocalProxy(passage))
 """This request at the desk: the visit with its session, atomic counters, step-up, and whatever has no name here."""
 
-current_account = cast("CurrentAccount", LocalProxy(lambda: _passage().account))
+current_account = cast("CurrentAccount", LocalProxy(lambda: passage().account))
 """The account of whoever is logged in; false where nobody is, or a subject of yours without an account of ours."""
 
 
@@ -54,7 +62,7 @@ def log_in(identifier: str, password: str, *, remember: bool | None = None) -> L
         InvalidCredentials: name or password are wrong, and nobody learns which.
         TooManyAttempts: nothing was looked at; wait `retry_after` seconds.
     """
-    return _passage().log_in(identifier, password, remember=_remembers(remember))
+    return passage().log_in(identifier, password, remember=_remembers(remember))
 
 
 def start_session(subject: str, *, methods: tuple[str, ...] = (), remember: bool | None = None) -> Login:
@@ -63,12 +71,12 @@ def start_session(subject: str, *, methods: tuple[str, ...] = (), remember: bool
     A provider's callback may do this by GET; check then that this very browser asked for it.
     Raises `InvalidCredentials` if the subject is disabled.
     """
-    return _passage().start_session(subject, methods=methods, remember=_remembers(remember))
+    return passage().start_session(subject, methods=methods, remember=_remembers(remember))
 
 
 def log_out() -> bool:
     """End the session at once, and only by POST; the answer takes the cookie away. False if there was none."""
-    return _passage().log_out()
+    return passage().log_out()
 
 
 def sign_up(*, username: str | None = None, email: str | None = None, password: str) -> Account:
@@ -76,14 +84,14 @@ def sign_up(*, username: str | None = None, email: str | None = None, password: 
 
     Raises `InvalidInput` with all that is wrong, `UsernameTaken`, `EmailTaken`.
     """
-    return _passage().sign_up(username=username, email=email, password=password)
+    return passage().sign_up(username=username, email=email, password=password)
 
 
 def login_required(view: View) -> View:
     """Let only those in who are logged in: a page sends others to log in and back, a call is answered 401."""
 
     def guard(_arguments: dict[str, Any]) -> None:
-        _passage().require_session()
+        passage().require_session()
 
     return _guarded(view, guard)
 
@@ -92,7 +100,7 @@ def fresh_login_required(view: View) -> View:
     """Let only those in who have proven identity in the last minutes; others are asked to do it again."""
 
     def guard(_arguments: dict[str, Any]) -> None:
-        _passage().require_fresh()
+        passage().require_fresh()
 
     return _guarded(view, guard)
 
@@ -106,7 +114,7 @@ def same_account_required(name: str) -> Callable[[View], View]:
     def guard(arguments: dict[str, Any]) -> None:
         if name not in arguments:
             raise ConfigurationError(f'same_account_required: the route of {request.endpoint} has no part "<{name}>"')
-        _passage().require_subject(str(arguments[name]))
+        passage().require_subject(str(arguments[name]))
 
     def decorate(view: View) -> View:
         return _guarded(view, guard)
@@ -138,7 +146,7 @@ def exemption_of(view: object) -> Exemption | None:
 
 def csrf_token() -> str:
     """Make a token for a form, its field `csrf_token`, or for the header `X-CSRF-Token`."""
-    return _passage().csrf_token()
+    return passage().csrf_token()
 
 
 def csrf_field() -> Markup:

@@ -61,9 +61,9 @@ class BlockingPassage:
         """Add to a counter in the session data, atomically."""
         return run_blocking(self.passage.increment(key, by))
 
-    def save(self) -> None:
+    def save(self) -> bool:
         """Save what was changed."""
-        run_blocking(self.passage.save())
+        return run_blocking(self.passage.save())
 
     def flash(self, message: str, category: str = "message") -> None:
         """Keep a message for the next page."""

@@ -196,24 +196,26 @@ class Passage:
         self._before[key] = session_data.encode_value(key, total)
         return total
 
-    async def save(self) -> None:
+    async def save(self) -> bool:
         """Save what was changed, as one patch in one step; begin an anonymous session for it if there is none.
 
-        Raises `InvalidData`; nothing is saved then. What a session that ended meanwhile was to keep is dropped.
+        Says whether there was anything. Raises `InvalidData`; nothing is saved then. What a session that ended
+        meanwhile was to keep is dropped.
         """
         if not self.is_loaded or self._is_abandoned:
-            return
+            return False
         puts, removes = self._changes()
         if not puts and (not removes or self._session is None):
-            return
+            return False
         if self._session is None:
             if self._visit is not None and not self._visit and self._visit.reason == REPLACED:
                 # A log-in in this browser has taken over while this request was under way: a cookie of this one's
                 # would push out the one that is live now.
                 self._note_loss()
-                return
+                return True
             await self._begin()
         await self._put(puts, removes)
+        return True
 
     @property
     def is_changed(self) -> bool:
