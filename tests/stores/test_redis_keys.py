@@ -15,7 +15,7 @@ from coatcheck.core.tokens import shelf_of
 from coatcheck.stores.protocols import Cutoffs, Store
 from coatcheck.stores.redis.keys import GRACE
 from coatcheck.stores.redis.store import RedisStore
-from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.driving import Driver
 from coatcheck.testing.lives.values import on_shelf_of
 from coatcheck.testing.samples import (
     DAY,
@@ -45,13 +45,6 @@ replace = msgspec.structs.replace
 KEY = re.compile(rb"coatcheck:[a-z-]+(:\{(?:[0-3][0-9a-f]|attempts|log)\})?(:[0-9a-f]{64})?")
 HOSTILE = "*\r\nFLUSHALL\r\n"
 ODD = [HOSTILE, "a:b", "{a}", "ada'\"]] --\n\0", "KEYS[1]", "é\u202e"]
-
-
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    driver: Driver = request.param()
-    yield driver
-    driver.close()
 
 
 @pytest.fixture

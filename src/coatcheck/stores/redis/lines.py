@@ -128,7 +128,14 @@ class Lines:
                 line = nest.idle.pop()
             except IndexError:
                 return None
-            if is_read or not await line.is_stale():
+            if is_read:
+                return line
+            try:
+                is_stale = await line.is_stale()
+            except BaseException:  # cancelled: nobody else has it
+                await line.close(politely=False)
+                raise
+            if not is_stale:
                 return line
             await line.close(politely=False)
 
@@ -334,6 +341,10 @@ class _AsyncLine:
         return answers
 
     async def is_stale(self) -> bool:
+        import asyncio
+
+        for _ in range(2):  # the loop hears of what has come in one turn, and tells in the next
+            await asyncio.sleep(0)
         try:
             return bool(await self._connection.can_read())
         except exceptions.ConnectionError:

@@ -167,7 +167,7 @@ class RedisStore:
                 return int(answer[1])
             if answer[0] != b"odd":
                 return _ANSWERS[answer[0]]
-            # JSON has more ways to write an integer than the server reads: 1e2, -0.
+            # The server does not read all that JSON calls an integer (-0), and says the same of what is none.
             was = answer[1]
             number = session_data.integer_at(b'{"":{"":%b}}' % was, "", "")
             if number is None or abs(number) > session_data.INTEGER_MAX:

@@ -9,6 +9,9 @@ local subject = PREFIX .. 'subject:' .. owner
 if redis.call('HEXISTS', subject, 'account') == 0 and holds_accounts == '1' then return 0 end
 local indexes = { PREFIX .. 'live:' .. owner, PREFIX .. 'ended:' .. owner }
 local sessions = { redis.call('HGETALL', indexes[1]), redis.call('HGETALL', indexes[2]) }
+for _, index in ipairs(sessions) do
+  for at = 1, #index, 2 do redis.call('ZCARD', shard_of(index[at])) end
+end
 local names = redis.call('HGET', subject, 'names') or ''
 local numbers = redis.call('ZRANGE', log, 0, -1)
 redis.call('ZCARD', LOG)

@@ -32,7 +32,10 @@ if is_taken or find_handle(shard, string.sub(handle, 1, -34)) then return 'confl
 
 local epoch = everybody_at(place) + (state and state.epoch or 0)
 local old = replaces ~= '-' and standing_at(replaces) or nil
-if old then check_index(old.owner) end
+if old then
+  check_index(old.owner)
+  redis.call('HLEN', PREFIX .. 'data:' .. old.place)
+end
 check_index(owner)
 
 local surplus = {}

@@ -8,12 +8,13 @@ local function rotate(session, turn)
   session.seen = greater_of(session.seen, turn.seen)
   session.expires, session.proof = turn.expires, turn.proof
   local handle = handle_of(session)
+  session.place = turn.place
+  keep_session(session, turn.ttl)
   if turn.place ~= place then
-    redis.call('RENAME', PREFIX .. 'session:' .. place, PREFIX .. 'session:' .. turn.place)
+    redis.call('DEL', PREFIX .. 'session:' .. place)
     if redis.call('EXISTS', PREFIX .. 'data:' .. place) == 1 then
       redis.call('RENAME', PREFIX .. 'data:' .. place, PREFIX .. 'data:' .. turn.place)
     end
-    session.place = turn.place
     if session.owner ~= '-' then
       redis.call('HSET', PREFIX .. 'live:' .. session.owner, session.id, digest_of(turn.place))
     else
@@ -21,8 +22,6 @@ local function rotate(session, turn)
       redis.call('ZADD', shard_of(session.id), 0, handle_of(session))
     end
   end
-  keep_session(session)
-  redis.call('EXPIRE', PREFIX .. 'session:' .. turn.place, turn.ttl)
   redis.call('EXPIRE', PREFIX .. 'data:' .. turn.place, turn.ttl)
   if session.owner ~= '-' then keep_for(PREFIX .. 'live:' .. session.owner, turn.ttl) end
 end

@@ -5,7 +5,7 @@ local function session_at(place)
   if not kept then return nil end
   local epoch, seen, expires, idle, ended, owner, id, proof, reason, at =
     string.match(kept, '^(%d+) (%-?%d+) (%-?%d+) (%d+) (%S+) (%S+) (%d+) (%d+) (%d+)\n()')
-  if not at then error('CORRUPT session', 0) end
+  if not at or #kept < at + id + proof + reason then error('CORRUPT session', 0) end
   local function part(length)
     local from = at
     at = at + tonumber(length)
@@ -17,13 +17,15 @@ local function session_at(place)
   }
 end
 
-local function keep_session(session)
+-- For so many seconds, or without them for as long as before.
+local function keep_session(session, ttl)
   local head = table.concat({
     string.format('%.0f', session.epoch), session.seen, session.expires, session.idle, session.ended, session.owner,
     #session.id, #session.proof, #session.reason,
   }, ' ')
   local kept = head .. '\n' .. session.id .. session.proof .. session.reason .. session.rest
-  redis.call('SET', PREFIX .. 'session:' .. session.place, kept, 'KEEPTTL')
+  local key = PREFIX .. 'session:' .. session.place
+  if ttl then redis.call('SET', key, kept, 'EX', ttl) else redis.call('SET', key, kept, 'KEEPTTL') end
 end
 
 -- Not marked ended, of the present epoch, of a subject that is not disabled (`protocols.py`).
