@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a narrow encoding must not turn a name into a crash
+    if "serve" not in given:
+        _log_errors_only()
     status = run(given)
     try:
         if sys.stdout is not None:
@@ -109,6 +112,13 @@ def run(arguments: Sequence[str]) -> int:
         tell(error, as_json=as_json)
         return TROUBLE
     return status if isinstance(status, int) else DONE
+
+
+def _log_errors_only() -> None:
+    # What stores warn of, `doctor` tells; on the standard error of other commands it would be noise.
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.ERROR)
+    logging.getLogger("coatcheck").addHandler(handler)
 
 
 def _told_of(error: OSError, *, as_json: bool = False) -> int:

@@ -115,12 +115,14 @@ def open_desk(store: str | None, file: str | None, *, creates: bool = False) -> 
     config = configuration(file, store=store)
     require_store(config, creates=creates)
     with Coatcheck(config.store, sessions=config.sessions, profile=config.profile, settings=config.settings) as desk:
+        desk.ready()  # one refusal that names the setting, before anything is done
         yield desk
 
 
 def require_store(config: Config, *, creates: bool) -> None:
     """Raise ConfigurationError where a command would find nothing but what it made itself."""
-    from coatcheck.server.store_urls import MEMORY, sqlite_file, without_password
+    from coatcheck.server.store_urls import MEMORY, sqlite_file, version_at, without_password
+    from coatcheck.stores.apart import about
 
     problems: list[str] = []
     for setting, url in (("store", config.store), ("sessions", config.sessions)):
@@ -137,5 +139,13 @@ def require_store(config: Config, *, creates: bool) -> None:
                 f"{setting}: there is no database at {file.absolute()}; "
                 f"name the right one with --{setting}, or make it with coatcheck serve"
             )
+        elif file is None and not creates:
+            with about(setting):
+                version = version_at(url)
+            if version == 0:
+                problems.append(
+                    f"{setting}: nothing is kept in {without_password(url)} yet; "
+                    f"name the right one with --{setting}, or begin it with coatcheck serve"
+                )
     if problems:
         raise ConfigurationError(*problems)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from coatcheck.colour import Blocking, hashing_lane
+from coatcheck.colour import Blocking, hashing_lane, run_blocking
 from coatcheck.errors import ConfigurationError
 from coatcheck.server.secret import read_secret_file
 from coatcheck.stores.apart import ApartStore, about
@@ -82,6 +82,19 @@ def store_at(url: str, *, holds_accounts: bool = True) -> Store:
     if urlsplit(url).scheme == "sqlite" and sqlite_file(url) is None:
         raise ConfigurationError(f"store: {without_password(url)!r} does not name a file; write {FORMS}")
     return open_store(url, Blocking(hashing_lane(queue=1, nice=0)), holds_accounts=holds_accounts)
+
+
+def version_at(url: str) -> int:
+    """Read the version of what is kept where a URL leads; 0 if nothing is. Changes and creates nothing.
+
+    Raises what the store says that is none of ours, cannot be used or cannot be reached; it is called `store`.
+    """
+    store = store_at(url)
+    try:
+        version: int = run_blocking(store.schema_version())  # type: ignore[attr-defined]  # all but memory:// have one
+    finally:
+        run_blocking(store.close())
+    return version
 
 
 def stores_at(store: str, sessions: str | None) -> Store:

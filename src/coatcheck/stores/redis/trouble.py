@@ -47,7 +47,8 @@ def translated(error: Exception, address: Address) -> CoatcheckError:
         return CorruptRecord("a key of another type")
     if isinstance(error, exceptions.ResponseError) and not _is_passing(error, words):
         return StoreError(f"the store at {address.where} did not understand: {words}")
-    return StoreUnavailable(f"the store at {address.where} cannot do this now: {words or type(error).__name__}")
+    mend = "; is it running, and is the URL right?" if isinstance(error, exceptions.ConnectionError) else ""
+    return StoreUnavailable(f"the store at {address.where} cannot do this now: {words or type(error).__name__}{mend}")
 
 
 def is_demoted(error: Exception) -> bool:
