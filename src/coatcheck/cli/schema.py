@@ -11,8 +11,6 @@ from coatcheck.cli.options import configuration, json_option, quiet_option, requ
 from coatcheck.cli.output import counted, print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from coatcheck.stores.protocols import UpgradableStore, VersionedStore
 
 
@@ -92,14 +90,6 @@ def _upgraded(half: _Half, *, quiet: bool) -> tuple[int, int]:
         return run_blocking(
             upgradable.upgrade_schema(lambda done, of: tell(f"to version {latest}: {done} of {of} statements"))
         )
-
-
-def store_at(path: Path) -> VersionedStore:
-    """Give the store kept in a file, with its schema as it is."""
-    from coatcheck.colour import Blocking, hashing_lane
-    from coatcheck.stores.sqlite.store import SqliteStore
-
-    return SqliteStore(str(path), Blocking(hashing_lane(queue=1, nice=0)))
 
 
 def state_of(version: int, latest: int) -> str:
