@@ -6,10 +6,10 @@ one line over a flow: rules live in `core`, order in `flows`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import PurePath
 from typing import TypeVar, cast
 
 from coatcheck.colour import Async, Blocking, Colour, hashing_lane, run_blocking
@@ -24,7 +24,6 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.flows.bundle import Flows
 from coatcheck.flows.data import Edit
 from coatcheck.flows.parts import Handler, Parts
-from coatcheck.stores.apart import ApartStore, about
 from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Purged, Store
 
@@ -650,6 +649,8 @@ def _is_kind_of_event(kind: object) -> bool:
 def _opened(store: object, sessions: object, colour: Colour) -> Store:
     if sessions is None:
         return _store_of(store, colour, holds_accounts=True)
+    from coatcheck.stores.apart import ApartStore, about  # costs a twentieth of `import coatcheck`, and few need it
+
     problems: list[str] = []
     halves: list[Store] = []
     for given, setting in ((store, "store"), (sessions, "sessions")):
@@ -666,7 +667,7 @@ def _opened(store: object, sessions: object, colour: Colour) -> Store:
 def _store_of(store: object, colour: Colour, *, holds_accounts: bool) -> Store:
     if isinstance(store, str):
         return open_store(store, colour, holds_accounts=holds_accounts)
-    if isinstance(store, PurePath):
+    if isinstance(store, os.PathLike):
         raise ConfigurationError(f"store: must be a URL, not a path; write sqlite:///{store}")
     if not hasattr(store, "find"):
         raise ConfigurationError(f"store: must be a URL such as sqlite:///app.db, or a store, not {store!r}")

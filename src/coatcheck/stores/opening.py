@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from coatcheck.errors import ConfigurationError
 
@@ -25,6 +24,8 @@ def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Stor
     Raises:
         ConfigurationError: the URL names no store we have, or not enough of one.
     """
+    from urllib.parse import unquote, urlsplit  # costs milliseconds at import
+
     try:
         parts = urlsplit(url)
     except ValueError:
