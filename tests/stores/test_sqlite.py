@@ -691,3 +691,26 @@ def test_purging_nothing_writes_nothing(store: SqliteStore, path: Path) -> None:
     run(purge_round(store, NEVER))
 
     assert Path(f"{path}-wal").stat().st_size == before
+
+
+def test_a_purge_shortens_a_long_log_and_waits_for_nobody_who_reads_it(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coatcheck.stores.sqlite.file.LOG_LONG", 4096)
+    log = Path(f"{path}-wal")
+    run(started(store))
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM sessions").fetchall()
+        run(started(store, 2))
+        run(purge_round(store, NEVER))
+        while_read = log.stat().st_size
+        seen = reader.execute("SELECT count(*) FROM sessions").fetchone()
+        reader.execute("ROLLBACK")
+    run(purge_round(store, NEVER))
+
+    assert while_read > 4096
+    assert seen == (1,)
+    assert log.stat().st_size == 0
+    assert run(store.find(a_digest(2))) is not None

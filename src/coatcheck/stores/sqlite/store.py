@@ -288,7 +288,9 @@ class SqliteStore:
         return {state.subject: state for state in states}
 
     async def purge(self, cutoffs: Cutoffs, *, after: str | None, limit: int) -> Purged:
-        return await self._write(lambda cursor: purge_batch(cursor, cutoffs, after=after, limit=limit))
+        purged = await self._write(lambda cursor: purge_batch(cursor, cutoffs, after=after, limit=limit))
+        await self._colour.offload(self._file.shorten_log)
+        return purged
 
     # Attempts
 
