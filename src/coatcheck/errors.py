@@ -2,7 +2,7 @@
 
     CoatcheckError
       ConfigurationError        the developer's mistake: lists every problem and how to mend it
-        SchemaMismatch          the store's schema is older, newer or somebody else's
+        SchemaMismatch          the store's schema is older, newer or somebody else's; StoreUnavailable too
       StoreError                infrastructure trouble, never the visitor's fault
         StoreUnavailable        down, locked, full, out of time: answered with 503, may be tried again
         StoreConflict           a promise of the store was broken from outside (an identifier drawn twice)
@@ -77,16 +77,19 @@ class ConfigurationError(CoatcheckError):
         super().__init__("\n".join(problems))
 
 
-class SchemaMismatch(ConfigurationError):
-    """The store's schema is not the one this version works with; the message names the mend."""
-
-
 class StoreError(CoatcheckError):
     """The store could not do its part. Nothing was changed unless it was already acknowledged."""
 
 
 class StoreUnavailable(StoreError):
     """The store cannot be reached or cannot write now. Doors answer 503 and never treat it as "anonymous"."""
+
+
+class SchemaMismatch(ConfigurationError, StoreUnavailable):
+    """The store's schema is not the one this version works with; the message names the mend.
+
+    Whoever starts a program must mend it; one that is running answers like any whose store cannot be reached.
+    """
 
 
 class StoreConflict(StoreError):

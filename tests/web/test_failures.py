@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,23 @@ def test_err_01_with_the_store_back_the_same_cookie_works(world: Any) -> None:
     world.fragile.broken = set()
 
     assert browser.get("/account").status == 200
+
+
+def test_err_01_a_schema_that_does_not_fit_any_more_is_503_and_the_log_names_the_mend(
+    build: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = build("async", "sqlite")
+    world.account()
+    browser = world.logged_in()
+    world.do(world.inner.close())  # what is opened next is the file as it is then
+    with contextlib.closing(sqlite3.connect(world.inner.location.removeprefix("sqlite "))) as connection:
+        connection.execute("PRAGMA user_version = 1")
+
+    answers = [browser.me(), browser.call("POST", "/api/login", FIELDS["/api/login"]), browser.get("/account")]
+
+    assert [answer.status for answer in answers] == [503, 503, 503]
+    assert answers[0].reason == "store_unavailable"
+    assert caplog.text.count("run: coatcheck schema upgrade --store sqlite:///") == len(answers)
 
 
 @pytest.mark.parametrize("step", sorted({step for _, _, step in CASES}))
