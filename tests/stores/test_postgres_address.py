@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -373,3 +374,21 @@ def test_a_database_that_cannot_hold_every_text_is_refused(driver: Driver, postg
                 driver.run(PostgresStore(parts._replace(path=f"/{name}").geturl(), driver.colour).ready())
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+# What a debugger shows
+
+
+def test_err_08_no_frame_and_no_repr_behind_an_outage_holds_the_password(driver: Driver) -> None:
+    store = PostgresStore("postgresql://app:hush@127.0.0.1:1/logins", driver.colour)
+
+    with pytest.raises(StoreUnavailable) as caught:
+        driver.run(store.ready())
+
+    error: BaseException | None = caught.value
+    assert "hush" not in repr(address_of(REMOTE))
+    while error is not None:
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format(chain=False))
+        ours = [part for part in shown.split("\n  File ") if "stores/postgres" in part]
+        assert not [part for part in ours if "hush" in part]
+        error = error.__cause__

@@ -322,3 +322,17 @@ def test_an_unsafe_step_is_refused_before_anything_is_done(store: PostgresStore,
     with pytest.raises(ConfigurationError, match="unsafe on a live system"):
         run(UnsafeVersion(postgres_url, COLOUR).upgrade_schema())
     assert run(store.schema_version()) == LATEST
+
+
+def test_a_schema_that_is_dropped_under_a_running_process_is_not_made_anew(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    """An empty store in the place of a full one would log everybody out and let every name be taken."""
+    run(started(store, 1))
+    execute(postgres_url, "DROP SCHEMA coatcheck CASCADE")
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="schema"):
+            run(store.find(a_digest(1)))
+        run(store.close())
+    assert tables(postgres_url) == set()

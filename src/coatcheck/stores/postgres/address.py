@@ -19,6 +19,13 @@ from coatcheck.errors import ConfigurationError
 FORM = "postgresql://user@host:5432/database"
 SCHEMA = "coatcheck"
 CONNECTIONS = 10
+# A connection that firewalls on the way have forgotten is found dead by the kernel, not by the next call.
+_DEFAULTS = {
+    "application_name": "coatcheck",
+    "keepalives_idle": "30",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 _VERIFIED = ("verify-full", "verify-ca")
 
 
@@ -30,6 +37,9 @@ class Address(NamedTuple):
     connections: int
     prepares: bool | None  # named statements: None means where no pooler stands between
     location: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.location})"
 
 
 def address_of(url: str) -> Address:
@@ -57,7 +67,7 @@ def address_of(url: str) -> Address:
     known = defaults | given
     # libpq's own default is not to verify, so only what somebody chose counts.
     chosen = given.get("sslmode") or (defaults["sslmode"] if defaults.get("sslmode") not in (None, "prefer") else None)
-    parameters = given | {"client_encoding": "UTF8", "application_name": given.get("application_name", "coatcheck")}
+    parameters = _DEFAULTS | given | {"client_encoding": "UTF8"}
     if _is_remote(known):
         parameters |= _verified(chosen, known)
     return Address(

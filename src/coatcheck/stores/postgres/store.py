@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 from psycopg import Error, errors
 
-from coatcheck.colour import Blocking, Colour, run_blocking
+from coatcheck.colour import Async, Colour, run_blocking
 from coatcheck.core import session_data, throttle
 from coatcheck.core.records import (
     EMPTY_DATA,
@@ -90,11 +90,8 @@ class PostgresStore:
         self._address = address_of(url)
         self._colour = colour
         self._has_met = False  # the server has let us in once: what fails later is an outage
-        self._pool: Pool
-        if isinstance(colour, Blocking):
-            self._pool = BlockingPool(self._address, self._greet)
-        else:
-            self._pool = AsyncPool(self._address, self._greet)
+        kind = AsyncPool if isinstance(colour, Async) else BlockingPool
+        self._pool: Pool = kind(self._address, self._greet)
 
     # Sessions
 
@@ -518,8 +515,10 @@ class PostgresStore:
             except Error as error:
                 raise troubles.translated(error, self.location) from error
             finally:
-                await transaction.end()
-                self._pool.give(transaction.link)
+                try:
+                    await transaction.end()
+                finally:
+                    self._pool.give(transaction.link)
 
     async def _one(self, make: Callable[[Row], R], sql: str, *names: object) -> R | None:
         found = await self._read(sql, names)
@@ -539,7 +538,7 @@ class PostgresStore:
         try:
             return await self._pool.take(deadline)
         except Error as error:
-            raise self._not_let_in(error) from error
+            raise self._not_let_in(error) from error.with_traceback(None)  # whose frames hold the password (ERR-08)
 
     def _not_let_in(self, error: Error) -> ConfigurationError | StoreUnavailable:
         refused = troubles.refused(error, self.location)
@@ -554,6 +553,11 @@ class PostgresStore:
         except (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn, errors.InsufficientPrivilege):
             greeting = []
         if not greeting:
+            if self._has_met:
+                raise StoreUnavailable(
+                    f"the schema {self._address.schema} in {self.location} is gone or may not be read; restore it, or "
+                    "start again to begin with an empty store"
+                )
             await self._create()
             greeting = await link.rows(within(self._address.schema, _HELLO), (link.backend,))
         version, is_read_only, link.is_direct = greeting[0]
@@ -586,18 +590,18 @@ class PostgresStore:
         async def create(link: Link) -> None:
             await schema.apply_steps(link, self._address, self.schema_steps, only_if_empty=True)
 
-        await self._alone(create)
+        await self._alone(create, deadline=monotonic() + PATIENCE)
 
-    async def _alone(self, work: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
-        """Do long work on a blocking connection of its own, off an event loop, without a deadline but to connect."""
+    async def _alone(self, work: Callable[[Link], Coroutine[Any, Any, T]], *, deadline: float = float("inf")) -> T:
+        """Do work that may take long on a blocking connection of its own, off an event loop."""
 
         async def alone() -> T:
             try:
                 link = await BlockingLink.open(self._address, monotonic() + PATIENCE)
             except Error as error:
-                raise self._not_let_in(error) from error
+                raise self._not_let_in(error) from error.with_traceback(None)
+            link.until(deadline)
             try:
-                link.prepare(named=False)
                 return await work(link)
             finally:
                 link.drop()
