@@ -198,7 +198,7 @@ def test_what_was_acknowledged_survives_the_servers_death(driver: Driver) -> Non
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, ["keeps no append-only file", "set appendonly yes"]),
+        ({"appendonly": "no"}, ["keeps no append-only file", "set appendonly yes"]),
         (
             {"appendonly": "yes"},
             ["appendfsync everysec: a loss of power takes the last second", "set appendfsync always"],
@@ -220,14 +220,13 @@ def test_what_the_server_does_not_keep_is_told_to_operators(
     assert server.password not in " ".join(advisories)
 
 
-def test_a_server_that_keeps_no_file_is_loudly_told_of_once(
-    server: ValkeyServer, driver: Driver, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_server_that_keeps_no_file_is_loudly_told_of_once(driver: Driver, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "coatcheck")
 
-    for _ in range(3):
-        with opened(server.url, driver) as store:
-            driver.run(store.ready())
+    with own_server(appendonly="no") as server:
+        for _ in range(3):
+            with opened(server.url, driver) as store:
+                driver.run(store.ready())
 
     warnings = [record.getMessage() for record in caplog.records if "append-only" in record.getMessage()]
     assert len(warnings) == 1
