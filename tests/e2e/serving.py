@@ -29,8 +29,8 @@ FOR_CROWDS = {
 class Server:
     """One server with a folder of its own: `store/` holds the database and what belongs to it, `output` all it said.
 
-    It can be stopped, killed and started again; the folder and the port stay. With `store_url` sessions and accounts
-    are kept elsewhere.
+    It can be stopped, killed and started again; the folder and the port stay. One that `is_elsewhere` has no database
+    of its own: `env` says where it keeps things.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Server:
         *options: str,
         env: Mapping[str, str] = {},
         host: str = "127.0.0.1",
-        store_url: str | None = None,
+        is_elsewhere: bool = False,
     ) -> None:
         self.folder = folder
         self.store = folder / "store" / "coatcheck.db"
@@ -48,10 +48,8 @@ class Server:
         self.port = free_port()
         self.options = options
         self.is_tls = "--tls-self-signed" in options
-        # A URL that bears a password is not for the command line, where everybody on the machine can read it.
-        elsewhere = {} if store_url is None else {"COATCHECK_STORE": store_url}
-        self._is_elsewhere = store_url is not None
-        self._env = environment({"COATCHECK_LOG_FORMAT": "text", **elsewhere, **env})
+        self._is_elsewhere = is_elsewhere
+        self._env = environment({"COATCHECK_LOG_FORMAT": "text", **env})
         self._process: subprocess.Popen[bytes] | None = None
         self.store.parent.mkdir(parents=True, exist_ok=True)
 

@@ -48,7 +48,8 @@ class OutageContract:
     def witnesses(
         cls, ground: Ground[Any], tmp_path_factory: pytest.TempPathFactory
     ) -> Iterator[tuple[Visitors, Desk, Desk]]:
-        server = Server(tmp_path_factory.mktemp("server"), "--workers", "1", env=SETTINGS, store_url=ground.url)
+        env = {**SETTINGS, "COATCHECK_STORE": ground.url}
+        server = Server(tmp_path_factory.mktemp("server"), "--workers", "1", env=env, is_elsewhere=True)
         server.start()
         visitors = Visitors(server)
         desks = [Desk(ground.url, is_async=is_async) for is_async in (False, True)]
