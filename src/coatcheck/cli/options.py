@@ -114,6 +114,8 @@ def open_desk(store: str | None, file: str | None, *, creates: bool = False) -> 
 
     config = configuration(file, store=store)
     require_store(config, creates=creates)
+    if not creates:
+        _require_kept(config)
     with Coatcheck(config.store, sessions=config.sessions, profile=config.profile, settings=config.settings) as desk:
         desk.ready()  # one refusal that names the setting, before anything is done
         yield desk
@@ -121,8 +123,7 @@ def open_desk(store: str | None, file: str | None, *, creates: bool = False) -> 
 
 def require_store(config: Config, *, creates: bool) -> None:
     """Raise ConfigurationError where a command would find nothing but what it made itself."""
-    from coatcheck.server.store_urls import MEMORY, sqlite_file, version_at, without_password
-    from coatcheck.stores.apart import about
+    from coatcheck.server.store_urls import MEMORY, sqlite_file, without_password
 
     problems: list[str] = []
     for setting, url in (("store", config.store), ("sessions", config.sessions)):
@@ -139,13 +140,22 @@ def require_store(config: Config, *, creates: bool) -> None:
                 f"{setting}: there is no database at {file.absolute()}; "
                 f"name the right one with --{setting}, or make it with coatcheck serve"
             )
-        elif file is None and not creates:
-            with about(setting):
-                version = version_at(url)
-            if version == 0:
-                problems.append(
-                    f"{setting}: nothing is kept in {without_password(url)} yet; "
-                    f"name the right one with --{setting}, or begin it with coatcheck serve"
-                )
     if problems:
         raise ConfigurationError(*problems)
+
+
+def _require_kept(config: Config) -> None:
+    """Raise ConfigurationError where a database server answers and nothing was ever kept there."""
+    from coatcheck.server.store_urls import sqlite_file, version_at, without_password
+    from coatcheck.stores.apart import about
+
+    for setting, url in (("store", config.store), ("sessions", config.sessions)):
+        if url is None or sqlite_file(url) is not None:
+            continue
+        with about(setting):
+            version = version_at(url)
+        if version == 0:
+            raise ConfigurationError(
+                f"{setting}: nothing is kept in {without_password(url)} yet; "
+                f"name the right one with --{setting}, or begin it with coatcheck serve"
+            )
