@@ -101,6 +101,7 @@ class Link:
     """A connection in use by one caller at a time, who sets its deadline. What differs by colour is in subclasses."""
 
     def __init__(self, connection: _BlockingConnection | _AsyncConnection) -> None:
+        connection.prepare_threshold = None
         self._connection: Any = connection
         self._cursor: Any = connection.cursor()
         self._news = select.poll()
