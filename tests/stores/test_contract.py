@@ -45,6 +45,12 @@ class TestPostgres(StoreContract):
         return lambda colour: open_store(any_postgres_url, colour)
 
 
+class TestPostgresForSessions(SessionsHalfContract):
+    @pytest.fixture
+    def make_store(self, postgres_url: str) -> Callable[[Colour], Store]:
+        return lambda colour: open_store(postgres_url, colour, holds_accounts=False)
+
+
 class TestRedis(StoreContract):
     """Over every Valkey and Redis there is."""
 

@@ -69,6 +69,12 @@ class OverServer(LifeContract):
             yield make
 
 
+class TestPostgres(OverServer):
+    @pytest.fixture
+    def engine(self, postgres: Engine) -> Engine:
+        return postgres
+
+
 class TestRedis(OverServer):
     @pytest.fixture
     def engine(self, valkey: Engine) -> Engine:
@@ -86,6 +92,13 @@ class TestMemoryAtLength(TestMemory):
 @pytest.mark.timeout(7200)
 class TestSqliteAtLength(TestSqlite):
     lives = 400
+    steps = 50
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+class TestPostgresAtLength(TestPostgres):
+    lives = 100
     steps = 50
 
 
