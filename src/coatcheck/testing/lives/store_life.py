@@ -18,7 +18,7 @@ from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredentia
 from coatcheck.core.throttle import Gate, Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.memory import MemoryStore
-from coatcheck.stores.protocols import Answer, Cutoffs, Found, Purged, Store
+from coatcheck.stores.protocols import Answer, Contents, Cutoffs, Found, Purged, Store
 from coatcheck.testing.driving import Driver
 from coatcheck.testing.lives import values, watching
 from coatcheck.testing.lives.tally import Tally
@@ -362,6 +362,12 @@ class StoreLife(RuleBasedStateMachine):
 
     # The engine
 
+    @rarely
+    @rule(limit=st.integers(1, 7))
+    def load(self, limit: int) -> None:
+        """What a store gives out is all there is, and taking it in once more changes nothing."""
+        self._both("load", lambda store: _taken_in_again(store, limit))
+
     @rule(door=st.integers(0, 1))
     def close(self, door: int) -> None:
         self._run(self._doors[door].close())
@@ -507,6 +513,20 @@ def _is_standing(found: Found) -> bool:
     return session.ended_at is None and (
         state is None or (state.disabled_at is None and state.epoch == session.epoch)
     )  # fmt: skip
+
+
+async def _taken_in_again(store: Store, limit: int) -> tuple[object, ...]:
+    """Give all that a store keeps, but for the places of events, which are its own; and load it where it came from."""
+    after: str | None = None
+    pages: list[Contents] = []
+    while after is not None or not pages:
+        pages.append(await store.export(after=after, limit=limit))
+        after = pages[-1].next
+    for page in pages:
+        await store.load(page, bookmark=None)
+    kinds = ("accounts", "states", "sessions", "counters", "unreadable")
+    kept = [sorted((one for page in pages for one in getattr(page, kind)), key=repr) for kind in kinds]
+    return (*kept, [event for page in pages for _, event in page.events])
 
 
 async def _states(store: Store) -> Mapping[str, SubjectState]:
