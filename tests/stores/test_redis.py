@@ -37,8 +37,8 @@ replace = msgspec.structs.replace
 
 
 @pytest.fixture
-def store(redis_url: str, driver: Driver) -> Iterator[RedisStore]:
-    store = RedisStore(redis_url, driver.colour)
+def store(any_redis_url: str, driver: Driver) -> Iterator[RedisStore]:
+    store = RedisStore(any_redis_url, driver.colour)
     yield store
     driver.run(store.close())
 
@@ -65,15 +65,15 @@ def watched(url: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("call", [*READS, *WRITES])
-def test_every_method_is_one_round_trip(redis_url: str, store: RedisStore, driver: Driver, call: str) -> None:
+def test_every_method_is_one_round_trip(any_redis_url: str, store: RedisStore, driver: Driver, call: str) -> None:
     driver.run(lived_in(store))
     driver.run((READS | WRITES)[call](store))  # the server knows the script then
-    with client_of(redis_url) as client:
+    with client_of(any_redis_url) as client:
         client.flushdb()
         client.set("coatcheck:version", 1)
     driver.run(lived_in(store))
 
-    with watched(redis_url) as sent:
+    with watched(any_redis_url) as sent:
         driver.run((READS | WRITES)[call](store))
 
     assert len(sent) == 1
@@ -81,14 +81,14 @@ def test_every_method_is_one_round_trip(redis_url: str, store: RedisStore, drive
 
 
 def test_a_script_that_the_server_has_forgotten_is_sent_again(
-    redis_url: str, store: RedisStore, driver: Driver
+    any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:
     driver.run(lived_in(store))
     for call in (READS | WRITES).values():
-        told(redis_url, "SCRIPT", "FLUSH")
+        told(any_redis_url, "SCRIPT", "FLUSH")
         driver.run(call(store))
 
-    assert disagreements(redis_url) == []
+    assert disagreements(any_redis_url) == []
 
 
 # Versions
@@ -104,65 +104,65 @@ def test_a_script_that_the_server_has_forgotten_is_sent_again(
     ],
 )
 def test_dat_08_an_unknown_version_is_refused_and_nothing_written(
-    redis_url: str, store: RedisStore, driver: Driver, version: str, words: str
+    any_redis_url: str, store: RedisStore, driver: Driver, version: str, words: str
 ) -> None:
-    told(redis_url, "SET", "coatcheck:version", version)
+    told(any_redis_url, "SET", "coatcheck:version", version)
 
     with pytest.raises(SchemaMismatch) as caught:
         driver.run(started(store, 1))
 
     assert words in str(caught.value)
-    assert everything(redis_url) == {b"coatcheck:version": version.encode()}
+    assert everything(any_redis_url) == {b"coatcheck:version": version.encode()}
 
 
 def test_dat_08_a_version_of_another_type_is_another_programs(
-    redis_url: str, store: RedisStore, driver: Driver
+    any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:
-    told(redis_url, "LPUSH", "coatcheck:version", "1")
+    told(any_redis_url, "LPUSH", "coatcheck:version", "1")
 
     with pytest.raises(SchemaMismatch, match="another program"):
         driver.run(store.ready())
 
 
 def test_dat_08_another_programs_keys_under_our_prefix_are_refused(
-    redis_url: str, store: RedisStore, driver: Driver
+    any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:
-    told(redis_url, "SET", "coatcheck:cache:17", "theirs")
+    told(any_redis_url, "SET", "coatcheck:cache:17", "theirs")
 
     with pytest.raises(SchemaMismatch, match=r"name a prefix or database of Coatcheck's own \(\?prefix=\.\.\.\)"):
         driver.run(started(store, 1))
 
-    assert everything(redis_url) == {b"coatcheck:cache:17": b"theirs"}
+    assert everything(any_redis_url) == {b"coatcheck:cache:17": b"theirs"}
 
 
-def test_keys_beside_our_prefix_are_nobodys_business(redis_url: str, store: RedisStore, driver: Driver) -> None:
-    told(redis_url, "SET", "coatcheckers:session", "theirs")
-    told(redis_url, "SET", "celery", "theirs")
+def test_keys_beside_our_prefix_are_nobodys_business(any_redis_url: str, store: RedisStore, driver: Driver) -> None:
+    told(any_redis_url, "SET", "coatcheckers:session", "theirs")
+    told(any_redis_url, "SET", "celery", "theirs")
 
     driver.run(started(store, 1))
 
-    assert everything(redis_url)[b"coatcheckers:session"] == b"theirs"
+    assert everything(any_redis_url)[b"coatcheckers:session"] == b"theirs"
 
 
 def test_a_database_that_was_emptied_under_a_running_process_is_ours_again(
-    redis_url: str, store: RedisStore, driver: Driver
+    any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:
     driver.run(started(store, 1))
-    told(redis_url, "FLUSHDB")
+    told(any_redis_url, "FLUSHDB")
 
     assert driver.run(store.find(a_digest(1))) is None
     driver.run(started(store, 2))  # through the connection that was there before
 
     driver.run(store.close())
     assert driver.run(is_standing(store, a_digest(2)))
-    assert everything(redis_url)[b"coatcheck:version"] == b"1"
+    assert everything(any_redis_url)[b"coatcheck:version"] == b"1"
 
 
-def test_the_version_can_be_read_of_any_store(redis_url: str, store: RedisStore, driver: Driver) -> None:
+def test_the_version_can_be_read_of_any_store(any_redis_url: str, store: RedisStore, driver: Driver) -> None:
     versions = [driver.run(store.schema_version())]
     driver.run(store.ready())
     versions.append(driver.run(store.schema_version()))
-    told(redis_url, "SET", "coatcheck:version", "7")
+    told(any_redis_url, "SET", "coatcheck:version", "7")
     versions.append(driver.run(store.schema_version()))
 
     assert versions == [0, 1, 7]

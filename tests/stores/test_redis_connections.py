@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -48,8 +49,8 @@ replace = msgspec.structs.replace
 
 
 @pytest.fixture
-def store(redis_url: str, driver: Driver) -> Iterator[RedisStore]:
-    store = RedisStore(redis_url, driver.colour)
+def store(any_redis_url: str, driver: Driver) -> Iterator[RedisStore]:
+    store = RedisStore(any_redis_url, driver.colour)
     yield store
     driver.run(store.close())
 
@@ -64,11 +65,11 @@ def server() -> Iterator[ValkeyServer]:
 # Connections
 
 
-def test_a_killed_connection_is_replaced_without_a_word(redis_url: str, store: RedisStore, driver: Driver) -> None:
+def test_a_killed_connection_is_replaced_without_a_word(any_redis_url: str, store: RedisStore, driver: Driver) -> None:
     driver.run(lived_in(store))
 
     for call in (READS | WRITES).values():
-        told(redis_url, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        told(any_redis_url, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         driver.run(call(store))
 
 
@@ -199,9 +200,9 @@ def test_many_tasks_share_a_bounded_number_of_connections(server: ValkeyServer) 
     driver.close()
 
 
-def test_err_07_a_task_that_is_cancelled_leaves_no_answer_for_the_next(redis_url: str) -> None:
+def test_err_07_a_task_that_is_cancelled_leaves_no_answer_for_the_next(any_redis_url: str) -> None:
     async def story() -> None:
-        async with AsyncCoatcheck(redis_url) as desk:
+        async with AsyncCoatcheck(any_redis_url) as desk:
             login = await desk.start_session("ada", methods=("pwd",))
             others = await desk.start_session("bob", methods=("pwd",))
             for turn in range(60):
@@ -220,9 +221,9 @@ def test_err_07_a_task_that_is_cancelled_leaves_no_answer_for_the_next(redis_url
     asyncio.run(story())
 
 
-def test_err_07_a_write_that_is_cancelled_is_committed_or_untouched(redis_url: str) -> None:
+def test_err_07_a_write_that_is_cancelled_is_committed_or_untouched(any_redis_url: str) -> None:
     async def story() -> None:
-        async with AsyncCoatcheck(redis_url) as desk:
+        async with AsyncCoatcheck(any_redis_url) as desk:
             for turn in range(40):
                 before = len(await desk.sessions(of="ada"))
                 asked = asyncio.ensure_future(desk.start_session("ada", methods=("pwd",)))
@@ -236,12 +237,12 @@ def test_err_07_a_write_that_is_cancelled_is_committed_or_untouched(redis_url: s
                 assert len(await desk.sessions(of="ada")) in (before, before + 1)
 
     asyncio.run(story())
-    assert disagreements(redis_url) == []
+    assert disagreements(any_redis_url) == []
 
 
-def test_a_store_may_be_used_from_one_loop_after_the_other(redis_url: str) -> None:
+def test_a_store_may_be_used_from_one_loop_after_the_other(any_redis_url: str) -> None:
     driver = AsyncDriver()
-    store = RedisStore(redis_url, driver.colour)
+    store = RedisStore(any_redis_url, driver.colour)
 
     async def once(number: int) -> None:
         await started(store, number)
@@ -253,10 +254,26 @@ def test_a_store_may_be_used_from_one_loop_after_the_other(redis_url: str) -> No
     driver.close()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_loops_that_are_gone_leave_no_connections_behind(server: ValkeyServer) -> None:
+    """As where a framework runs each request in a loop of its own, and nobody closes anything."""
+    driver = AsyncDriver()
+    store = RedisStore(server.url, driver.colour)
+
+    for number in range(30):
+        asyncio.run(started(store, number))
+    gc.collect()
+
+    assert int(told(server.url, "INFO", "clients")["connected_clients"]) <= 3
+    driver.close()
+    del store
+    gc.collect()  # here, where its warnings are expected
+
+
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_opens_connections_of_its_own(redis_url: str) -> None:
-    with Coatcheck(redis_url) as desk:
+def test_a_forked_child_opens_connections_of_its_own(any_redis_url: str) -> None:
+    with Coatcheck(any_redis_url) as desk:
         token = desk.start_session("ada", methods=("pwd",)).token
         children = []
         for _ in range(4):

@@ -45,8 +45,8 @@ replace = msgspec.structs.replace
 
 
 @pytest.fixture
-def store(redis_url: str, driver: Driver) -> Iterator[RedisStore]:
-    store = RedisStore(redis_url, driver.colour)
+def store(any_redis_url: str, driver: Driver) -> Iterator[RedisStore]:
+    store = RedisStore(any_redis_url, driver.colour)
     yield store
     driver.run(store.close())
 
@@ -65,12 +65,12 @@ HALF = [b"0 2 3 4 - - 1 1 1\nabc", b"0 1 1 1 - - 999 999 999\nabc", b"0 2 3 4 - 
     ],
 )
 def test_err_05_what_cannot_be_read_harms_its_owner_only(
-    redis_url: str, store: RedisStore, driver: Driver, kind: str, garbage: bytes
+    any_redis_url: str, store: RedisStore, driver: Driver, kind: str, garbage: bytes
 ) -> None:
     driver.run(lived_in(store))
-    dump = everything(redis_url)
+    dump = everything(any_redis_url)
     place = place_of(a_digest(1))
-    with client_of(redis_url) as client:
+    with client_of(any_redis_url) as client:
         if kind == "session":
             client.set(b"coatcheck:session:" + place, garbage)
         elif kind == "everybody":
@@ -112,15 +112,15 @@ KINDS = ["session", "data", "subject", "live", "ended", "everybody", "handles", 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_err_05_a_key_of_another_type_is_a_corrupt_record_and_never_a_crash(
-    redis_url: str, store: RedisStore, driver: Driver, kind: str
+    any_redis_url: str, store: RedisStore, driver: Driver, kind: str
 ) -> None:
     driver.run(lived_in(store))
     driver.run(store.end(a_digest(2), at=NOW, reason="logged_out", events=()))
-    with client_of(redis_url) as client:
-        for key in of_kind(everything(redis_url), kind):
+    with client_of(any_redis_url) as client:
+        for key in of_kind(everything(any_redis_url), kind):
             client.delete(key)
             client.rpush(key, "not what it was")
-    before = everything(redis_url)
+    before = everything(any_redis_url)
 
     for name, call in (READS | WRITES).items():
         try:
@@ -128,36 +128,36 @@ def test_err_05_a_key_of_another_type_is_a_corrupt_record_and_never_a_crash(
         except (CorruptRecord, StoreError) as error:
             assert type(error) is CorruptRecord, (name, error)  # noqa: PT017 - most of them raise nothing
 
-    left = everything(redis_url)
+    left = everything(any_redis_url)
     assert all(left.get(key, value) == value for key, value in of_kind(before, kind).items())  # deleted, at most
 
 
 @pytest.mark.parametrize("call", WRITES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_err_05_a_change_that_meets_a_key_of_another_type_changes_nothing(
-    redis_url: str, store: RedisStore, driver: Driver, kind: str, call: str
+    any_redis_url: str, store: RedisStore, driver: Driver, kind: str, call: str
 ) -> None:
     driver.run(lived_in(store))
-    with client_of(redis_url) as client:
-        for key in of_kind(everything(redis_url), kind):
+    with client_of(any_redis_url) as client:
+        for key in of_kind(everything(any_redis_url), kind):
             client.delete(key)
             client.rpush(key, "not what it was")
-    before = everything(redis_url)
+    before = everything(any_redis_url)
 
     try:
         driver.run(WRITES[call](store))
     except CorruptRecord:
-        assert everything(redis_url) == before or call == "purge"  # which goes on with the others
+        assert everything(any_redis_url) == before or call == "purge"  # which goes on with the others
 
 
 @pytest.mark.parametrize(
     "garbage", [b"", b"\xff", b"1", b"1 2 3 4", b"-1 0 0 0 0", b"9999999999 0 0 0 0", b"a b c d e"]
 )
 def test_err_05_a_counter_that_cannot_be_read_harms_nobody_else(
-    redis_url: str, store: RedisStore, driver: Driver, garbage: bytes
+    any_redis_url: str, store: RedisStore, driver: Driver, garbage: bytes
 ) -> None:
     driver.run(fail(store, a_gate("mine")))
-    told(redis_url, "SET", f"coatcheck:counter:{{attempts}}:{a_gate('mine').key.hex()}", garbage)
+    told(any_redis_url, "SET", f"coatcheck:counter:{{attempts}}:{a_gate('mine').key.hex()}", garbage)
 
     for call in (
         store.admit([a_gate("mine"), a_gate("other")], now=NOW),
@@ -173,13 +173,13 @@ def test_err_05_a_counter_that_cannot_be_read_harms_nobody_else(
 
 @pytest.mark.parametrize("garbage", [b"", b"\xff", b"\x91", b"\xc0", b"\x96\x01\xc0\xc0\xc0\xc0\x00", b"null"])
 def test_err_05_an_account_that_cannot_be_read_harms_its_owner_only(
-    redis_url: str, store: RedisStore, driver: Driver, garbage: bytes
+    any_redis_url: str, store: RedisStore, driver: Driver, garbage: bytes
 ) -> None:
     driver.run(store.create_account(an_account(), a_password(), events=()))
     driver.run(store.create_account(an_account("bob", username="Bob"), a_password("bob"), events=()))
     driver.run(started(store, 1))
-    with client_of(redis_url) as client:
-        owner = next(key for key, fields in of_kind(everything(redis_url), "subject").items() if b"state" in fields)
+    with client_of(any_redis_url) as client:
+        owner = next(key for key, fields in of_kind(everything(any_redis_url), "subject").items() if b"state" in fields)
         client.hset(owner, "account", garbage)
 
     for call in (store.account("ada"), store.identify("ada"), store.find(a_digest(1))):
@@ -193,9 +193,9 @@ def test_err_05_an_account_that_cannot_be_read_harms_its_owner_only(
     assert driver.run(store.identify("bob")) is not None
 
 
-def test_err_05_events_that_cannot_be_read_are_left_out(redis_url: str, store: RedisStore, driver: Driver) -> None:
+def test_err_05_events_that_cannot_be_read_are_left_out(any_redis_url: str, store: RedisStore, driver: Driver) -> None:
     driver.run(store.record([an_event("first"), an_event("second")]))
-    with client_of(redis_url) as client:
+    with client_of(any_redis_url) as client:
         client.zadd("coatcheck:event:{log}", {b"3 \xff": 3, b"4 5 - 1:xgarbage": 4, b"": 5, b"6 NOW - 1:x": 6})
         client.set("coatcheck:event-count:{log}", 6)
     driver.run(store.record([an_event("last")]))
@@ -207,10 +207,10 @@ def test_err_05_events_that_cannot_be_read_are_left_out(redis_url: str, store: R
 
 
 def test_err_05_session_data_that_cannot_be_read_harms_its_session_only(
-    redis_url: str, store: RedisStore, driver: Driver
+    any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:
     driver.run(lived_in(store))
-    with client_of(redis_url) as client:
+    with client_of(any_redis_url) as client:
         client.hset(b"coatcheck:data:" + place_of(a_digest(1)), b"no length", b"1")
 
     for call in (store.find(a_digest(1)), put(store, a_digest(1), b=b"1")):
@@ -219,9 +219,9 @@ def test_err_05_session_data_that_cannot_be_read_harms_its_session_only(
     assert a_session(2).id in {found.session.id for found in driver.run(store.sessions_of("ada"))}
 
 
-def test_dat_01_what_somebody_pickled_is_never_loaded(redis_url: str, store: RedisStore, driver: Driver) -> None:
+def test_dat_01_what_somebody_pickled_is_never_loaded(any_redis_url: str, store: RedisStore, driver: Driver) -> None:
     driver.run(started(store, 1))
-    told(redis_url, "SET", b"coatcheck:session:" + place_of(a_digest(1)), b"\x80\x04\x95cos\nsystem\n(S'true'\ntR.")
+    told(any_redis_url, "SET", b"coatcheck:session:" + place_of(a_digest(1)), b"\x80\x04\x95cos\nsystem\n(S'true'\ntR.")
 
     with pytest.raises(CorruptRecord):
         driver.run(store.find(a_digest(1)))

@@ -48,8 +48,8 @@ ODD = [HOSTILE, "a:b", "{a}", "ada'\"]] --\n\0", "KEYS[1]", "é\u202e"]
 
 
 @pytest.fixture
-def store(redis_url: str, driver: Driver) -> Iterator[RedisStore]:
-    store = RedisStore(redis_url, driver.colour)
+def store(any_redis_url: str, driver: Driver) -> Iterator[RedisStore]:
+    store = RedisStore(any_redis_url, driver.colour)
     yield store
     driver.run(store.close())
 
@@ -73,21 +73,21 @@ async def lived_in(store: Store, odd: str = "ada") -> None:
 
 @pytest.mark.parametrize("odd", ["ada", *ODD])
 def test_dat_04_keys_are_prefix_kind_and_digest_whatever_texts_say(
-    redis_url: str, store: RedisStore, driver: Driver, odd: str
+    any_redis_url: str, store: RedisStore, driver: Driver, odd: str
 ) -> None:
-    with client_of(redis_url) as client:
+    with client_of(any_redis_url) as client:
         client.set("somebody else's", "stays")
 
     driver.run(lived_in(store, odd))
 
-    keys = set(everything(redis_url)) - {b"somebody else's"}
+    keys = set(everything(any_redis_url)) - {b"somebody else's"}
     assert {key for key in keys if not KEY.fullmatch(key)} == set()
     assert {key.split(b":")[1] for key in keys} == {
         b"session", b"data", b"subject", b"live", b"ended", b"everybody", b"handles", b"subjects", b"name", b"accounts",
         b"counter", b"counters", b"event", b"event-of", b"event-count", b"version",
     }  # fmt: skip
-    assert everything(redis_url)[b"somebody else's"] == b"stays"
-    assert disagreements(redis_url) == []
+    assert everything(any_redis_url)[b"somebody else's"] == b"stays"
+    assert disagreements(any_redis_url) == []
 
 
 def test_dat_04_no_text_is_in_a_script() -> None:
@@ -98,8 +98,8 @@ def test_dat_04_no_text_is_in_a_script() -> None:
     assert "%s" not in script("start").text.replace("'%shandles", "")
 
 
-def test_two_prefixes_in_one_database_are_two_stores(redis_url: str, driver: Driver) -> None:
-    one, other = (RedisStore(f"{redis_url}?prefix={prefix}", driver.colour) for prefix in ("one", "other"))
+def test_two_prefixes_in_one_database_are_two_stores(any_redis_url: str, driver: Driver) -> None:
+    one, other = (RedisStore(f"{any_redis_url}?prefix={prefix}", driver.colour) for prefix in ("one", "other"))
     driver.run(lived_in(one))
     driver.run(started(other, 9))
 
@@ -112,8 +112,8 @@ def test_two_prefixes_in_one_database_are_two_stores(redis_url: str, driver: Dri
     driver.run(other.close())
 
 
-def test_tok_06_what_a_session_needs_of_its_subject_lies_on_one_shelf(redis_url: str, store: RedisStore) -> None:
-    with Coatcheck(redis_url) as desk:
+def test_tok_06_what_a_session_needs_of_its_subject_lies_on_one_shelf(any_redis_url: str, store: RedisStore) -> None:
+    with Coatcheck(any_redis_url) as desk:
         for subject in ("ada", "bob", "carol"):
             login = desk.start_session(subject, methods=("pwd",))
             with desk.edit(login.session) as data:
@@ -121,32 +121,32 @@ def test_tok_06_what_a_session_needs_of_its_subject_lies_on_one_shelf(redis_url:
 
     tags = {}
     for kind in ("session", "data", "subject", "live"):
-        tags[kind] = sorted(key.split(b":")[2] for key in of_kind(everything(redis_url), kind))
+        tags[kind] = sorted(key.split(b":")[2] for key in of_kind(everything(any_redis_url), kind))
 
     shelves = sorted(b"{%02x}" % shelf_of(subject, store.shelf_bits) for subject in ("ada", "bob", "carol"))
     assert tags == dict.fromkeys(tags, shelves)
 
 
-def test_tok_06_tokens_of_one_subject_share_nothing_though_their_digests_share_a_shelf(redis_url: str) -> None:
-    with Coatcheck(redis_url) as desk:
+def test_tok_06_tokens_of_one_subject_share_nothing_though_their_digests_share_a_shelf(any_redis_url: str) -> None:
+    with Coatcheck(any_redis_url) as desk:
         tokens = [desk.start_session("ada", methods=("pwd",)).token.reveal() for _ in range(100)]
 
     assert len(set(tokens)) == 100
     assert all(len({token[place] for token in tokens}) > 10 for place in range(42))
 
 
-def test_tok_03_a_stolen_database_opens_no_session(redis_url: str) -> None:
-    with Coatcheck(redis_url) as desk:
+def test_tok_03_a_stolen_database_opens_no_session(any_redis_url: str) -> None:
+    with Coatcheck(any_redis_url) as desk:
         desk.flows.parts.hasher = the_hasher()
         desk.sign_up(username="ada", password="a long enough passphrase")
         login = desk.log_in("ada", "a long enough passphrase", remember=True)
         token = login.token.reveal()
 
-        stolen = repr(everything(redis_url)).encode()
+        stolen = repr(everything(any_redis_url)).encode()
 
         assert token.encode() not in stolen
         assert b"long enough passphrase" not in stolen
-        sessions = of_kind(everything(redis_url), "session")
+        sessions = of_kind(everything(any_redis_url), "session")
         digests = [key.rpartition(b":")[2].decode() for key in sessions]
         assert [desk.authenticate(digest) for digest in digests] == [desk.authenticate("x")]
         assert desk.authenticate(token)
@@ -186,66 +186,66 @@ async def some_sessions(store: Store) -> None:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_leaves_indexes_that_agree_with_what_they_name(
-    redis_url: str, store: RedisStore, driver: Driver, change: str
+    any_redis_url: str, store: RedisStore, driver: Driver, change: str
 ) -> None:
     driver.run(some_sessions(store))
-    assert disagreements(redis_url) == []
+    assert disagreements(any_redis_url) == []
 
-    before = everything(redis_url)
+    before = everything(any_redis_url)
     driver.run(CHANGES[change](store))
 
-    assert everything(redis_url) != before
-    assert disagreements(redis_url) == []
+    assert everything(any_redis_url) != before
+    assert disagreements(any_redis_url) == []
 
 
-def test_all_that_is_past_leaves_no_key_behind(redis_url: str, store: RedisStore, driver: Driver) -> None:
+def test_all_that_is_past_leaves_no_key_behind(any_redis_url: str, store: RedisStore, driver: Driver) -> None:
     driver.run(some_sessions(store))
     driver.run(store.delete_account("ada", counters=(), events=()))
 
     driver.run(purge_round(store, Cutoffs(NOW + 9 * DAY, NOW + 9000 * DAY, NOW + 9 * DAY)))
 
-    left = {key.split(b":")[1] for key in everything(redis_url)}
+    left = {key.split(b":")[1] for key in everything(any_redis_url)}
     assert left == {b"version", b"subject", b"subjects", b"event-count"}  # bob's state, and the events' numbers go on
 
 
 @pytest.mark.parametrize("number", [1, 3, 5], ids=["live", "nobody's", "ended"])
 def test_the_entries_of_a_session_whose_key_ran_out_go_with_the_next_purge(
-    redis_url: str, store: RedisStore, driver: Driver, number: int
+    any_redis_url: str, store: RedisStore, driver: Driver, number: int
 ) -> None:
     driver.run(some_sessions(store))
-    with client_of(redis_url) as client:
+    with client_of(any_redis_url) as client:
         client.delete(
             b"coatcheck:session:" + place_of(a_digest(number)), b"coatcheck:data:" + place_of(a_digest(number))
         )
-    assert len(disagreements(redis_url)) in (1, 2)
+    assert len(disagreements(any_redis_url)) in (1, 2)
     sessions = driver.run(store.scan_sessions(after=None, limit=99)).sessions
     assert len(sessions) == 4
 
     purged = driver.run(purge_round(store, NEVER))
 
     assert purged.sessions == 0
-    assert disagreements(redis_url) == []
+    assert disagreements(any_redis_url) == []
     assert len(driver.run(store.scan_sessions(after=None, limit=99)).sessions) == 4
 
 
 def test_a_counter_whose_key_ran_out_leaves_the_index_with_the_next_purge(
-    redis_url: str, store: RedisStore, driver: Driver
+    any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:
     driver.run(some_sessions(store))
-    with client_of(redis_url) as client:
+    with client_of(any_redis_url) as client:
         client.delete(b"coatcheck:counter:{attempts}:" + a_gate("one").key.hex().encode())
 
     purged = driver.run(purge_round(store, replace(NEVER, counters_before=NOW + 2 * DAY)))
 
     assert purged.counters == 0
-    assert disagreements(redis_url) == []
+    assert disagreements(any_redis_url) == []
 
 
 # Times to live
 
 
 def test_tmo_08_nothing_runs_out_before_its_life_and_a_week_are_over(
-    redis_url: str, store: RedisStore, driver: Driver
+    any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:
     """By the caller's clock, which need not be the server's: these sessions began in the year 2025, or in 1970."""
     driver.run(start(store, a_session(1, at=0, lifetime=30 * DAY)))
@@ -254,8 +254,8 @@ def test_tmo_08_nothing_runs_out_before_its_life_and_a_week_are_over(
     driver.run(fail(store, a_gate("one")))
     driver.run(fail(store, a_lock("two")))
 
-    with client_of(redis_url) as client:
-        left = {key: client.ttl(key) for key in everything(redis_url)}
+    with client_of(any_redis_url) as client:
+        left = {key: client.ttl(key) for key in everything(any_redis_url)}
 
     def seconds(kind: str) -> list[int]:
         return sorted(time for key, time in left.items() if key.split(b":")[1] == kind.encode())
@@ -268,7 +268,7 @@ def test_tmo_08_nothing_runs_out_before_its_life_and_a_week_are_over(
 
 
 def test_tmo_08_a_longer_life_lengthens_the_time_to_live_of_all_its_keys(
-    redis_url: str, store: RedisStore, driver: Driver
+    any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:
     session = driver.run(started(store, 1))
     driver.run(put(store, a_digest(1), a=b"1"))
@@ -277,10 +277,10 @@ def test_tmo_08_a_longer_life_lengthens_the_time_to_live_of_all_its_keys(
     driver.run(store.touch(a_digest(2), seen_at=NOW + 60))
     driver.run(put(store, a_digest(2), b=b"2"))
 
-    with client_of(redis_url) as client:
+    with client_of(any_redis_url) as client:
         place = place_of(a_digest(2))
         kept = [client.ttl(key) for key in (b"coatcheck:session:" + place, b"coatcheck:data:" + place)]
-        kept += [client.ttl(key) for key in of_kind(everything(redis_url), "live")]
+        kept += [client.ttl(key) for key in of_kind(everything(any_redis_url), "live")]
     assert kept == pytest.approx([30 * DAY + GRACE] * 3, abs=60)
 
 

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, Protocol, cast
-from weakref import WeakKeyDictionary
 
 import hiredis
 from redis import Connection, SSLConnection, exceptions
@@ -120,7 +119,7 @@ class Lines:
     def _forget(self) -> None:
         self._pid = os.getpid()
         self._blocking: _Nest = _BlockingNest()
-        self._by_loop: WeakKeyDictionary[Any, _Nest] = WeakKeyDictionary()
+        self._by_loop: dict[Any, _Nest] = {}
 
     async def _idle_line(self, nest: _Nest, *, is_read: bool) -> Line | None:
         while True:
@@ -198,11 +197,10 @@ class _BlockingNest:
 
 
 class _LoopNest:
-    def __init__(self, loop: Any) -> None:
+    def __init__(self) -> None:
         import asyncio
 
         self.idle: deque[Line] = deque()
-        self._loop = loop
         self._free = asyncio.Semaphore(MOST)
 
     def turn(self, deadline: float) -> _Turn:
@@ -234,13 +232,16 @@ class _Turn:
         self._free.release()
 
 
-def _nest_of_loop(by_loop: WeakKeyDictionary[Any, _Nest]) -> _Nest:
+def _nest_of_loop(by_loop: dict[Any, _Nest]) -> _Nest:
     import asyncio
 
     loop = asyncio.get_running_loop()
     nest = by_loop.get(loop)
     if nest is None:
-        nest = by_loop[loop] = _LoopNest(loop)
+        # Loops come and go (`asyncio.run` in each request). What is dropped here the interpreter closes.
+        for other in [other for other in by_loop if other.is_closed()]:
+            by_loop.pop(other, None)
+        nest = by_loop[loop] = _LoopNest()
     return nest
 
 
