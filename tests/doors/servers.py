@@ -1,0 +1,137 @@
+"""Real servers in threads of this process, so that they share the stories' clock; each on a free port of loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from coatcheck.testing.visits.house import PATIENCE, Send
+from coatcheck.testing.visits.ways import over_http
+
+Serve = Callable[[Any], AbstractContextManager[Send]]
+
+
+@contextmanager
+def waitress(app: Any) -> Generator[Send]:
+    from waitress.server import create_server
+
+    channels: dict[int, Any] = {}
+    server = create_server(app, host="127.0.0.1", port=0, threads=8, map=channels, expose_tracebacks=False)
+
+    def close_all() -> None:
+        for channel in list(channels.values()):
+            channel.close()
+
+    with in_a_thread(server.run):
+        try:
+            yield over_http(server.effective_port)
+        finally:
+            server.trigger.pull_trigger(close_all)  # its loop ends when nothing is left to listen to
+            server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
+
+
+@contextmanager
+def uvicorn(app: Any) -> Generator[Send]:
+    from uvicorn import Config, Server
+
+    with listening() as listener:
+        config = Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+        server = Server(config)
+        with in_a_thread(lambda: server.run(sockets=[listener])) as thread:
+            until(lambda: server.started, thread)
+            try:
+                yield over_http(listener.getsockname()[1])
+            finally:
+                server.should_exit = True
+
+
+@contextmanager
+def hypercorn(app: Any) -> Generator[Send]:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    with listening() as listener:
+        config = Config()
+        config.bind = [f"fd://{listener.fileno()}"]
+        config.loglevel = "CRITICAL"
+        config.graceful_timeout = 5
+        loop, over = asyncio.new_event_loop(), asyncio.Event()
+
+        def run() -> None:
+            loop.run_until_complete(serve(app, config, shutdown_trigger=over.wait, mode="asgi"))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
+        port = listener.getsockname()[1]
+        with in_a_thread(run) as thread:
+            until(lambda: answers(port), thread)
+            try:
+                yield over_http(port)
+            finally:
+                loop.call_soon_threadsafe(over.set)
+        listener.detach()  # hypercorn has closed the descriptor
+
+
+@contextmanager
+def granian(app: Any) -> Generator[Send]:
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
+    with listening() as probe:
+        port = probe.getsockname()[1]
+    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
+    loop = asyncio.new_event_loop()
+
+    def run() -> None:
+        loop.run_until_complete(server.serve())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    with in_a_thread(run) as thread:
+        until(lambda: answers(port), thread)
+        try:
+            yield over_http(port)
+        finally:
+            loop.call_soon_threadsafe(server.stop)
+
+
+@contextmanager
+def listening() -> Generator[socket.socket]:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(100)
+        yield listener
+
+
+@contextmanager
+def in_a_thread(run: Callable[[], object]) -> Generator[threading.Thread]:
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield thread
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), "the server did not end"
+
+
+def until(is_so: Callable[[], bool], thread: threading.Thread) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert thread.is_alive(), "the server ended"
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.005)
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        return over_http(port)("GET", "/plain", [("Host", "nobody.example")], b"").status > 0
+    return False

@@ -1,0 +1,51 @@
+"""The stories over real sockets: each door behind a server of its kind, and all of them in the long run."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from coatcheck.testing.stories import AnswerStories, CookieStories, DoorStories, MeetingStories
+from tests.doors import servers
+from tests.doors.houses.asgi import AsgiHouse
+from tests.doors.houses.fastapi import FastApiHouse
+from tests.doors.houses.flask import FlaskHouse
+from tests.doors.houses.starlette import StarletteHouse
+from tests.doors.houses.wsgi import WsgiHouse
+
+SOME = [
+    (WsgiHouse, servers.waitress),
+    (FlaskHouse, servers.waitress),
+    (AsgiHouse, servers.hypercorn),
+    (StarletteHouse, servers.uvicorn),
+    (FastApiHouse, servers.granian),
+]
+ALL = [
+    *product((WsgiHouse, FlaskHouse), (servers.waitress,)),
+    *product((AsgiHouse, StarletteHouse, FastApiHouse), (servers.uvicorn, servers.hypercorn, servers.granian)),
+]
+
+
+def named(pairs: list[tuple[Any, Any]]) -> list[Any]:
+    return [
+        pytest.param(pair, id=f"{pair[0].__name__.removesuffix('House').lower()}-{pair[1].__name__}") for pair in pairs
+    ]
+
+
+class TestSomeOverSockets(MeetingStories, AnswerStories, CookieStories):
+    """What a server has a part in: many at once, heads and bodies, odd octets."""
+
+    @pytest.fixture(params=named(SOME))
+    def house(self, request: pytest.FixtureRequest) -> Any:
+        door, serve = request.param
+        return door(serve)
+
+
+@pytest.mark.long
+class TestAllOverSockets(DoorStories):
+    @pytest.fixture(params=named(ALL))
+    def house(self, request: pytest.FixtureRequest) -> Any:
+        door, serve = request.param
+        return door(serve)
