@@ -1,7 +1,7 @@
 """Somebody who is logged in, for tests: no password, no form, no hash, and the proof of identity as old as you like.
 
-`login_as` starts a session through the desk and gives it; `cookie_of` says which cookie a browser would hold. What a
-test client of a framework wants stands beside its door: `coatcheck.testing.clients`.
+`login_as` starts a session through the desk and gives it; its token belongs into the session's cookie. Test clients of
+frameworks get it there by `coatcheck.testing.clients`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from datetime import timedelta
 import msgspec
 
 from coatcheck.colour import run_blocking
-from coatcheck.core.sessions import timeout_of
 from coatcheck.core.views import Account, Client, Login, Session
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
+from coatcheck.flows.bundle import Flows
 from coatcheck.flows.parts import Parts
 from coatcheck.flows.sessions import SessionFlows
-from coatcheck.web.door import Door
 
 
 def login_as(
@@ -44,7 +43,7 @@ def login_as(
         InvalidCredentials: the subject is disabled.
     """
     return run_blocking(
-        _started(desk, account, age=age, methods=methods, remember=remember, client=client),
+        started(desk.flows, account, age=age, methods=methods, remember=remember, client=client),
     )
 
 
@@ -58,16 +57,16 @@ async def login_as_async(
     client: Client | None = None,
 ) -> Login:
     """Do what `login_as` does, with the desk for an event loop."""
-    return await _started(desk, account, age=age, methods=methods, remember=remember, client=client)
+    return await started(desk.flows, account, age=age, methods=methods, remember=remember, client=client)
 
 
-def cookie_of(login: Login, door: Door) -> tuple[str, str]:
-    """Give the name and value of the cookie in which a door looks for the session."""
-    return door.mount.site.session_cookie.name, login.token.reveal()
+def cookie_name(*, secure: bool) -> str:
+    """Name the session cookie of a door that was told no other: in production, or in development over plain http."""
+    return "__Host-coatcheck" if secure else "coatcheck-dev"
 
 
-async def _started(
-    desk: Coatcheck | AsyncCoatcheck,
+async def started(
+    flows: Flows,
     account: Account | str,
     *,
     age: timedelta | int,
@@ -75,14 +74,17 @@ async def _started(
     remember: bool,
     client: Client | None,
 ) -> Login:
-    seconds = int(age.total_seconds()) if isinstance(age, timedelta) else age
-    if seconds < 0:
-        raise ValueError("age: nobody has logged in in the future")
-    parts, now = desk.flows.parts, desk.clock()
+    """Start the session, as a flow for either colour."""
+    parts, policy = flows.parts, flows.parts.policy
+    seconds, now = int(age.total_seconds()) if isinstance(age, timedelta) else age, parts.clock()
+    is_remembered = remember and policy.remember_allowed
+    most = policy.remembered_absolute_timeout if is_remembered else policy.absolute_timeout
+    if not 0 <= seconds < most:
+        raise ValueError(f"age: a session is between 0 and {most} seconds old; {seconds} is the age of none")
     # The same flow over the same store; only the time is another one. Time is an argument, so nothing is patched.
     then = Parts(
         parts.store,
-        policy=parts.policy,
+        policy=policy,
         colour=parts.colour,
         clock=lambda: now - seconds,
         entropy=parts.entropy,
@@ -96,8 +98,7 @@ async def _started(
         replaces=None,
         account=None if isinstance(account, str) else account,
     )
+    if seconds:
+        await parts.store.touch(login.session.record.digest, seen_at=now)
     record = msgspec.structs.replace(login.session.record, last_seen_at=now)
-    if timeout_of(record, now=now) is not None:
-        raise ValueError("age: such a session would have reached its absolute timeout")
-    await parts.store.touch(record.digest, seen_at=now)
     return Login(login.token, Session(record), login.account)
