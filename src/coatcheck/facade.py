@@ -25,7 +25,7 @@ from coatcheck.flows.bundle import Flows
 from coatcheck.flows.data import Edit
 from coatcheck.flows.parts import Handler, Parts
 from coatcheck.stores.opening import open_store
-from coatcheck.stores.protocols import Purged, Store
+from coatcheck.stores.protocols import AccountsHalf, Purged, Store
 
 E = TypeVar("E", bound=Event)
 PAGE = 50
@@ -36,7 +36,7 @@ class _Desk:
 
     def __init__(
         self,
-        store: str | Store,
+        store: str | Store | AccountsHalf,
         colour: Callable[[Policy], Colour],
         *,
         sessions: str | Store | None = None,
@@ -53,8 +53,9 @@ class _Desk:
         except ConfigurationError as error:
             problems.extend(error.problems)
         chosen = colour(policy)
+        opened: Store | None = None
         try:
-            store = _opened(store, sessions, chosen)
+            opened = _opened(store, sessions, chosen)
         except ConfigurationError as error:
             problems.extend(error.problems)
         try:
@@ -62,14 +63,14 @@ class _Desk:
             keys = Keys(entropy(SECRET_BYTES) if secret is None else secret)
         except ConfigurationError as error:
             problems.extend(error.problems)
-        if problems or isinstance(store, str) or keys is None:
+        if problems or opened is None or keys is None:
             raise ConfigurationError(*problems)
         self.policy = policy
         self.keys = keys
         self.has_secret = secret is not None
         self.clock = clock or _system_clock
         self.entropy = entropy
-        parts = Parts(store, policy=policy, colour=chosen, clock=self.clock, entropy=entropy, keys=keys)
+        parts = Parts(opened, policy=policy, colour=chosen, clock=self.clock, entropy=entropy, keys=keys)
         self.flows = Flows(parts)
 
     def on(self, kind: type[E], handler: Handler[E]) -> None:
@@ -89,7 +90,8 @@ class Coatcheck(_Desk):
     Nothing is opened before the first call. Use it as a context manager, or call `close()` when done.
 
     Args:
-        store: a URL (`sqlite:///app.db`, `memory://`), or a store of your own.
+        store: a URL (`sqlite:///app.db`, `memory://`), or a store of your own. With `sessions` one that holds accounts
+            alone will do (`coatcheck.stores.protocols.AccountsHalf`): your own table of users.
         sessions: where sessions, epochs and counters are kept, if not in `store`: a URL, or a store of your own that
             was opened with `holds_accounts=False`. Accounts, passwords and events stay in `store`.
         secret: at least 32 random bytes from which the keys for forms and logs are derived. Sessions do not depend
@@ -107,7 +109,7 @@ class Coatcheck(_Desk):
 
     def __init__(
         self,
-        store: str | Store,
+        store: str | Store | AccountsHalf,
         *,
         sessions: str | Store | None = None,
         secret: bytes | None = None,
@@ -378,7 +380,7 @@ class AsyncCoatcheck(_Desk):
 
     def __init__(
         self,
-        store: str | Store,
+        store: str | Store | AccountsHalf,
         *,
         sessions: str | Store | None = None,
         secret: bytes | None = None,
@@ -648,30 +650,34 @@ def _is_kind_of_event(kind: object) -> bool:
 
 def _opened(store: object, sessions: object, colour: Colour) -> Store:
     if sessions is None:
-        return _store_of(store, colour, holds_accounts=True)
+        return cast(Store, _store_of(store, colour, holds_accounts=True, needs="find"))
     from coatcheck.stores.apart import ApartStore, about  # costs a twentieth of `import coatcheck`, and few need it
 
     problems: list[str] = []
-    halves: list[Store] = []
-    for given, setting in ((store, "store"), (sessions, "sessions")):
+    halves: list[object] = []
+    for given, setting, needs in ((store, "store", "identify"), (sessions, "sessions", "find")):
         try:
             with about(setting):
-                halves.append(_store_of(given, colour, holds_accounts=setting == "store"))
+                halves.append(_store_of(given, colour, holds_accounts=setting == "store", needs=needs))
         except ConfigurationError as error:
             problems.extend(error.problems)
     if problems:
         raise ConfigurationError(*problems)
-    return ApartStore(*halves)
+    return ApartStore(cast(AccountsHalf, halves[0]), cast(Store, halves[1]))
 
 
-def _store_of(store: object, colour: Colour, *, holds_accounts: bool) -> Store:
+def _store_of(store: object, colour: Colour, *, holds_accounts: bool, needs: str) -> object:
     if isinstance(store, str):
         return open_store(store, colour, holds_accounts=holds_accounts)
     if isinstance(store, os.PathLike):
         raise ConfigurationError(f"store: must be a URL, not a path; write sqlite:///{store}")
-    if not hasattr(store, "find"):
-        raise ConfigurationError(f"store: must be a URL such as sqlite:///app.db, or a store, not {store!r}")
-    return cast(Store, store)
+    if hasattr(store, needs):
+        return store
+    if hasattr(store, "identify"):
+        raise ConfigurationError(
+            "store: holds accounts alone; say where sessions are kept, Coatcheck(..., sessions='sqlite:///sessions.db')"
+        )
+    raise ConfigurationError(f"store: must be a URL such as sqlite:///app.db, or a store, not {store!r}")
 
 
 def _system_clock() -> int:

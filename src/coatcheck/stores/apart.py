@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import cast
 
 import msgspec
 
@@ -27,8 +28,10 @@ from coatcheck.core.throttle import Gate, Settlement
 from coatcheck.errors import ConfigurationError, StoreError, StoreUnavailable
 from coatcheck.stores.protocols import (
     AccountPage,
+    AccountsHalf,
     Answer,
     Contents,
+    CopyStore,
     Cutoffs,
     EventPage,
     Found,
@@ -54,7 +57,7 @@ class ApartStore:
 
     holds_accounts = False  # beside the sessions
 
-    def __init__(self, accounts: Store, sessions: Store) -> None:
+    def __init__(self, accounts: AccountsHalf, sessions: Store) -> None:
         if accounts.location == sessions.location:
             raise ConfigurationError(
                 "sessions: is the same place as store; leave it out, and everything is kept there in one step each"
@@ -293,7 +296,7 @@ class ApartStore:
 
     async def export(self, *, after: str | None, limit: int) -> Contents:
         half, inner = _taken_apart(after, first=_ACCOUNTS)
-        page = await (self.accounts if half == _ACCOUNTS else self.sessions).export(after=inner, limit=limit)
+        page = await (self._copied_accounts if half == _ACCOUNTS else self.sessions).export(after=inner, limit=limit)
         if half == _ACCOUNTS:
             # Everybody's epoch stands with the sessions; beside the accounts it was never raised.
             page = replace(page, states=())
@@ -302,12 +305,18 @@ class ApartStore:
     async def load(self, contents: Contents, *, bookmark: str | None) -> None:
         with_accounts = Contents(accounts=contents.accounts, events=contents.events)
         with_sessions = Contents(states=contents.states, sessions=contents.sessions, counters=contents.counters)
-        await self.accounts.load(with_accounts, bookmark=bookmark)
+        await self._copied_accounts.load(with_accounts, bookmark=bookmark)
         await self.sessions.load(with_sessions, bookmark=bookmark)
 
     async def bookmark(self) -> str | None:
         # The sessions' is written last: what it says was loaded is in both.
-        return await self.sessions.bookmark() or await self.accounts.bookmark()
+        return await self.sessions.bookmark() or await self._copied_accounts.bookmark()
+
+    @property
+    def _copied_accounts(self) -> CopyStore:
+        if not hasattr(self.accounts, "export"):
+            raise ConfigurationError("store: is one of your own that holds accounts alone, and cannot be copied")
+        return cast(CopyStore, self.accounts)
 
     # The engines
 

@@ -388,6 +388,44 @@ class CopyStore(Protocol):
         ...
 
 
+class AccountsHalf(AccountStore, EventStore, Protocol):
+    """What a store needs to hold the accounts of sessions that live elsewhere: your own table of users, for one.
+
+    The methods that are not of `AccountStore` and `EventStore` promise what they do in `AttemptStore` and `Store`.
+    """
+
+    async def settle(
+        self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
+    ) -> Answer | None:
+        """Keep events, unless `account` has no password (any more): `GONE` then. There are no settlements here."""
+        ...
+
+    async def delete_account(self, subject: str, *, counters: Sequence[bytes], events: Sequence[EventRecord]) -> bool:
+        """Delete an account, and what its events say of it. There are no counters here."""
+        ...
+
+    async def purge(self, cutoffs: Cutoffs, *, after: str | None, limit: int) -> Purged:
+        """Delete events older than the cutoff for them, about `limit` at a time. There is nothing else to purge."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """Where it keeps things, the same for stores that share them; no secret is in it."""
+        ...
+
+    async def ready(self) -> None:
+        """Return if the store can be read now; raise what any other method would."""
+        ...
+
+    async def advisories(self) -> tuple[str, ...]:
+        """Say what about the engine is weaker than it should be, each in words, with the mend after a `; `."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and files. A later call opens them again."""
+        ...
+
+
 class Store(SessionStore, AttemptStore, AccountStore, EventStore, CopyStore, Protocol):
     """All of it in one, and the door to the engine behind it."""
 

@@ -1,0 +1,63 @@
+"""An application that has users already: its table stays, Coatcheck does the log-in and keeps the sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+import uvicorn
+from fastapi import Body, Depends, FastAPI
+from old import make_database
+from users import Users, upgrade, users
+
+from coatcheck import Account, AsyncCoatcheck
+from coatcheck.fastapi import CoatcheckFastAPI
+
+engine = sa.create_engine("sqlite:///users.db")
+desk = AsyncCoatcheck(Users(engine, run=asyncio.to_thread), sessions="sqlite:///sessions.db")
+auth = CoatcheckFastAPI(desk, development=True, home="/me")
+
+
+def prepare() -> None:
+    if not Path("users.db").exists():
+        make_database(Path("users.db"))
+    upgrade(engine)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    prepare()
+    async with auth.lifespan(app):
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+app.include_router(auth.router, prefix="/auth")
+
+
+def user(account: Annotated[Account, Depends(auth.account)]) -> sa.RowMapping:
+    """The application's own row of whoever is logged in."""
+    with engine.connect() as connection:
+        return connection.execute(sa.select(users).where(users.c.subject == account.subject)).mappings().one()
+
+
+@app.get("/me")
+def me(user: Annotated[Any, Depends(user)]) -> dict[str, Any]:
+    return {"id": user["id"], "name": user["name"], "favourite_coat": user["favourite_coat"]}
+
+
+@app.put("/me/coat")
+def choose(coat: Annotated[str, Body(embed=True)], user: Annotated[Any, Depends(user)]) -> dict[str, Any]:
+    with engine.begin() as connection:
+        connection.execute(sa.update(users).where(users.c.id == user["id"]).values(favourite_coat=coat))
+    return {"id": user["id"], "favourite_coat": coat}
+
+
+if __name__ == "__main__":
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
+    uvicorn.run(app, host="localhost", port=port)
