@@ -30,8 +30,9 @@ class Relay:
         self.round_trips = 0
         self._lines: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._speaks = threading.Event()
-        self._speaks.set()
+        self._asks, self._answers = threading.Event(), threading.Event()
+        self._silent_after: int | None = None
+        self.speak_again()
 
     def __enter__(self) -> Relay:
         self._begin(self._accept)
@@ -43,18 +44,31 @@ class Relay:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._speaks.set()
+        self.speak_again()
         self.cut()
         for thread in self._threads:
             thread.join()
 
     def fall_silent(self) -> None:
         """Pass nothing on any more; what comes is taken all the same."""
-        self._speaks.clear()
+        self._asks.clear()
+        self._answers.clear()
+
+    def lose_answers_after(self, round_trips: int) -> None:
+        """Pass on so many questions with their answers, and then only questions."""
+        self._silent_after = self.round_trips + round_trips
 
     def speak_again(self) -> None:
         """Pass on everything, what came in the silence too."""
-        self._speaks.set()
+        self._silent_after = None
+        self._asks.set()
+        self._answers.set()
+
+    def note_round_trip(self) -> None:
+        """Take note of a question, before it is passed on."""
+        if self._silent_after is not None and self.round_trips >= self._silent_after:
+            self._answers.clear()
+        self.round_trips += 1
 
     def cut(self) -> None:
         """Cut every line there is."""
@@ -97,7 +111,7 @@ class Relay:
             while said := source.recv(65536):
                 if watch is not None:
                     watch.hear(said)
-                self._speaks.wait()
+                (self._answers if watch is None else self._asks).wait()
                 target.sendall(said)
         with suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
@@ -115,7 +129,7 @@ class _RoundTrips:
         self._heard += said
         while (message := self._next()) is not None:
             if message in (b"S", b"Q"):
-                self._relay.round_trips += 1
+                self._relay.note_round_trip()
 
     def _next(self) -> bytes | None:
         head = 1 if self._has_introduced_itself else 0

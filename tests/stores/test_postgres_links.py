@@ -247,6 +247,38 @@ def test_err_07_a_cancelled_task_leaves_its_change_done_or_undone_and_the_store_
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("answered", [0, 1], ids=["before the locks are there", "before the commit is known"])
+@pytest.mark.parametrize("ends", ["cancelled", "out of time"])
+def test_err_07_a_change_whose_answer_is_lost_is_whole_or_absent_and_locks_nothing(
+    relay: Relay, answered: int, ends: str
+) -> None:
+    """The server has heard the question, and its answer never comes: to the first half of a change, or the second."""
+
+    async def story() -> None:
+        store = PostgresStore(f"{relay.url}?connections=1", AsyncDriver().colour)
+        await started(store, 1)
+        await put(store, a_digest(1), a=b"0", b=b"0")  # and its statements are prepared
+        before = relay.round_trips
+        relay.lose_answers_after(answered)
+        task = asyncio.ensure_future(put(store, a_digest(1), a=b"1", b=b"1"))
+        while relay.round_trips < before + answered + 1:  # noqa: ASYNC110 - a thread counts them
+            await asyncio.sleep(0)
+        if ends == "cancelled":
+            task.cancel()
+        with pytest.raises((asyncio.CancelledError, StoreUnavailable)):
+            await task
+        relay.speak_again()
+
+        kept = (await data_of(store, a_digest(1)))["app"]
+        assert kept["a"] == kept["b"]
+        if answered == 0:
+            assert kept["a"] == b"0"
+        assert await put(store, a_digest(1), a=b"2", b=b"2") is None
+        await store.close()
+
+    asyncio.run(story())
+
+
 def test_err_07_who_is_cancelled_while_waiting_for_a_connection_takes_none_along(postgres_url: str) -> None:
     async def story() -> None:
         store = PostgresStore(f"{postgres_url}?connections=1", AsyncDriver().colour)

@@ -57,7 +57,7 @@ replace = msgspec.structs.replace
 
 PATIENCE = 2.0  # seconds a call may take in all: for a connection and for the server's answers (ERR-06)
 SERVER_PATIENCE = 1900  # milliseconds for which the server tries: its refusal comes before we give up
-DESERTED = 5000  # milliseconds after which the server ends a transaction whose process says nothing more
+DESERTED = 2000  # milliseconds after which the server ends a transaction whose process says nothing more
 
 _HELLO = """
     SELECT v.coatcheck, pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', pg_backend_pid() = %s
