@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import tomllib
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +14,7 @@ from types import ModuleType
 import msgspec
 
 from bench import machine, plot, report
-from bench.figures import Taken
+from bench.figures import Row, Taken
 from bench.measure import Effort
 from bench.progress import Progress
 from bench.rows import authenticate, http_share, import_time, log_in, revocation, stock, storm
@@ -35,28 +36,55 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write(kept(HERE), HERE)
         return
     taken: list[Taken] = []
-    for one in measured(given.rows or list(ROWS), Effort(is_quick=given.quick), given.directory or HERE):
+    failed: list[str] = []
+    for one in measured(given.rows or list(ROWS), Effort(is_quick=given.quick), given.directory or HERE, failed):
         taken.append(one)
-        if not given.quick:  # at once: should a later row fail, this one is not lost
+        if not given.quick:  # at once: should this program be stopped, the row is not lost
             write({**kept(HERE), one.row.key: one}, HERE)
     print(report.as_json(taken) if given.json else report.as_markdown(taken, _reasons()))
+    if failed:
+        raise SystemExit(f"bench: not measured, see above why: {', '.join(failed)}")
 
 
-def measured(keys: Sequence[str], effort: Effort, directory: Path) -> Iterator[Taken]:
-    """Measure rows, one after the other, each in a folder that is gone afterwards."""
+def measured(keys: Sequence[str], effort: Effort, directory: Path, failed: list[str] | None = None) -> Iterator[Taken]:
+    """Measure rows, one after the other, each in a folder that is gone afterwards.
+
+    One that fails is added to `failed`. The rows after it are measured all the same, and what is given of it says why,
+    beside the figures of an earlier run.
+    """
     progress, began = Progress(len(keys)), perf_counter()
     try:
         for key in keys:
             described, row_began = machine.described(), perf_counter()
             progress.row(key)
-            with tempfile.TemporaryDirectory(prefix=".bench-", dir=directory, ignore_cleanup_errors=True) as files:
-                row = ROWS[key].measure(Path(files), effort, progress)
+            try:
+                with tempfile.TemporaryDirectory(prefix=".bench-", dir=directory, ignore_cleanup_errors=True) as files:
+                    row = ROWS[key].measure(Path(files), effort, progress)
+            except Exception as error:  # noqa: BLE001 - the other rows have nothing to do with it
+                progress.end()
+                traceback.print_exc()
+                progress.say(f"{key}: FAILED after {perf_counter() - row_began:.0f} s: {error!r}")
+                if failed is not None:
+                    failed.append(key)
+                yield unmeasured(key, error, described, kept(HERE).get(key))
+                continue
             seconds = perf_counter() - row_began
             progress.say(f"{key}: done in {seconds:.0f} s")
             yield Taken(row, {**described, "Took": f"{seconds:.0f} s"})
         progress.say(f"all done in {perf_counter() - began:.0f} s")
     finally:
         progress.end()
+
+
+def unmeasured(key: str, error: Exception, described: Mapping[str, str], earlier: Taken | None) -> Taken:
+    """Say of a row why it could not be measured, beside what an earlier run found."""
+    words = " ".join(str(error).split())[:300]
+    why = f"**The run of {described['Date']} failed** ({type(error).__name__}: {words})"
+    if earlier is None:
+        return Taken(Row(key=key, title=f"The row `{key}`", tables=(), remarks=(f"{why}.",)), dict(described))
+    remarks = [text for text in earlier.row.remarks if not text.startswith("**The run of ")]
+    remark = f"{why}; these figures are older."
+    return Taken(msgspec.structs.replace(earlier.row, remarks=(remark, *remarks)), earlier.machine)
 
 
 def kept(directory: Path) -> dict[str, Taken]:

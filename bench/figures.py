@@ -45,6 +45,7 @@ class Table(Struct, frozen=True, kw_only=True):
     base: str
     targets: tuple[Target, ...] = ()
     compares: Literal["ratio", "figure"] = "figure"  # by what a peer wins
+    ours: str = ""  # the line that peers are compared with, where no target names it
 
     def line(self, name: str) -> Line:
         return next(line for line in self.lines if line.name == name)
@@ -67,10 +68,11 @@ class Table(Struct, frozen=True, kw_only=True):
         return reached >= target.limit if self.unit == "rate" else reached <= target.limit
 
     def winners(self) -> list[Line]:
-        """The peers' lines that are better than the line of ours which the target speaks of."""
-        if not self.targets:
+        """The peers' lines that are better than ours, which `ours` or the first target names."""
+        name = self.ours or (self.targets[0].line if self.targets else "")
+        if not name:
             return []
-        ours = self._compared(self.line(self.targets[0].line))
+        ours = self._compared(self.line(name))
         peers = [line for line in self.lines if line.who == "peer"]
         return [p for p in peers if (self._compared(p) > ours if self.unit == "rate" else self._compared(p) < ours)]
 

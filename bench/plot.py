@@ -42,7 +42,7 @@ def svg(row: Row) -> str:
 def _panel(table: Table, y: int) -> str:
     top, bottom = y + TOP, y + TOP + STEP * len(table.lines)
     limits = [_limit(table, target) for target in table.targets]
-    most = max(*limits, *(line.high for line in table.lines), *(line.middle for line in table.lines), 1e-12)
+    most = max([*limits, *(line.high for line in table.lines), *(line.middle for line in table.lines), 1e-12])
     scale = (WIDTH - LEFT - RIGHT) / most
     better = "longer is better" if table.unit == "rate" else "shorter is better"
     text = f'<text class="head" x="16" y="{y + 32}">{escape(plain(table.title))}</text>\n'

@@ -93,3 +93,11 @@ def test_where_shares_are_compared_the_better_share_wins_not_the_higher_rate() -
     )
 
     assert [each.name for each in found.winners()] == ["theirs"]
+
+
+def test_where_there_is_no_target_the_table_may_name_the_line_that_peers_are_compared_with() -> None:
+    lines = (line("raw", 1.0, who="raw"), line("ours", 3.0, who="ours"), line("quick", 2.0))
+
+    winners = [Table(title="", unit="time", lines=lines, base="raw", ours=ours).winners() for ours in ("", "ours")]
+
+    assert [[each.name for each in found] for found in winners] == [[], ["quick"]]

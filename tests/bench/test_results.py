@@ -11,6 +11,7 @@ import pytest
 from bench import __main__ as program
 from bench import plot, report
 from bench.figures import Line, Piece, Row, Table, Taken, Target, Who
+from bench.measure import Effort
 
 MACHINE = {"Machine": "2 cores", "Python": "CPython", "SQLite": "3", "Packages": "none", "Date": "2026-11-21"}
 
@@ -126,3 +127,40 @@ def test_an_unknown_row_is_refused_with_the_names_of_those_there_are(capsys: pyt
     assert "there is no row strom; rows: authenticate, log-in, http, storm, stock, revocation, import" in (
         capsys.readouterr().err
     )
+
+
+def test_a_row_that_fails_says_why_and_the_rows_after_it_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        @staticmethod
+        def measure(*_: object) -> Row:
+            raise RuntimeError("no server\nto speak with")
+
+    class Whole:
+        @staticmethod
+        def measure(*_: object) -> Row:
+            return row("whole")
+
+    monkeypatch.setattr(program, "ROWS", {"broken": Broken, "whole": Whole})
+    monkeypatch.setattr(program, "HERE", tmp_path)
+    failed: list[str] = []
+
+    broken, whole = program.measured(["broken", "whole"], Effort(is_quick=True), tmp_path, failed)
+
+    assert (failed, whole.row) == (["broken"], row("whole"))
+    assert "(RuntimeError: no server to speak with)." in report.as_markdown([broken, whole], {})
+    assert plot.svg(broken.row).startswith("<svg")
+    assert "broken: FAILED after" in capsys.readouterr().err
+
+
+def test_a_row_that_fails_keeps_the_figures_of_an_earlier_run_and_calls_them_older() -> None:
+    earlier = taken(row("storm"), Date="2026-11-21")
+    failures = [RuntimeError("once"), RuntimeError("twice")]
+
+    for failure in failures:
+        earlier = program.unmeasured("storm", failure, {"Date": "2026-11-28"}, earlier)
+
+    assert earlier.row.tables == row("storm").tables
+    assert earlier.machine["Date"] == "2026-11-21"
+    assert earlier.row.remarks == ("**The run of 2026-11-28 failed** (RuntimeError: twice); these figures are older.",)
