@@ -17,12 +17,12 @@ from bench import machine, plot, report
 from bench.figures import Row, Taken
 from bench.measure import Effort
 from bench.progress import Progress
-from bench.rows import authenticate, http_share, import_time, log_in, revocation, stock, storm
+from bench.rows import authenticate, http_share, import_time, log_in, postgres, redis, revocation, stock, storm
 
 HERE = Path(__file__).parent
 FIGURES, RESULTS, PLOTS, REASONS = "results.json", "RESULTS.md", "plots", "reasons.toml"
 ROWS: Mapping[str, ModuleType] = {
-    row.KEY: row for row in (authenticate, log_in, http_share, storm, stock, revocation, import_time)
+    row.KEY: row for row in (authenticate, log_in, postgres, redis, http_share, storm, stock, revocation, import_time)
 }
 
 

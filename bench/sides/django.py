@@ -10,8 +10,10 @@ router.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import django
 from django.conf import settings
@@ -37,6 +39,9 @@ SETTINGS_NOTE = (
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 COOKIE_NAME = "sessionid"
 DEFAULT_TIMEOUT = 5
+
+
+_alias_by_path: dict[str, str] = {}  # of databases that are no files
 
 
 class Hasher(Argon2PasswordHasher):
@@ -66,10 +71,23 @@ class Router:
 class Django:
     """Django at work on a file that `make_django` has made."""
 
-    def __init__(self, path: Path, cookie_fields: Sequence[bytes] = (), *, timeout: int = PATIENCE) -> None:
+    def __init__(
+        self,
+        path: Path,
+        cookie_fields: Sequence[bytes] = (),
+        *,
+        timeout: int = PATIENCE,
+        postgres: str | None = None,
+        redis: str | None = None,
+    ) -> None:
         self.path = path
         self.cookie_fields = cookie_fields
+        self.backend = "db" if redis is None else "cache"
         configure(path, timeout=timeout)
+        if postgres is not None:
+            _add_postgres(path, postgres)
+        if redis is not None:
+            _add_cache(redis)
         self.alias = _alias_of(path)
 
     def here(self) -> Django:
@@ -79,31 +97,35 @@ class Django:
 
     def authenticate_all(self, fields: Sequence[bytes]) -> int:
         from django.contrib.auth import get_user
-        from django.contrib.sessions.backends.db import SessionStore
         from django.http.cookie import parse_cookie
 
         self.here()
+        open_session = self.open_session
         for field in fields:
-            user = get_user(_Visit(SessionStore(parse_cookie(field.decode())[COOKIE_NAME])))  # type: ignore[arg-type]  # all that it wants of a request
+            user = get_user(_Visit(open_session(parse_cookie(field.decode())[COOKIE_NAME])))  # type: ignore[arg-type]  # all that it wants of a request
             if not user.is_authenticated:
                 raise RuntimeError("Django did not know its own session")
         return len(fields)
 
     def log_in_all(self, numbers: Sequence[int]) -> int:
         from django.contrib.auth import authenticate, login
-        from django.contrib.sessions.backends.db import SessionStore
         from django.http import HttpRequest
 
         self.here()
         for number in numbers:
             request = HttpRequest()
-            request.session = SessionStore()  # as its middleware does
+            request.session = self.open_session()  # as its middleware does
             user = authenticate(request, username=user_name(number), password=PASSWORD)
             if user is None:
                 raise RuntimeError("Django let nobody in")
             login(request, user)
             request.session.save()
         return len(numbers)
+
+    @property
+    def open_session(self) -> Any:
+        """The class of its sessions."""
+        return import_module(f"django.contrib.sessions.backends.{self.backend}").SessionStore
 
     def log_in_at_once(self, crowd: Crowd, shares: Sequence[Sequence[int]]) -> int:
         return crowd.do(self.log_in_all, shares)
@@ -178,16 +200,45 @@ def close() -> None:
     connections.close_all()
 
 
+def _add_postgres(path: Path, url: str) -> None:
+    """Have a path stand for a database of PostgreSQL, whose connection stays open."""
+    from django.db import connections
+
+    parts = urlsplit(url)
+    alias = _alias_by_path[str(path)] = f"{path} on PostgreSQL"
+    connections.settings[alias] = {
+        **connections.settings["default"],
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": parts.hostname,
+        "PORT": parts.port,
+        "USER": parts.username,
+        "PASSWORD": parts.password,
+        "NAME": parts.path[1:],
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {},
+    }
+
+
+def _add_cache(url: str) -> None:
+    """Have sessions in a cache be kept on Redis, as Django does it by itself."""
+    from django.core.cache import caches
+
+    caches.settings["default"] = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
+
+
 def _alias_of(path: Path) -> str:
     from django.db import connections
 
     named = [alias for alias, one in connections.settings.items() if str(one["NAME"]) == str(path)]
-    return named[0] if named else str(path)
+    return _alias_by_path.get(str(path)) or (named[0] if named else str(path))
 
 
-def make_django(path: Path, *, count: int) -> Django:
-    """Make a file with `count` users, each with one session."""
-    side = Django(fresh(path)).here()  # before the models can be imported
+def make_django(path: Path, *, count: int, postgres: str | None = None, redis: str | None = None) -> Django:
+    """Make a file with `count` users, each with one session.
+
+    With `postgres`, a URL, everything is in that database; with `redis` the sessions are in a cache there.
+    """
+    side = Django(fresh(path), postgres=postgres, redis=redis).here()  # before the models can be imported
     from django.contrib.auth.hashers import make_password
     from django.contrib.auth.models import User
     from django.core.management import call_command
@@ -197,19 +248,19 @@ def make_django(path: Path, *, count: int) -> Django:
     password = make_password(PASSWORD)
     with transaction.atomic(using=side.alias):
         keys = [
-            session_of(User.objects.create(username=user_name(n), email=email(n), password=password))
+            session_of(User.objects.create(username=user_name(n), email=email(n), password=password), side.open_session)
             for n in range(count)
         ]
     side.cookie_fields = tuple(among_others(COOKIE_NAME, key) for key in keys)
     return side
 
 
-def session_of(user: Any) -> str:
+def session_of(user: Any, open_session: Any = None) -> str:
     """Give a user a session and its key."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
-    session = SessionStore()
+    session = (open_session or SessionStore)()
     session.update(
         {
             SESSION_KEY: str(user.pk),

@@ -19,11 +19,13 @@ from fastapi.security import OAuth2PasswordRequestForm
 from fastapi_users import BaseUserManager, UUIDIDMixin
 from fastapi_users.authentication import AuthenticationBackend, CookieTransport
 from fastapi_users.authentication.strategy.db import DatabaseStrategy
+from fastapi_users.authentication.strategy.redis import RedisStrategy
 from fastapi_users.password import PasswordHelper
 from fastapi_users_db_sqlalchemy import SQLAlchemyBaseUserTableUUID, SQLAlchemyUserDatabase
 from fastapi_users_db_sqlalchemy.access_token import SQLAlchemyAccessTokenDatabase, SQLAlchemyBaseAccessTokenTableUUID
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
+from redis.asyncio import Redis
 from sqlalchemy import Index, event, func, insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -90,13 +92,25 @@ class Manager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):
 class FastapiUsers:
     """fastapi-users at work on a file, with a loop of its own."""
 
-    def __init__(self, path: Path, cookie_fields: Sequence[bytes] = (), *, hashes: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        cookie_fields: Sequence[bytes] = (),
+        *,
+        hashes: bool = False,
+        postgres: str | None = None,
+        redis: str | None = None,
+    ) -> None:
         self.path = path
         self.cookie_fields = cookie_fields
-        self.engine = create_async_engine(
-            f"sqlite+aiosqlite:///{path}", connect_args={"timeout": PATIENCE}, pool_size=16
-        )
-        event.listen(self.engine.sync_engine, "connect", _set_up)
+        self.redis: Any = None if redis is None else Redis.from_url(redis, decode_responses=True)
+        if postgres is not None:
+            self.engine = create_async_engine(postgres, pool_size=16)
+        else:
+            self.engine = create_async_engine(
+                f"sqlite+aiosqlite:///{path}", connect_args={"timeout": PATIENCE}, pool_size=16
+            )
+            event.listen(self.engine.sync_engine, "connect", _set_up)
         self.open_session = async_sessionmaker(self.engine, expire_on_commit=False)
         self.helper = same_hash() if hashes else NoHash()
         self.loop = asyncio.new_event_loop()
@@ -127,10 +141,15 @@ class FastapiUsers:
         self.loop.run_until_complete(self.engine.dispose())
 
     @asynccontextmanager
-    async def _parts(self) -> AsyncGenerator[tuple[Manager, DatabaseStrategy[User, uuid.UUID, AccessToken]]]:
+    async def _parts(self) -> AsyncGenerator[tuple[Manager, Any]]:
         """What its dependencies make for a request."""
         async with self.open_session() as session:
-            yield self.manager(session), strategy_over(session)
+            yield self.manager(session), self.strategy(session)
+
+    def strategy(self, session: AsyncSession) -> Any:
+        if self.redis is not None:
+            return RedisStrategy[User, uuid.UUID](self.redis, lifetime_seconds=LIFETIME)
+        return strategy_over(session)
 
     def manager(self, session: AsyncSession) -> Manager:
         return Manager(SQLAlchemyUserDatabase(session, User), self.helper)
@@ -163,9 +182,14 @@ def backend_over(get_strategy: Any) -> AuthenticationBackend[User, uuid.UUID]:
     return AuthenticationBackend(name="cookie", transport=transport, get_strategy=get_strategy)
 
 
-def make_fastapi_users(path: Path, *, count: int) -> FastapiUsers:
-    """Make a file with `count` accounts, each with one session."""
-    side = FastapiUsers(fresh(path))
+def make_fastapi_users(
+    path: Path, *, count: int, postgres: str | None = None, redis: str | None = None
+) -> FastapiUsers:
+    """Make a file with `count` accounts, each with one session.
+
+    With `postgres`, an URL of SQLAlchemy's, everything is in that database; with `redis` the sessions are there.
+    """
+    side = FastapiUsers(fresh(path), postgres=postgres, redis=redis)
     tokens = [encode(system_entropy(32)) for _ in range(count)]
 
     async def fill() -> None:
@@ -181,7 +205,12 @@ def make_fastapi_users(path: Path, *, count: int) -> FastapiUsers:
                 for token, user in zip(tokens, users, strict=True)
             ]
             await connection.execute(insert(User), users)
-            await connection.execute(insert(AccessToken), sessions)
+            if side.redis is None:
+                await connection.execute(insert(AccessToken), sessions)
+        if side.redis is not None:
+            prefix = RedisStrategy[User, uuid.UUID](side.redis).key_prefix
+            for session in sessions:
+                await side.redis.set(f"{prefix}{session['token']}", str(session["user_id"]), ex=LIFETIME)
 
     side.loop.run_until_complete(fill())
     side.cookie_fields = tuple(among_others(COOKIE_NAME, token) for token in tokens)

@@ -18,6 +18,7 @@ from flask import Response
 from flask_login import LoginManager, UserMixin, current_user, login_user
 from flask_session import Session
 from flask_sqlalchemy import SQLAlchemy
+from redis import Redis
 from sqlalchemy import event
 
 from bench.measure import Crowd
@@ -38,9 +39,9 @@ SESSION_FILE = "flask_session.db"  # beside the other one, where both are served
 class Flask:
     """A Flask application at work on a file: bare, with Flask-Login, or with Flask-Session and Flask-Login."""
 
-    def __init__(self, path: Path, kind: Kind, *, refreshes: bool = True) -> None:
+    def __init__(self, path: Path, kind: Kind, *, refreshes: bool = True, redis: str | None = None) -> None:
         self.path = path
-        self.app, self.users = make_app(path, kind, refreshes=refreshes)
+        self.app, self.users = make_app(path, kind, refreshes=refreshes, redis=redis)
         self.cookie_fields: Sequence[bytes] = ()
 
     def authenticate_all(self, fields: Sequence[bytes]) -> int:
@@ -86,8 +87,8 @@ class Flask:
             return self.app.process_response(Response())
 
 
-def make_app(path: Path, kind: Kind, *, refreshes: bool = True) -> tuple[App, Any]:
-    """Make an application and the class of its accounts."""
+def make_app(path: Path, kind: Kind, *, refreshes: bool = True, redis: str | None = None) -> tuple[App, Any]:
+    """Make an application and the class of its accounts; with `redis`, a URL, Flask-Session keeps sessions there."""
     app = App("bench")
     app.config.update(
         SECRET_KEY=SECRET,
@@ -115,15 +116,18 @@ def make_app(path: Path, kind: Kind, *, refreshes: bool = True) -> tuple[App, An
         event.listen(db.engine, "connect", _set_up)
         db.create_all()
     if kind == "session":
-        app.config.update(SESSION_TYPE="sqlalchemy", SESSION_SQLALCHEMY=db, SESSION_REFRESH_EACH_REQUEST=refreshes)
+        kept: dict[str, Any] = {"SESSION_TYPE": "sqlalchemy", "SESSION_SQLALCHEMY": db}
+        if redis is not None:
+            kept = {"SESSION_TYPE": "redis", "SESSION_REDIS": Redis.from_url(redis)}
+        app.config.update(**kept, SESSION_REFRESH_EACH_REQUEST=refreshes)
         Session(app)
     app.extensions["bench_db"] = db
     return app, User
 
 
-def make_flask(path: Path, kind: Kind, *, count: int) -> Flask:
-    """Make a file with `count` accounts, each logged in once."""
-    side = Flask(fresh(path), kind)
+def make_flask(path: Path, kind: Kind, *, count: int, redis: str | None = None) -> Flask:
+    """Make a file with `count` accounts, each logged in once; with `redis` their sessions are there."""
+    side = Flask(fresh(path), kind, redis=redis)
     db = side.app.extensions["bench_db"]
     with side.app.app_context():
         db.session.add_all(

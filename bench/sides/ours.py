@@ -18,13 +18,14 @@ from bench.measure import Crowd
 from bench.people import PASSWORD, USER_AGENTS, among_others, email, phc, user_name
 from bench.sides import fresh
 from coatcheck import AsyncCoatcheck, Client, Coatcheck, Policy
-from coatcheck.colour import Async, Blocking, HashingLane
+from coatcheck.colour import Async, Blocking, HashingLane, run_blocking
 from coatcheck.core import sessions as decisions
 from coatcheck.core import tokens
-from coatcheck.core.records import AccountRecord
+from coatcheck.core.records import AccountRecord, PasswordCredential, SessionRecord, SubjectState
 from coatcheck.crypto.entropy import system_entropy
 from coatcheck.http import cookies
 from coatcheck.http.hosts import Site
+from coatcheck.stores.protocols import Contents
 from coatcheck.stores.sqlite import steps
 from coatcheck.web.door import DoorSettings
 
@@ -36,6 +37,7 @@ DOOR = DoorSettings(public_url=PUBLIC_URL, allowed_hosts=["127.0.0.1"])
 COOKIE_NAME = Site.configure(public_url=PUBLIC_URL).session_cookie.name
 # No touch falls due while we measure: it comes once a minute for a session and has a line of its own.
 AHEAD = 600
+LOADED_AT_ONCE = 250
 
 # 1x: what a careful author would write by hand to read these columns from this file. It stands here in full, so that
 # the baseline does not grow slower together with the store.
@@ -92,10 +94,26 @@ class Stock:
         return connect(self.path, synchronous=synchronous)
 
 
+@dataclass(frozen=True)
+class Filled:
+    """A store on a server with people in it, and the tokens that open their sessions."""
+
+    url: str
+    tokens: tuple[str, ...]
+
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        return tuple(tokens.session_digest(token) for token in self.tokens)
+
+    @property
+    def cookie_fields(self) -> tuple[bytes, ...]:
+        return tuple(among_others(COOKIE_NAME, token) for token in self.tokens)
+
+
 class Ours:
     """The blocking desk on a stock."""
 
-    def __init__(self, stock: Stock) -> None:
+    def __init__(self, stock: Stock | Filled) -> None:
         self.cookie_fields = stock.cookie_fields
         self.desk = Coatcheck(stock.url)
 
@@ -125,7 +143,7 @@ class Ours:
 class OursAwaited:
     """The async desk on a stock, with a loop of its own."""
 
-    def __init__(self, stock: Stock) -> None:
+    def __init__(self, stock: Stock | Filled) -> None:
         self.cookie_fields = stock.cookie_fields
         self.desk = AsyncCoatcheck(stock.url)
         self.loop = asyncio.new_event_loop()
@@ -209,21 +227,52 @@ def make_stock(path: Path, *, count: int, plain: bool = False) -> Stock:
     return stock
 
 
+def fill(url: str, *, count: int) -> Filled:
+    """Put `count` accounts into an empty store of any kind, each with one live session."""
+    filled = Filled(url, tuple(new_token() for _ in range(count)))
+    now = int(time.time())
+    with Coatcheck(url) as desk:
+        desk.ready()  # creates what an empty store needs
+        load = desk.flows.parts.store.load
+        for first in range(0, count, LOADED_AT_ONCE):
+            people = range(first, min(first + LOADED_AT_ONCE, count))
+            subjects = {number: tokens.encode(system_entropy(16)) for number in people}
+            page = Contents(
+                accounts=tuple(_account_of(subjects[number], number, now) for number in people),
+                states=tuple(SubjectState(subjects[number], credential_version=1) for number in people),
+                sessions=tuple(_session_of(subjects[number], number, filled.tokens[number], now) for number in people),
+            )
+            run_blocking(load(page, bookmark=None))
+    return filled
+
+
 def new_token() -> str:
     return tokens.encode(system_entropy(tokens.TOKEN_BYTES))
 
 
 def _add(cursor: sqlite3.Cursor, number: int, token: str) -> None:
     now = int(time.time())
-    subject, name, address = tokens.encode(system_entropy(16)), user_name(number), email(number)
+    subject = tokens.encode(system_entropy(16))
     owner = steps.subject_key(cursor, subject)
-    steps.insert_account(cursor, owner, AccountRecord(subject, name, name, address, address, now))
+    account, _ = _account_of(subject, number, now)
+    steps.insert_account(cursor, owner, account)
     cursor.execute(
         "INSERT INTO passwords (account, hash, version, changed_at) VALUES (?, ?, ?, ?)", (owner, phc(), 1, now)
     )
     steps.admit_subject(cursor, subject, credential_version=1, at=now, holds_accounts=True)
+    session = _session_of(subject, number, token, now)
+    agents = steps.user_agent_keys(cursor, [session.user_agent])
+    steps.insert_session(cursor, session, owner, user_agent=agents[session.user_agent])
+
+
+def _account_of(subject: str, number: int, now: int) -> tuple[AccountRecord, PasswordCredential]:
+    name, address = user_name(number), email(number)
+    return AccountRecord(subject, name, name, address, address, now), PasswordCredential(subject, phc(), 1, now)
+
+
+def _session_of(subject: str, number: int, token: str, now: int) -> SessionRecord:
     client = client_of(number)
-    session = decisions.issue(
+    return decisions.issue(
         digest=tokens.session_digest(token),
         session_id=tokens.encode(system_entropy(tokens.HANDLE_BYTES)),
         subject=subject,
@@ -234,8 +283,6 @@ def _add(cursor: sqlite3.Cursor, number: int, token: str) -> None:
         policy=Policy(),
         now=now + AHEAD,
     )
-    agents = steps.user_agent_keys(cursor, [session.user_agent])
-    steps.insert_session(cursor, session, owner, user_agent=agents[session.user_agent])
 
 
 def _copy_plainly(cursor: sqlite3.Cursor) -> None:

