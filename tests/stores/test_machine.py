@@ -51,7 +51,11 @@ class TestSqlite(LifeContract):
 
 
 class OverServer(LifeContract):
-    """Over a new database of a server for each life."""
+    """Over a new database of a server for each life. Reading everything after each step takes a hundred round trips, so
+    the lives are few here and many in the long run.
+    """
+
+    lives = 5
 
     @pytest.fixture
     def engine(self) -> Engine:
@@ -71,8 +75,8 @@ class OverServer(LifeContract):
 
 class TestPostgres(OverServer):
     @pytest.fixture
-    def engine(self, postgres: Engine) -> Engine:
-        return postgres
+    def engine(self, stocked_postgres: Engine) -> Engine:
+        return stocked_postgres
 
 
 class TestRedis(OverServer):
