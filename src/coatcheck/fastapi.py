@@ -159,7 +159,7 @@ class CoatcheckFastAPI:
         self.optional = OptionalGuard(self)
         self.subject = SubjectGuard(self)
         self.fresh_account = FreshGuard(self)
-        self.router = _router(self._doorway.pages)
+        self.router = _router(self._doorway.pages) if self._doorway.door.has_pages else APIRouter()
 
     @property
     def cookie_name(self) -> str:
@@ -212,11 +212,13 @@ class CoatcheckFastAPI:
 
     def _check(self, app: FastAPI) -> None:
         problems: list[str] = []
-        prefix = self._doorway.door.mount.prefix
+        door = self._doorway.door
+        prefix = door.mount.prefix
         try:
             found = str(app.url_path_for(ROUTE, path="")).removesuffix("/")
         except NoMatchFound:
-            problems.append(f'router: include it, app.include_router(auth.router, prefix="{prefix}")')
+            if door.has_pages:
+                problems.append(f'router: include it, app.include_router(auth.router, prefix="{prefix}")')
         else:
             if not (found and prefix.endswith(found)):  # before it the server's root path may stand
                 problems.append(

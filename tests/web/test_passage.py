@@ -818,3 +818,23 @@ def test_ses_08_data_that_cannot_be_kept_is_told_to_the_developer_with_its_key(
     assert reply.status == 422
     assert b"cart" not in reply.body
     assert "'cart'" in caplog.text
+
+
+def test_without_pages_the_prefix_is_the_application_s_and_refusals_are_told_as_json() -> None:
+    house = House(pages=False)
+    page = [("accept", "text/html")]
+
+    passage = house.enter("GET", "/auth/login", page)
+    reply = house.door.refusal(passage, NotAuthenticated())
+    refused = house.door.enter(Request(**strange_host(house)))
+
+    assert not house.door.owns("/auth/login")
+    assert (reply.status, dict(reply.headers)["content-type"]) == (401, "application/problem+json")
+    assert isinstance(refused, Reply)
+    assert dict(refused.headers)["content-type"] == "application/problem+json"
+
+
+def strange_host(house: House) -> dict[str, Any]:
+    request = house.request("GET", "/", [("accept", "text/html")])
+    told = {name: getattr(request, name) for name in request.__struct_fields__}
+    return told | {"headers": ((b"host", b"evil.example"), (b"accept", b"text/html"))}

@@ -58,6 +58,8 @@ class DoorSettings(TypedDict, total=False):
     development: answer loopback hosts over plain http, with a plainly named cookie.
     tls: in development, that the server itself speaks (self-signed) TLS.
     prefix: where our pages and calls are mounted.
+    pages: whether our pages and calls are answered there. Without them nobody signs up or logs in but by what the
+        application does itself, and it answers refusals itself too: identity is proven in another way.
     home: the path where a log-in leads that names no other.
     namespace: whose session data this application reads and writes; others at the same desk have others.
     templates: a folder whose templates win over ours.
@@ -74,6 +76,7 @@ class DoorSettings(TypedDict, total=False):
     development: bool
     tls: bool
     prefix: str
+    pages: bool
     home: str
     namespace: str
     templates: Path | str | None
@@ -147,12 +150,13 @@ class Door:
         self.exemptions = dict(settings.get("csrf_exempt", {}))
         for path, exemption in self.exemptions.items():
             _log.info("csrf_exempt: requests to %s need no evidence of their origin: %s", path, exemption.reason)
+        self.has_pages = settings.get("pages", True)
         self._mentioned: set[str] = set()
 
     def owns(self, path: str) -> bool:
         """Say whether a path is one of ours, and not the application's."""
         prefix = self.mount.prefix
-        return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
+        return self.has_pages and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
 
     def enter(self, request: Request) -> Passage | Reply:
         """Let a request of the application in, or give the reply to a host that is not ours (HST-01). No step."""
@@ -160,7 +164,7 @@ class Door:
         self._look_around(request)
         if isinstance(place, HostRefused):
             told = problem(place.status, place.reason)
-            return problem_page(self.mount, told) if request.is_navigation else to_reply(told)
+            return problem_page(self.mount, told) if self.has_pages and request.is_navigation else to_reply(told)
         return Passage(self, Exchange(self.mount, request, place, {}, is_page=request.is_navigation))
 
     def refusal(self, passage: Passage, error: Exception, *, as_page: bool | None = None) -> Reply:
@@ -174,7 +178,7 @@ class Door:
         back = None
         if request.method in SAFE_METHODS:
             back = request.path + (f"?{request.query}" if request.query else "")
-        as_page = request.is_navigation if as_page is None else as_page
+        as_page = self.has_pages and (request.is_navigation if as_page is None else as_page)
         return passage.dressed(self.web.refusal(passage.exchange, error, back=back, as_page=as_page))
 
     def mention(self, setting: str, words: str) -> None:
