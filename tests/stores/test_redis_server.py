@@ -169,6 +169,16 @@ def use_with_those_rights(server: ValkeyServer, driver: Driver) -> None:
         assert "appendfsync" in " ".join(driver.run(store.advisories()))
 
 
+def test_a_password_that_was_changed_under_us_is_an_outage_that_says_why(server: ValkeyServer, driver: Driver) -> None:
+    with opened(server.url, driver) as store:
+        driver.run(started(store, 1))
+        told(server.url, "CONFIG", "SET", "requirepass", "another")
+        driver.run(store.close())
+
+        with pytest.raises(StoreUnavailable, match="refuses this user name and password"):
+            driver.run(store.find(a_digest(1)))
+
+
 # What is acknowledged
 
 

@@ -21,7 +21,7 @@ from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredentia
 from coatcheck.core.sessions import Rotation, standing_under
 from coatcheck.core.throttle import COUNTER_KEPT, LOCK_KEPT, PENDING_KEPT, Gate, Settlement
 from coatcheck.core.tokens import subject_digest
-from coatcheck.errors import ConfigurationError, CorruptRecord, StoreConflict, StoreUnavailable
+from coatcheck.errors import CoatcheckError, ConfigurationError, CorruptRecord, StoreConflict, StoreUnavailable
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
@@ -554,22 +554,23 @@ class RedisStore:
         except exceptions.RedisError as error:
             if is_demoted(error):
                 await lines.discard()
-            raise translated(error, self._address) from error
+            trouble = translated(error, self._address)
+            raise (self._outage(trouble) if isinstance(trouble, ConfigurationError) else trouble) from error
+        except ConfigurationError as error:
+            raise self._outage(error) from error.__cause__
         except OSError as error:
             raise StoreUnavailable(f"the store at {self._address.where} cannot be reached: {error}") from error
 
+    def _outage(self, error: ConfigurationError) -> CoatcheckError:
+        """Give what a refusal means once the server has let us in: the setting was right, and the server changed."""
+        return StoreUnavailable(str(error)) if self._has_met else error
+
     async def _look(self, line: Line, deadline: float) -> None:
         """Look at the server behind a connection just opened, and begin a store there if nothing is kept yet."""
-        try:
-            opened = await self._opened(line, deadline)
-            checks.check_version(self._address, opened.version)
-            if opened.version is None:
-                await self._begin(line, deadline)
-        except ConfigurationError as error:
-            if not self._has_met:
-                raise
-            # The setting was right: another server took over, or this one was set up anew.
-            raise StoreUnavailable(str(error)) from error
+        opened = await self._opened(line, deadline)
+        checks.check_version(self._address, opened.version)
+        if opened.version is None:
+            await self._begin(line, deadline)
         self._has_met = True
         for advisory in opened.advisories:
             if advisory not in _told:
