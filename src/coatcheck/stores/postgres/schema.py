@@ -106,7 +106,8 @@ STEPS: tuple[Step, ...] = (
             data bytea
         ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05)
         """,
-        "CREATE INDEX sessions_of_subject ON sessions (subject, epoch) WHERE subject IS NOT NULL",
+        # Finds and counts a subject's standing sessions without a look at those that ended.
+        "CREATE INDEX sessions_of_subject ON sessions (subject, epoch, ended_at) WHERE subject IS NOT NULL",
         """
         CREATE TABLE counters (
             key bytea PRIMARY KEY,
