@@ -13,7 +13,7 @@ from coatcheck import (
     StoreError,
 )
 from coatcheck.core.throttle import Settlement
-from coatcheck.stores.protocols import Answer, Cutoffs
+from coatcheck.stores.protocols import Answer, Cutoffs, Started
 from coatcheck.stores.redis.store import RedisStore
 from coatcheck.testing.driving import Driver
 from coatcheck.testing.samples import (
@@ -217,6 +217,21 @@ def test_err_05_session_data_that_cannot_be_read_harms_its_session_only(
         with pytest.raises(CorruptRecord):
             driver.run(call)
     assert a_session(2).id in {found.session.id for found in driver.run(store.sessions_of("ada"))}
+
+
+@pytest.mark.parametrize("how", ["garbage", "another type"])
+def test_err_05_one_session_that_cannot_be_read_keeps_nobody_from_logging_in(
+    any_redis_url: str, store: RedisStore, driver: Driver, how: str
+) -> None:
+    driver.run(lived_in(store))
+    key = b"coatcheck:session:" + place_of(a_digest(1))
+    told(any_redis_url, "DEL", key)
+    told(any_redis_url, *(("SET", key, "garbage") if how == "garbage" else ("LPUSH", key, "garbage")))
+
+    outcome = driver.run(start(store, a_session(9), most=1))
+
+    assert isinstance(outcome, Started)
+    assert outcome.evicted == (a_session(2).id,)
 
 
 def test_dat_01_what_somebody_pickled_is_never_loaded(any_redis_url: str, store: RedisStore, driver: Driver) -> None:

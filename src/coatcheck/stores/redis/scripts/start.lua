@@ -41,22 +41,23 @@ check_index(owner)
 local surplus = {}
 local live = PREFIX .. 'live:' .. owner
 if owner ~= '-' and redis.call('HLEN', live) + 1 > most then
-  local others, instant = {}, tonumber(now)
+  local others, instant, present = {}, tonumber(now), text(epoch)
   local index = redis.call('HGETALL', live)
-  for at = 2, #index, 2 do
-    local other = #index[at] == 32 and session_at(place_of(index[at]))
-    if other and other.ended == '-' and other.owner == owner and other.epoch == epoch
-      and other.place ~= (old and old.place) then
-      local idle = tonumber(other.idle)
-      local deadline = tonumber(other.seen) + idle + math.min(math.floor(idle / 20), 60)
-      if instant < tonumber(other.expires) and instant < deadline then others[#others + 1] = other end
+  for at = 1, #index, 2 do
+    local other = #index[at + 1] == 32 and place_of(index[at + 1])
+    local its_epoch, seen, expires, idle = live_head_at(other, owner)
+    if its_epoch == present and other ~= (old and old.place) then
+      local deadline = tonumber(seen) + idle + math.min(math.floor(idle / 20), 60)
+      if instant < tonumber(expires) and instant < deadline then
+        others[#others + 1] = { id = index[at], place = other, seen = seen }
+      end
     end
   end
   table.sort(others, function(a, b)
     if a.seen ~= b.seen then return less(a.seen, b.seen) end
     return before(a.id, b.id)
   end)
-  for at = 1, #others + 1 - most do surplus[at] = others[at] end
+  for at = 1, #others + 1 - most do surplus[at] = session_at(others[at].place) end
 end
 
 if state then keep_state(owner, state) end

@@ -17,6 +17,15 @@ local function session_at(place)
   }
 end
 
+-- Epoch, last seen, expiry and idle timeout of a session that is its owner's and not marked ended, without the rest;
+-- nothing of one that cannot be read, which shall not be in the way of the others.
+local function live_head_at(place, owner)
+  local kept = place and redis.pcall('GET', PREFIX .. 'session:' .. place)
+  local epoch, seen, expires, idle, whose =
+    string.match(type(kept) == 'string' and kept or '', '^(%d+) (%-?%d+) (%-?%d+) (%d+) %- (%S+) ')
+  if whose == owner then return epoch, seen, expires, idle end
+end
+
 -- For so many seconds, or without them for as long as before.
 local function keep_session(session, ttl)
   local head = table.concat({
