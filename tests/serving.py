@@ -101,8 +101,9 @@ class Process:
 class Client:
     """Cookies, and `Sec-Fetch-Site: same-origin` as a browser sends it; a new connection for each request."""
 
-    def __init__(self, server: Process, *, fetch_site: str | None = "same-origin") -> None:
+    def __init__(self, server: Process, *, fetch_site: str | None = "same-origin", host: str | None = None) -> None:
         self.server = server
+        self.host = host or f"127.0.0.1:{server.port}"
         self.jar: dict[str, str] = {}
         self.fetch_site = fetch_site
 
@@ -120,7 +121,8 @@ class Client:
             given.append(("Cookie", "; ".join(f"{name}={value}" for name, value in self.jar.items())))
         connection = self._connect()
         try:
-            connection.putrequest(method, path)
+            connection.putrequest(method, path, skip_host=True)
+            connection.putheader("Host", self.host)
             for name, value in given:
                 connection.putheader(name, value)
             if isinstance(body, bytes):

@@ -109,9 +109,13 @@ class Entrance:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request: our pages and calls ourselves, everything else through the application."""
-        door = self.door
-        if not self._has_answered:
-            self._look_at_routes(door)
+        try:
+            door = self.door
+            if not self._has_answered:
+                self._look_at_routes(door)
+        except ConfigurationError as error:
+            _log.critical("%s", error)  # servers answer 500, and not every one says why
+            raise
         request = request_of(environ)
         if door.owns(request.path):
             return serve(door, request, start_response)
