@@ -319,7 +319,7 @@ def forking(postgres_url: str) -> Iterator[PostgresStore]:
 
 def backend(store: PostgresStore) -> int:
     """Give the server's process behind the connection that the store uses next."""
-    link = store._pool._seats.idle[-1]  # type: ignore[attr-defined]
+    link = store._database._pool._seats.idle[-1]  # type: ignore[attr-defined]
     pid: int = link.backend
     return pid
 
@@ -342,7 +342,7 @@ def test_g4_a_forked_child_and_its_parent_go_on_side_by_side(forking: PostgresSt
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
 def test_g4_a_child_inherits_no_connection(forking: PostgresStore) -> None:
-    inode = os.fstat(forking._pool._seats.idle[-1]._connection.pgconn.socket).st_ino  # type: ignore[attr-defined]
+    inode = os.fstat(forking._database._pool._seats.idle[-1]._connection.pgconn.socket).st_ino  # type: ignore[attr-defined]
 
     def work() -> bool:
         return not any(f"socket:[{inode}]" == os.path.realpath(fd).rpartition("/")[2] for fd in descriptors())
@@ -472,11 +472,11 @@ def test_direct_connections_use_named_statements_and_those_of_pgbouncer_none(
         async def ask() -> int:
             await store.ready()
             await store.find(a_digest(1))
-            link = await store._pool.take(time.monotonic() + 2)
+            link = await store._database._pool.take(time.monotonic() + 2)
             try:
                 return int((await link.rows("SELECT count(*) FROM pg_prepared_statements", ()))[0][0])
             finally:
-                store._pool.give(link)
+                store._database._pool.give(link)
 
         count = driver.run(ask())
         driver.run(store.close())
