@@ -1,1 +1,1 @@
-"""The PostgreSQL store: `store` keeps the contract, `database` carries out what it says, `driver` has the two colours."""
+"""The PostgreSQL store: `store` keeps the contract, `database` carries out what it says, `driver` knows the colours."""
