@@ -24,6 +24,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "problems": problems.all_problems,
     "profiles": settings.profiles,
     "rules": rules.all_rules,
+    "rules-in-doors": rules.rules_in_doors,
     "rules-summary": rules.summary,
     "server-settings": settings.server_settings,
     "session-ends": problems.session_ends,

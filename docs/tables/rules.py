@@ -20,6 +20,13 @@ from docs.tables.markdown import table
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("tests", "src/coatcheck/testing")
+STORIES = "src/coatcheck/testing/visits"
+DOORS = "tests/doors"
+# The areas that speak of what a visitor sends and is sent.
+HTTP_AREAS = (
+    *("CKY", "TOK", "SES", "TMO", "FIX", "REV", "REM", "ENU", "RAT", "CSR", "HDR", "RED", "STP", "LOG", "ERR"),
+    *("HST", "DUA"),
+)
 TAGS = {"M": "always", "D": "default", "O": "optional"}
 
 _IN_NAME = re.compile(r"_([a-z]{3})_(\d{2})(?![0-9])")
@@ -76,6 +83,50 @@ def unborne(bearing: Mapping[str, object]) -> list[str]:
 def unknown(bearing: Mapping[str, object]) -> list[str]:
     """Name the ids that a test bears and no rule has."""
     return sorted(set(bearing) - {rule.id for rule in rules()})
+
+
+def beside_doors() -> Mapping[str, str]:
+    """Give the rules that no story of front doors attacks, each with the reason."""
+    return _document().beside_doors
+
+
+def untold() -> list[str]:
+    """Name the rules about HTTP that must hold now in every door and that no story attacks nor anything excuses."""
+    told = bearers(folders=[STORIES])
+    return [
+        rule.id
+        for rule in rules()
+        if rule.id[:3] in HTTP_AREAS
+        and rule.tag in "MD"
+        and rule.waits is None
+        and rule.id not in told
+        and rule.id not in beside_doors()
+    ]
+
+
+def doors(root: Path = ROOT) -> list[str]:
+    """Name the doors of which all stories are told: the classes of tests that are `DoorStories` and never skipped."""
+    found: list[str] = []
+    for path in sorted((root / DOORS).glob("test_*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.decorator_list:
+                bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+                if "DoorStories" in bases:
+                    found.append(node.name.removeprefix("Test"))
+    return found
+
+
+def rules_in_doors() -> str:
+    """Say which rules are attacked in every door, by how many stories, and why others are not."""
+    told = bearers(folders=[STORIES])
+    names = {test.name for tests in told.values() for test in tests}
+    rows = [(f"**{rule.id}**", rule.rule, str(len(told[rule.id]))) for rule in rules() if rule.id in told]
+    excused = [(f"**{name}**", reason) for name, reason in beside_doors().items()]
+    return (
+        f"{len(rows)} rules are attacked by {len(names)} stories, and each of them in {len(doors())} doors "
+        f"({', '.join(doors())}):\n\n{table(('id', 'rule', 'stories'), rows)}\n"
+        f"These are not, for they are the same in every door or differ in each:\n\n{table(('id', 'why'), excused)}"
+    )
 
 
 def summary() -> str:
@@ -135,6 +186,7 @@ def _ids(form: re.Pattern[str], text: str) -> frozenset[str]:
 class _Document(NamedTuple):
     areas: Mapping[str, str]
     rules: Mapping[str, Mapping[str, str]]
+    beside_doors: Mapping[str, str]
 
 
 def _document() -> _Document:

@@ -151,6 +151,16 @@ def test_every_rule_that_must_hold_now_has_a_test(bearing: dict[str, list[rules.
     assert rules.unborne(bearing) == []
 
 
+def test_every_rule_about_http_is_attacked_in_every_door_or_says_why_not() -> None:
+    assert rules.untold() == []
+    assert sorted(set(rules.beside_doors()) & set(rules.bearers(folders=[rules.STORIES]))) == []
+    assert set(rules.beside_doors()) <= {rule.id for rule in rules.rules()}
+
+
+def test_every_door_is_told_all_stories() -> None:
+    assert rules.doors() == ["Asgi", "FastApi", "Flask", "HttpServer", "Starlette", "Wsgi"]
+
+
 def test_rules_have_a_form() -> None:
     areas = rules.areas()
 

@@ -194,7 +194,7 @@ def test_err_06_a_head_that_does_not_come_ends_the_connection(serve: Serve, conn
     assert line.is_over
 
 
-def test_a_body_that_breaks_off_is_nobody_to_answer(
+def test_err_07_a_body_that_breaks_off_is_nobody_to_answer(
     serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     line = connect(serve(Echo))

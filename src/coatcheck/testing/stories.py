@@ -23,7 +23,8 @@ behind. `make_store` gives the store, a file of SQLite unless you override it. T
 
 The stories of one subject may be told alone: `StrangerStories`, `MeetingStories`, `IdentityStories`, `TimeStories`,
 `CookieStories`, `DevelopmentStories`, `CrossSiteStories`, `GuardStories`, `RedirectStories`, `TroubleStories`,
-`AnswerStories`. What your door cannot do is a test you override with `pytest.skip` and the reason in words.
+`StartStories`, `AnswerStories`. What your door cannot do is a test you override with `pytest.skip` and the reason in
+words.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from coatcheck.testing.visits.guarding import (  # noqa: E402
     AnswerStories,
     GuardStories,
     RedirectStories,
+    StartStories,
     TroubleStories,
 )
 from coatcheck.testing.visits.identity import IdentityStories, TimeStories  # noqa: E402
@@ -54,6 +56,7 @@ __all__ = [
     "IdentityStories",
     "MeetingStories",
     "RedirectStories",
+    "StartStories",
     "StrangerStories",
     "TimeStories",
     "TroubleStories",
@@ -71,6 +74,7 @@ class DoorStories(
     GuardStories,
     RedirectStories,
     TroubleStories,
+    StartStories,
     AnswerStories,
 ):
     """All of them."""

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from coatcheck.testing.scene import PASSWORD
 from coatcheck.testing.visits.browsers import AS_JSON, COOKIE, FORM, OWN, Browser, Premises
 from coatcheck.testing.visits.telling import OpenHouse, Stories
 
@@ -38,8 +39,7 @@ class CookieStories(Stories):
     """What is read from the Cookie field, and what is not."""
 
     @pytest.mark.parametrize("field", BENT.values(), ids=BENT)
-    def test_cky_08_cky_09_a_bent_cookie_is_nobodys(self, here: Premises, field: str) -> None:
-        """Rules by parameter: CKY-01, CKY-04, CKY-06, CKY-08, CKY-09."""
+    def test_cky_01_cky_04_cky_06_cky_08_cky_09_a_bent_cookie_is_nobodys(self, here: Premises, field: str) -> None:
         ada = here.logged_in()
 
         answer = here.send("GET", "/who", [("Cookie", field.format(name=COOKIE, token=ada.token))])
@@ -134,6 +134,18 @@ class CookieStories(Stories):
 
         for value in (session.id, session.record.digest.hex(), (session.id * 3)[:43]):
             assert here.browser({COOKIE: value}).who() == "nobody"
+
+    def test_tok_07_no_token_of_another_kind_opens_a_session(self, here: Premises) -> None:
+        stranger, ada = here.browser(), here.browser()
+        csrf = stranger.get("/csrf").text
+        answer = ada.post("/auth/api/login", {"identifier": "ada", "password": PASSWORD})
+        others = [value for name, value in (*answer.cookies.items(), *stranger.jar.items()) if name != COOKIE]
+        assert others, "the helper cookies"
+
+        for value in (csrf, csrf[:43], *others, *(other[:43] for other in others)):
+            assert here.browser({COOKIE: value}).who() == "nobody"
+        for name in (f"{COOKIE}-pre", f"{COOKIE}-device"):
+            assert here.browser({name: ada.token}).who() == "nobody"
 
     def test_a_stale_cookie_leads_to_the_log_in_page_and_no_further(self, here: Premises) -> None:
         """No loop: the page that shows the form does not think that somebody is logged in."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import pytest
 
+from coatcheck.errors import ConfigurationError
+from coatcheck.facade import AsyncCoatcheck, Coatcheck
 from coatcheck.testing.scene import PASSWORD
-from coatcheck.testing.visits.browsers import AS_JSON, COOKIE, NAVIGATION, OWN, Premises
-from coatcheck.testing.visits.house import House
+from coatcheck.testing.visits.browsers import AS_JSON, COOKIE, JSON, NAVIGATION, OWN, Premises
+from coatcheck.testing.visits.house import House, Stage
 from coatcheck.testing.visits.telling import OpenHouse, Stories
+from coatcheck.web.door import Exemption
 
 # What a log-in that was asked to lead there leads to instead: the default page.
 ASTRAY = [
@@ -65,7 +68,7 @@ class GuardStories(Stories):
             assert (answer.status, answer.reason) == (403, "forbidden"), other
         assert here.browser().get("/users/subject-of-ada", AS_JSON).status == 401
 
-    def test_what_wants_a_recent_proof_asks_for_it_when_it_is_five_minutes_old(self, here: Premises) -> None:
+    def test_stp_01_stp_07_what_wants_a_recent_proof_asks_for_it_after_five_minutes(self, here: Premises) -> None:
         recent, old = here.logged_in(age=299), here.logged_in(age=300)
 
         assert recent.get("/fresh").text == "fresh"
@@ -76,7 +79,7 @@ class GuardStories(Stories):
         assert (answer.status, answer.one("location")) == (303, "/auth/reauthenticate?next=%2Ffresh")
         assert old.get("/mine").text == "mine"
 
-    def test_rem_03_being_remembered_is_no_proof(self, here: Premises) -> None:
+    def test_rem_03_stp_04_being_remembered_is_no_proof(self, here: Premises) -> None:
         ada = here.logged_in(remember=True, age=10 * 86_400)
 
         assert ada.who() == "ada"
@@ -172,6 +175,13 @@ class TroubleStories(Stories):
             assert answer.status == 503, path
             assert COOKIE not in answer.cookies
 
+    def test_rat_08_no_counters_no_log_in(self, here: Premises) -> None:
+        here.stage.trouble.is_everywhere = True
+
+        for path in ("/log-in", "/auth/api/login"):
+            fields = {"identifier": "ada", "password": PASSWORD, "remember": False}
+            assert here.browser().post(path, fields, [*OWN, *AS_JSON]).status == 503
+
     def test_a_save_that_fails_is_503_and_the_data_is_as_it_was(self, here: Premises) -> None:
         ada = here.logged_in()
         ada.store(x=1)
@@ -207,6 +217,41 @@ class TroubleStories(Stories):
         here.stage.trouble.at = {"touch"}
 
         assert ada.who() == "ada"
+
+
+class StartStories(Stories):
+    """Settings that cannot be: said at the start, all of them, each with its mend."""
+
+    def test_err_03_every_mistake_in_the_settings_is_told_at_once(self, open_house: OpenHouse) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            open_house(
+                prefix="auth/",
+                namespace="not a name",
+                public_url="http://app.example.org",
+                trusted_hops=1,
+                cookie_name="__Host-x",
+                csrf_exempt={"hook": Exemption(" ")},
+            )
+
+        named = {problem.partition(":")[0] for problem in caught.value.problems}
+        assert named >= {"prefix", "namespace", "public_url", "trusted_proxies", "cookie_name", "csrf_exempt"}
+
+    def test_err_03_a_setting_that_does_not_exist_is_named(self, open_house: OpenHouse) -> None:
+        with pytest.raises(ConfigurationError, match="prefx"):
+            open_house(prefx="/auth")
+
+    def test_cky_04_err_03_development_is_for_no_public_site(self, open_house: OpenHouse) -> None:
+        with pytest.raises(ConfigurationError, match="development"):
+            open_house(development=True, public_url="https://app.example.org")
+
+    def test_err_03_a_desk_of_the_wrong_kind_is_refused(self, house: House) -> None:
+        other = Coatcheck if house.desk_type is AsyncCoatcheck else AsyncCoatcheck
+
+        with (
+            pytest.raises(ConfigurationError, match="desk: this door needs"),
+            house.open(other("memory://"), Stage(), development=True),
+        ):
+            raise AssertionError("it opened")
 
 
 class AnswerStories(Stories):
@@ -327,6 +372,15 @@ class AnswerStories(Stories):
         assert here.browser().get("/accounts/me/api/me", AS_JSON).status == 401
         for path in ("/auth/login", "/login", "/accounts/mexico/login"):
             assert here.browser().get(path, NAVIGATION).status == 404, path
+
+    def test_err_04_what_cannot_be_read_is_refused_without_an_echo(self, here: Premises) -> None:
+        for body in (b"{", b"[]", b'"canary"', b'{"identifier": ["canary"], "password": "x"}', b"\xff", b'{"a": NaN}'):
+            answer = here.send("POST", "/auth/api/login", [JSON, *OWN], body)
+
+            assert answer.status == 400, body
+            assert answer.one("content-type") == "application/problem+json"
+            assert "canary" not in answer.text
+        assert here.send("POST", "/auth/api/login", [JSON, *OWN], b" " * 70_000).status == 413
 
     def test_what_is_not_there_is_404(self, here: Premises) -> None:
         assert here.browser().get("/auth/api/nothing", AS_JSON).reason == "not_found"

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from coatcheck.testing.scene import PASSWORD
-from coatcheck.testing.visits.browsers import AS_JSON, COOKIE, NAVIGATION, OWN, Premises
+from coatcheck.testing.visits.browsers import AS_JSON, COOKIE, FIREFOX, JSON, NAVIGATION, OWN, Premises
 from coatcheck.testing.visits.telling import OpenHouse, Stories
 
 DAY = 86_400
@@ -32,7 +32,7 @@ class IdentityStories(Stories):
         assert ada.who() == "nobody"
         assert ada.post("/log-out").text == "nobody"
 
-    def test_log_in_by_the_page_of_ours(self, here: Premises) -> None:
+    def test_hdr_09_log_in_by_the_page_of_ours(self, here: Premises) -> None:
         ada = here.browser()
 
         answer = ada.fill_in("/auth/login?next=/mine", {"identifier": "ada", "password": PASSWORD, "next": "/mine"})
@@ -70,6 +70,75 @@ class IdentityStories(Stories):
             assert (answer.status, answer.reason) == (401, "invalid_credentials")
             assert COOKIE not in answer.cookies
         assert here.is_clear
+
+    def test_enu_01_enu_08_every_refusal_of_a_log_in_is_alike(self, here: Premises) -> None:
+        here.office.disable("subject-of-bob")
+        seen: set[tuple[int, bytes, tuple[str, ...]]] = set()
+
+        for path in ("/log-in", "/auth/api/login"):
+            for identifier in ("ada", "bob", "nobody", "ada@example.org", "nobody@example.org"):
+                fields = {"identifier": identifier, "password": "a wrong passphrase", "remember": False}
+                answer = here.browser().post(path, fields, [*OWN, *AS_JSON])
+                names = tuple(
+                    sorted(name for name, _ in answer.headers if name not in ("date", "server", "connection"))
+                )
+                seen.add((answer.status, answer.body, names))
+                assert COOKIE not in answer.cookies
+
+            assert len(seen) == 1, (path, seen)
+            seen.clear()
+
+    def test_rat_01_guessing_is_slowed_down(self, here: Premises) -> None:
+        fields = {"identifier": "ada", "password": "a wrong passphrase", "remember": False}
+        for _ in range(5):
+            assert here.browser().post("/log-in", fields, [*OWN, *AS_JSON]).status == 401
+
+        right = {"identifier": "ada", "password": PASSWORD, "remember": False}
+        answer = here.browser().post("/log-in", right, [*OWN, *AS_JSON])
+        assert (answer.status, answer.one("retry-after")) == (429, "30")
+        assert here.browser().post("/auth/api/login", right, [*OWN, *AS_JSON]).status == 429
+
+        here.stage.clock.move(30)
+        assert here.browser().post("/log-in", right).text == "in"
+
+    def test_ses_11_nobody_is_logged_in_by_looking(self, here: Premises) -> None:
+        query = f"identifier=ada&password={PASSWORD.replace(' ', '+')}&remember=on"
+
+        for path in ("/auth/login", "/auth/api/login", "/log-in", "/start"):
+            for method in ("GET", "HEAD"):
+                answer = here.browser().send(method, f"{path}?{query}&subject=subject-of-ada")
+                assert COOKIE not in answer.cookies, path
+        assert here.rows == 0
+
+    def test_log_01_what_happened_is_told_with_where_it_came_from(self, here: Premises) -> None:
+        ada = here.browser()
+        ada.post("/log-in", {"identifier": "ada", "password": "a wrong passphrase", "remember": False})
+        ada.post("/log-in", {"identifier": "ada", "password": PASSWORD, "remember": False})
+        ada.post("/log-out")
+
+        told, _ = here.office.events(of="subject-of-ada")
+
+        assert [event.name for event in told] == ["logged_out", "logged_in", "log_in_failed"]
+        assert {event.ip for event in told} == {"127.0.0.1"}
+        assert {event.user_agent for event in told} == {FIREFOX}
+
+    def test_log_08_everybody_sees_their_own_events(self, here: Premises) -> None:
+        ada, bob = here.logged_in("ada"), here.logged_in("bob")
+        ada.post("/log-out")
+
+        told = bob.get("/auth/api/events").json["events"]
+
+        assert [event["name"] for event in told] == ["logged_in"]
+
+    def test_rev_08_what_a_client_calls_itself_is_made_harmless(self, here: Premises) -> None:
+        ada = here.logged_in()
+        agent = "<img src=x onerror=alert(1)>" + "x" * 400
+
+        here.send("POST", "/start", [JSON, *OWN, ("User-Agent", agent)], b'{"subject": "subject-of-ada"}')
+
+        newest, *_ = here.office.sessions(of="subject-of-ada")
+        assert len(newest.user_agent or "") <= 256
+        assert "<img" not in ada.get("/auth/account", NAVIGATION).text
 
     def test_fix_01_log_in_issues_a_new_token_and_the_old_one_is_dead(self, here: Premises) -> None:
         victim = here.browser()
@@ -200,6 +269,30 @@ class IdentityStories(Stories):
 
         assert [phone.who(), laptop.who()] == ["nobody", "ada"]
 
+    def test_rev_02_stp_02_ending_another_session_needs_a_recent_proof(self, here: Premises) -> None:
+        phone, laptop = here.logged_in(age=3000), here.logged_in(age=3000)
+        listed = laptop.get("/auth/api/sessions").json["sessions"]
+        (other,) = [session["id"] for session in listed if not session["current"]]
+
+        answer = laptop.send("DELETE", f"/auth/api/sessions/{other}", [*OWN, *AS_JSON])
+
+        assert (answer.status, answer.reason) == (401, "insufficient_user_authentication")
+        assert phone.who() == "ada"
+        assert laptop.post("/auth/api/reauthenticate", {"password": PASSWORD}).status == 204
+        assert laptop.send("DELETE", f"/auth/api/sessions/{other}").status == 204
+        assert phone.who() == "nobody"
+
+    def test_stp_05_a_wrong_proof_changes_nothing(self, here: Premises) -> None:
+        ada = here.logged_in(age=600)
+        token = ada.token
+
+        answer = ada.post("/auth/api/reauthenticate", {"password": "a wrong passphrase"}, [*OWN, *AS_JSON])
+
+        assert (answer.status, answer.reason) == (401, "invalid_credentials")
+        assert ada.token == token
+        assert ada.who() == "ada"
+        assert ada.get("/fresh", AS_JSON).status == 401
+
     def test_rev_03_nobody_ends_somebody_elses_session(self, here: Premises) -> None:
         ada, bob = here.logged_in(), here.logged_in("bob")
         (session,) = here.office.sessions(of="subject-of-bob")
@@ -327,7 +420,7 @@ class TimeStories(Stories):
 
         assert ada.who() == "nobody"
 
-    def test_tmo_05_fix_01_proving_identity_again_rotates_the_token(self, here: Premises) -> None:
+    def test_tmo_05_fix_01_stp_06_proving_identity_again_rotates_the_token(self, here: Premises) -> None:
         ada = here.logged_in(age=600)
         old = ada.copy()
         assert ada.get("/fresh", AS_JSON).status == 401
