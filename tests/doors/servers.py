@@ -33,8 +33,9 @@ def waitress(app: Any) -> Generator[Send]:
         try:
             yield over_http(server.effective_port)
         finally:
-            server.trigger.pull_trigger(close_all)  # its loop ends when nothing is left to listen to
             server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
+            with contextlib.suppress(OSError):  # an earlier pull may have done it already
+                server.trigger.pull_trigger(close_all)  # its loop ends when nothing is left to listen to
 
 
 @contextmanager

@@ -34,18 +34,31 @@ def named(pairs: list[tuple[Any, Any]]) -> list[Any]:
     ]
 
 
-class TestSomeOverSockets(MeetingStories, AnswerStories, CookieStories):
-    """What a server has a part in: many at once, heads and bodies, odd octets."""
+class OverSockets:
+    @pytest.fixture
+    def house(self, door_and_server: Any) -> Any:
+        door, serve = door_and_server
+        return door(serve)
+
+
+class TestAnswersOverSockets(OverSockets, MeetingStories, AnswerStories):
+    """What a server has a part in: many at once, heads and bodies."""
 
     @pytest.fixture(params=named(SOME))
-    def house(self, request: pytest.FixtureRequest) -> Any:
-        door, serve = request.param
-        return door(serve)
+    def door_and_server(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+
+class TestCookiesOverSockets(OverSockets, CookieStories):
+    """Odd octets, which come to the bare protocols as they come to the frameworks above them."""
+
+    @pytest.fixture(params=named([pair for pair in SOME if pair[0] in (WsgiHouse, AsgiHouse)]))
+    def door_and_server(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
 
 
 @pytest.mark.long
-class TestAllOverSockets(DoorStories):
+class TestAllOverSockets(OverSockets, DoorStories):
     @pytest.fixture(params=named(ALL))
-    def house(self, request: pytest.FixtureRequest) -> Any:
-        door, serve = request.param
-        return door(serve)
+    def door_and_server(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
