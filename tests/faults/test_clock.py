@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from coatcheck import Client, Coatcheck, InvalidCredentials, SessionEnded, StepUpRequired, TooManyAttempts
 from coatcheck.testing.clock import MovableClock
 from coatcheck.testing.scene import the_hasher
+from tests.conftest import ENGINES
 
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
 PASSWORD = "a long enough passphrase"
@@ -21,9 +21,10 @@ def clock() -> MovableClock:
     return MovableClock()
 
 
-@pytest.fixture
-def desk(tmp_path: Path, clock: MovableClock) -> Iterator[Coatcheck]:
-    with Coatcheck(f"sqlite:///{tmp_path}/store.db", clock=clock, settings={"sessions_per_subject": 5}) as desk:
+@pytest.fixture(params=ENGINES)
+def desk(request: pytest.FixtureRequest, url_of: Callable[[str], str], clock: MovableClock) -> Iterator[Coatcheck]:
+    """A desk over each store. The clocks of the servers behind them go on, so that these jumps are theirs as well."""
+    with Coatcheck(url_of(request.param), clock=clock, settings={"sessions_per_subject": 5}) as desk:
         desk.flows.parts.hasher = the_hasher()
         yield desk
 

@@ -10,7 +10,6 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import argon2
@@ -139,26 +138,27 @@ def weaker_hash() -> str:
     return argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 
-def url_of(engine: str, folder: Path) -> str:
-    return "memory://" if engine == "memory" else f"sqlite:///{folder}/app.db"
-
-
-EVERYWHERE = [(engine, colour) for engine in ("memory", "sqlite") for colour in ("blocking", "async")]
+# Over a server each flow runs in one colour here, in both in the long run.
+EVERYWHERE = [
+    *[(engine, colour) for engine in ("memory", "sqlite") for colour in ("blocking", "async")],
+    *[("postgres", "async"), ("redis", "blocking")],
+    *[pytest.param(kind, marks=pytest.mark.long) for kind in (("postgres", "blocking"), ("redis", "async"))],
+]
 
 
 @pytest.fixture(params=EVERYWHERE, ids="-".join)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+def world(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> World:
     """A desk in each colour over each store."""
     engine, colour = request.param
-    return World(url_of(engine, tmp_path), is_async=colour == "async")
+    return World(url_of(engine), is_async=colour == "async")
 
 
 @pytest.fixture
-def make_world(tmp_path: Path) -> Callable[..., World]:
+def make_world(url_of: Callable[[str], str]) -> Callable[..., World]:
     """Makes a blocking desk over the reference store, with options."""
 
     def make(engine: str = "memory", *, is_async: bool = False, **options: Any) -> World:
-        return World(url_of(engine, tmp_path), is_async=is_async, **options)
+        return World(url_of(engine), is_async=is_async, **options)
 
     return make
 

@@ -57,3 +57,9 @@ class TestRedis(StoreContract):
     @pytest.fixture
     def make_store(self, any_redis_url: str) -> Callable[[Colour], Store]:
         return lambda colour: open_store(any_redis_url, colour)
+
+
+class TestRedisForSessions(SessionsHalfContract):
+    @pytest.fixture
+    def make_store(self, redis_url: str) -> Callable[[Colour], Store]:
+        return lambda colour: open_store(redis_url, colour, holds_accounts=False)

@@ -29,7 +29,7 @@ from coatcheck.crypto.entropy import system_entropy
 from coatcheck.crypto.hashing import PasswordHasher
 from coatcheck.http.hosts import Site
 from coatcheck.http.messages import Request, split_target
-from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.clock import MovableClock
 from coatcheck.testing.counting import Steps
@@ -436,16 +436,9 @@ def _octets(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1")
 
 
-def make_world(colour: str, store: str, *, production: bool, folder: Path, **settings: Any) -> World:
+def make_world(colour: str, url: str, *, production: bool, **settings: Any) -> World:
     lane = the_lane()
-    painted = the_colour() if colour == "async" else Blocking(lane)
-    inner: Store
-    if store == "sqlite":
-        from coatcheck.stores.sqlite.store import SqliteStore
-
-        inner = SqliteStore(str(folder / "coatcheck.db"), painted)
-    else:
-        inner = MemoryStore()
+    inner = open_store(url, the_colour() if colour == "async" else Blocking(lane))
     fragile, steps = Fragile(inner), Steps()
     clock = MovableClock()
     maker = AsyncDesk if colour == "async" else BlockingDesk
@@ -469,14 +462,15 @@ def make_world(colour: str, store: str, *, production: bool, folder: Path, **set
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Make a world of a kind: `build("async", "memory", production=True)`."""
+def build(tmp_path: Path, url_of: Callable[[str], str]) -> Iterator[Callable[..., World]]:
+    """Make a world of a kind: `build("async", "memory", production=True)`. Worlds share a server's database."""
     worlds: list[World] = []
 
     def make(colour: str = "async", store: str = "memory", *, production: bool = True, **settings: Any) -> World:
         folder = tmp_path / str(len(worlds))
         folder.mkdir()
-        worlds.append(make_world(colour, store, production=production, folder=folder, **settings))
+        url = f"sqlite:///{folder}/coatcheck.db" if store == "sqlite" else url_of(store)
+        worlds.append(make_world(colour, url, production=production, **settings))
         return worlds[-1]
 
     yield make
@@ -493,6 +487,16 @@ KINDS = {
     "blocking-memory-development": ("blocking", "memory", False),
     "async-sqlite-development": ("async", "sqlite", False),
     "blocking-sqlite-production": ("blocking", "sqlite", True),
+}
+
+
+# For what is told over every store (`test_steps`, `test_story`).
+ALL_KINDS = {
+    **KINDS,
+    "async-postgres-production": ("async", "postgres", True),
+    "blocking-postgres-development": ("blocking", "postgres", False),
+    "async-redis-development": ("async", "redis", False),
+    "blocking-redis-production": ("blocking", "redis", True),
 }
 
 

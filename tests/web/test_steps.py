@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.web.conftest import ALL_KINDS
+
 PASSWORD = "a long enough passphrase"
+
+
+@pytest.fixture(params=ALL_KINDS.values(), ids=ALL_KINDS)
+def world(request: pytest.FixtureRequest, build: Callable[..., Any]) -> Any:
+    """Over every store: the steps are the flows', and no store may make them take another way."""
+    colour, store, production = request.param
+    return build(colour, store, production=production)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.web.conftest import ALL_KINDS
+
 PASSWORD = "a long enough passphrase"
 OTHER = "another long passphrase"
+
+
+@pytest.fixture(params=ALL_KINDS.values(), ids=ALL_KINDS)
+def world(request: pytest.FixtureRequest, build: Callable[..., Any]) -> Any:
+    """Over every store."""
+    colour, store, production = request.param
+    return build(colour, store, production=production)
 
 
 def alert(answer: Any) -> str:
