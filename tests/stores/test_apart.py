@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -41,6 +42,7 @@ from coatcheck.testing.suites.copying import copy, everything, fill
 
 Flow = Coroutine[Any, Any, Any]
 PASSWORD = "a long enough passphrase"
+EVERYTHING = [name for name, method in vars(MemoryStore).items() if iscoroutinefunction(method) and name != "close"]
 
 
 class ApartContract(StoreContract):
@@ -370,6 +372,57 @@ class TestDesk:
             desk.log_in("ada", PASSWORD)
 
         assert steps == ["identify", "admit", "start", "settle"]
+
+    def test_a_log_in_that_replaces_a_session_costs_one_more(self) -> None:
+        steps = Steps()
+        both = ApartStore(
+            cast(Store, steps.of(MemoryStore())), cast(Store, steps.of(MemoryStore(holds_accounts=False)))
+        )
+        with Coatcheck(both) as desk:
+            desk.sign_up(username="ada", password=PASSWORD)
+            before = desk.log_in("ada", PASSWORD)
+            steps.clear()
+
+            desk.log_in("ada", PASSWORD, replaces=before.token)
+
+        assert steps == ["identify", "admit", "find", "start", "settle"]
+
+    def test_err_06_while_accounts_are_down_who_is_logged_in_goes_on_and_can_be_thrown_out(
+        self, halves: Halves, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with Coatcheck(halves.both) as desk:
+            desk.sign_up(username="ada", password=PASSWORD)
+            here, there = desk.log_in("ada", PASSWORD), desk.log_in("ada", PASSWORD)
+        down = Broken(halves.accounts, *EVERYTHING)
+
+        with Coatcheck(ApartStore(cast(Store, down), halves.sessions)) as desk:
+            visit = desk.authenticate(here.token, with_account=False)
+            assert visit
+            with desk.edit(visit.session) as data:
+                data["theme"] = "dark"
+            desk.revoke(there.session.id, of=there.subject or "")
+            assert not desk.authenticate(there.token)
+            assert desk.log_out(here.token)
+            for asking in (
+                lambda: desk.authenticate(desk.start_session("somebody").token),
+                lambda: desk.log_in("ada", PASSWORD),
+                lambda: desk.sign_up(username="eve", password=PASSWORD),
+            ):
+                with pytest.raises(StoreUnavailable):
+                    asking()
+
+        assert "logged_out" in caplog.text
+
+    def test_err_06_while_sessions_are_down_nobody_is_taken_for_a_stranger(self, halves: Halves) -> None:
+        with Coatcheck(halves.both) as desk:
+            desk.sign_up(username="ada", password=PASSWORD)
+            login = desk.log_in("ada", PASSWORD)
+        down = Broken(halves.sessions, *EVERYTHING)
+
+        with Coatcheck(ApartStore(halves.accounts, cast(Store, down))) as desk:
+            for asking in (lambda: desk.authenticate(login.token), lambda: desk.log_in("ada", PASSWORD)):
+                with pytest.raises(StoreUnavailable):
+                    asking()
 
     def test_ses_07_a_disabled_account_is_refused_and_its_event_says_why(self, desk: Coatcheck) -> None:
         ada = desk.find_account("ada")
