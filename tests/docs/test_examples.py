@@ -109,7 +109,8 @@ def test_settings_files_are_accepted(page: Path, tmp_path: Path) -> None:
         document = tomllib.loads(block.text)
         text = block.text.replace("/var/lib/coatcheck", str(tmp_path))
         file = tmp_path / f"{place}.toml"
-        file.write_text(text.replace("/etc/coatcheck/secret", str(a_secret(tmp_path))))
+        text = text.replace("/etc/coatcheck/secret", str(a_secret(tmp_path)))
+        file.write_text(re.sub("/run/secrets/[a-z-]+", str(a_password(tmp_path)), text))
 
         try:
             given = {} if "secret_file" in document else {"COATCHECK_SECRET": a_secret(tmp_path).read_text("latin-1")}
@@ -138,6 +139,13 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     listed = {line for line in contents.splitlines() if line and not line.startswith(":") and "../" not in line}
 
     assert listed == {page.stem for page in examples.PAGES} - {"index"}
+
+
+def a_password(folder: Path) -> Path:
+    file = folder / "password"
+    file.write_text("of a store\n")
+    file.chmod(0o600)
+    return file
 
 
 def a_secret(folder: Path) -> Path:

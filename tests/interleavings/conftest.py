@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from coatcheck.colour import Blocking, HashingLane, run_blocking
+from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
 from coatcheck.stores.sqlite.store import SqliteStore
@@ -20,17 +21,27 @@ def copies_of_memory(make: Callable[[], MemoryStore] = MemoryStore) -> Prepared:
     def prepared(fill: Callable[[Store], None]) -> Callable[[], Store]:
         filled = MemoryStore()
         fill(filled)
-        kept = {name: value for name, value in vars(filled).items() if name != "_lock"}
-
-        def copy() -> Store:
-            store = make()
-            for name, value in kept.items():
-                setattr(store, name, value.copy() if isinstance(value, dict | list) else value)
-            return store
-
-        return copy
+        return lambda: _copied(filled, make())
 
     return prepared
+
+
+def copies_of_two_in_memory(wrap: Callable[[Store], Any] = lambda store: store) -> Prepared:
+    """The same for accounts in one store and sessions in another, each wrapped."""
+
+    def prepared(fill: Callable[[Store], None]) -> Callable[[], Store]:
+        accounts, sessions = MemoryStore(), MemoryStore(holds_accounts=False)
+        fill(ApartStore(accounts, sessions))
+        return lambda: ApartStore(wrap(_copied(accounts, MemoryStore())), wrap(_copied(sessions, MemoryStore())))
+
+    return prepared
+
+
+def _copied(filled: MemoryStore, store: MemoryStore) -> MemoryStore:
+    for name, value in vars(filled).items():
+        if name != "_lock":
+            setattr(store, name, value.copy() if isinstance(value, dict | list) else value)
+    return store
 
 
 def copies_of_a_file(folder: Path) -> Prepared:

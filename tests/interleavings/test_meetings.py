@@ -10,7 +10,7 @@ import pytest
 
 from coatcheck.testing.meetings import Prepared
 from coatcheck.testing.suites.interleavings import ALLOWED, BY_NAME, PAIRS, THREES, InterleavingContract
-from tests.interleavings.conftest import copies_of_a_file, copies_of_memory
+from tests.interleavings.conftest import copies_of_a_file, copies_of_memory, copies_of_two_in_memory
 
 PASSWORD_OPERATIONS = {name for name in BY_NAME if name.startswith(("sign_up", "log_in", "reauth", "change_password"))}
 
@@ -24,6 +24,15 @@ class TestMemory(InterleavingContract):
 @pytest.mark.long
 class TestMemoryInAllOrders(TestMemory):
     is_reduced = False
+
+
+@pytest.mark.long
+class TestApart(InterleavingContract):
+    """Each step of the whole in every order; what happens between the two halves of one: tests/stores/test_apart.py."""
+
+    @pytest.fixture
+    def prepared_stores(self) -> Prepared:
+        return copies_of_two_in_memory()
 
 
 class OverSqlite(InterleavingContract):

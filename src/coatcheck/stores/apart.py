@@ -253,7 +253,8 @@ class ApartStore:
         events: Sequence[EventRecord],
     ) -> bool:
         subject = credential.subject
-        if not await self._is_standing(keep.digest, subject):
+        session = _standing(await self.sessions.find(keep.digest), subject)
+        if session is None:
             return False
         if not await self.accounts.replace_password(credential, was=credential.version - 1):
             return False
@@ -269,10 +270,15 @@ class ApartStore:
                 events=(),
             )
 
-        # The password is another from here on: nobody is told that the old one still opens anything. If the session was
-        # ended since the look at it, that counts as right after the change, and all others end all the same.
+        # The password is another from here on: nobody is told that the old one still opens anything, and whatever
+        # happened to the session since the look at it counts as right after the change.
         if not await end_all_but(keep) and await self.accounts.credential(subject) is not None:
-            await end_all_but(None)
+            state = (await self.sessions.states_of([subject])).get(subject)
+            # A log-in with the new password may have been faster, and completed this (`start`, promise 3).
+            if state is None or state.credential_version < credential.version:
+                moved = _standing(await self.sessions.find_by_id(session.id), subject)
+                if moved is None or not await end_all_but(replace(keep, digest=moved.digest)):
+                    await end_all_but(None)
         await self._note(events, account=subject)
         return True
 
@@ -338,17 +344,6 @@ class ApartStore:
         finally:
             await self.sessions.close()
 
-    async def _is_standing(self, digest: bytes, subject: str) -> bool:
-        found = await self.sessions.find(digest)
-        return (
-            found is not None
-            and found.session.subject == subject
-            and found.session.ended_at is None
-            and found.state is not None
-            and found.state.disabled_at is None
-            and found.state.epoch == found.session.epoch
-        )
-
     async def _noted(self, happened: bool, events: Sequence[EventRecord]) -> bool:
         if happened:
             await self._note(events)
@@ -381,6 +376,15 @@ def about(setting: str) -> Generator[None]:
         raise type(error)(*problems) from error
     except StoreUnavailable as error:
         raise StoreUnavailable(f"{setting}: {error}") from error
+
+
+def _standing(found: Found | None, subject: str) -> SessionRecord | None:
+    """Give a session that was found if it is standing, and this subject's."""
+    if found is None or found.state is None or found.state.disabled_at is not None:
+        return None
+    session = found.session
+    is_standing = session.ended_at is None and session.subject == subject and session.epoch == found.state.epoch
+    return session if is_standing else None
 
 
 def _taken_apart(after: str | None, *, first: str) -> tuple[str, str | None]:

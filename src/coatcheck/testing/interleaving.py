@@ -220,21 +220,39 @@ class _Pause:
         yield self._step
 
 
+class Pausing:
+    """A store that waits for its turn before each of its steps: for each half of a store that is made of two.
+
+    Where the stage's store has such halves, turns are given between their steps and not between its own.
+    """
+
+    def __init__(self, inner: Store) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return _stepwise(getattr(self._inner, name), name)
+
+
 class _Stepping:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 
     def __getattr__(self, name: str) -> Any:
-        attribute: Any = getattr(self._stage.inner, name)
-        if name in NO_STEPS or not callable(attribute):
-            return attribute
+        inner = self._stage.inner
+        attribute: Any = getattr(inner, name)
+        return attribute if isinstance(getattr(inner, "sessions", None), Pausing) else _stepwise(attribute, name)
 
-        async def step(*args: Any, **kwargs: Any) -> Any:
-            await _Pause(name)
-            flow = cast("Callable[..., Flow[Any]]", attribute)(*args, **kwargs)
-            return run_blocking(flow)
 
-        return step
+def _stepwise(attribute: Any, name: str) -> Any:
+    if name in NO_STEPS or not callable(attribute):
+        return attribute
+
+    async def step(*args: Any, **kwargs: Any) -> Any:
+        await _Pause(name)
+        flow = cast("Callable[..., Flow[Any]]", attribute)(*args, **kwargs)
+        return run_blocking(flow)
+
+    return step
 
 
 class _SteppingColour:
