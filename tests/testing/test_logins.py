@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from flask import Flask
 from starlette.testclient import TestClient
 
@@ -190,3 +190,25 @@ def test_in_a_client_that_lives_on_an_event_loop() -> None:
             assert (await client.get("/")).text == "ada"
 
     asyncio.run(story())
+
+
+def test_in_a_test_client_of_starlette_the_cookie_takes_the_place_of_another() -> None:
+    """Both had the same name: under two domains they would come twice, which is nobody (CKY-10)."""
+    desk = AsyncCoatcheck("memory://")
+    auth = CoatcheckFastAPI(desk, development=True)
+    app = FastAPI(lifespan=auth.lifespan)
+    app.include_router(auth.router, prefix="/auth")
+
+    @app.post("/visit")
+    async def visit(request: Request) -> list[object]:
+        request.session["n"] = request.session.get("n", 0) + 1
+        return [request.user.identity, request.session["n"]]
+
+    with TestClient(app, headers={"origin": "http://testserver"}) as client:
+        told = [client.post("/visit").json()]
+        log_in_starlette(client, desk, "ada")
+        told.append(client.post("/visit").json())
+        client.post("/auth/api/logout")
+        told.append(client.post("/visit").json())
+
+    assert told == [["", 1], ["ada", 1], ["", 1]]

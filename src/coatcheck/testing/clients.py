@@ -91,5 +91,9 @@ def log_in_starlette(
     )
     login: Login = portal.call(start)
     name = cookie or cookie_name(secure=str(client.base_url).startswith("https"))
-    client.cookies.set(name, login.token.reveal())
+    # Under the domain that the client files our own cookies under, or it would send this one beside the next of them;
+    # what was there before goes, for a cookie that stands twice is nobody's.
+    host = str(client.base_url.host)
+    domain = host if "." in host else f"{host}.local"
+    client.cookies.set(name, login.token.reveal(), domain=domain)
     return login
