@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import redis
 
 from coatcheck.colour import Blocking, HashingLane, run_blocking
 from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.meetings import Prepared
+from coatcheck.testing.servers import PostgresServer, ValkeyServer
 
 
 def copies_of_memory(make: Callable[[], MemoryStore] = MemoryStore) -> Prepared:
@@ -60,6 +65,65 @@ def copies_of_a_file(folder: Path) -> Prepared:
         return copy
 
     return prepared
+
+
+@contextmanager
+def copies_in_postgres(server: PostgresServer) -> Iterator[Prepared]:
+    """Keep what was filled in as a database, and give each play a copy of it."""
+    with ExitStack() as databases, ExitStack() as played:
+
+        def prepared(fill: Callable[[Store], None]) -> Callable[[], Store]:
+            model = server.fresh()
+            databases.callback(server.drop, model)
+            _fill(model, fill)
+
+            def copy() -> Store:
+                played.close()
+                url = server.copy(model)
+                played.callback(server.drop, url)
+                return _blocking(url)
+
+            return copy
+
+        yield prepared
+
+
+@contextmanager
+def copies_in_redis(server: ValkeyServer) -> Iterator[Prepared]:
+    """Keep what was filled in as a numbered database, and copy its keys into that of the plays."""
+    with ExitStack() as databases:
+
+        def prepared(fill: Callable[[Store], None]) -> Callable[[], Store]:
+            model, played = server.fresh(), server.fresh()
+            databases.callback(server.drop, model)
+            databases.callback(server.drop, played)
+            _fill(model, fill)
+            number = int(played.rpartition("/")[2])
+            source = databases.enter_context(redis.Redis.from_url(model))
+            target = databases.enter_context(redis.Redis.from_url(played))
+            keys = source.keys()
+
+            def copy() -> Store:
+                target.flushdb()
+                with source.pipeline(transaction=False) as pipeline:
+                    for key in keys:
+                        pipeline.copy(key, key, destination_db=number)
+                    assert all(pipeline.execute())
+                return _blocking(played)
+
+            return copy
+
+        yield prepared
+
+
+def _fill(url: str, fill: Callable[[Store], None]) -> None:
+    store = _blocking(url)
+    fill(store)
+    run_blocking(store.close())
+
+
+def _blocking(url: str) -> Store:
+    return open_store(url, Blocking(HashingLane(queue=1, nice=0)))
 
 
 def _sqlite(path: Path) -> SqliteStore:

@@ -9,10 +9,24 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from coatcheck.testing.meetings import Prepared
+from coatcheck.testing.servers import PostgresServer, ValkeyServer
 from coatcheck.testing.suites.interleavings import ALLOWED, BY_NAME, PAIRS, THREES, InterleavingContract
-from tests.interleavings.conftest import copies_of_a_file, copies_of_memory, copies_of_two_in_memory
+from tests.interleavings.conftest import (
+    copies_in_postgres,
+    copies_in_redis,
+    copies_of_a_file,
+    copies_of_memory,
+    copies_of_two_in_memory,
+)
 
 PASSWORD_OPERATIONS = {name for name in BY_NAME if name.startswith(("sign_up", "log_in", "reauth", "change_password"))}
+
+CHANGE_ONE_SESSION = {"edit", "increment", "rotate", "start_session_replacing", "log_out", "revoke_all_but_here"}
+FEW_PAIRS = [
+    *[pair for pair in PAIRS if set(pair) <= CHANGE_ONE_SESSION],
+    ("log_in", "change_password"),
+    ("log_in", "delete_account"),
+]
 
 
 class TestMemory(InterleavingContract):
@@ -61,6 +75,52 @@ class TestSqlite(OverSqlite):
 @pytest.mark.long
 class TestSqliteInAllOrders(OverSqlite):
     is_reduced = False
+
+
+class OverServer(InterleavingContract):
+    """Only pairs that change one session, and two with a password; the others are played in the long run."""
+
+    test_dat_09_ses_05_ses_06_rev_05_three_that_meet_keep_their_promises = None
+
+    @pytest.mark.parametrize("pair", FEW_PAIRS, ids="-".join)
+    def test_dat_09_ses_05_ses_06_rev_05_two_that_meet_act_as_one_after_the_other(
+        self, pair, prepared_stores, record_property
+    ):
+        super().test_dat_09_ses_05_ses_06_rev_05_two_that_meet_act_as_one_after_the_other(
+            pair, prepared_stores, record_property
+        )
+
+
+class OverPostgres(InterleavingContract):
+    @pytest.fixture
+    def prepared_stores(self, postgres: PostgresServer) -> Iterator[Prepared]:
+        with copies_in_postgres(postgres) as prepared:
+            yield prepared
+
+
+class OverRedis(InterleavingContract):
+    @pytest.fixture
+    def prepared_stores(self, valkey: ValkeyServer) -> Iterator[Prepared]:
+        with copies_in_redis(valkey) as prepared:
+            yield prepared
+
+
+class TestPostgres(OverPostgres, OverServer):
+    pass
+
+
+class TestRedis(OverRedis, OverServer):
+    pass
+
+
+@pytest.mark.long
+class TestPostgresInAllPairs(OverPostgres):
+    pass
+
+
+@pytest.mark.long
+class TestRedisInAllPairs(OverRedis):
+    pass
 
 
 def test_every_operation_meets_every_other_and_itself() -> None:
