@@ -80,6 +80,27 @@ def test_every_method_is_one_round_trip(any_redis_url: str, store: RedisStore, d
     assert sent[0] in {"EVALSHA", "HGET", "HMGET", "EXISTS", "ZREVRANGEBYSCORE"}
 
 
+@pytest.mark.parametrize("cursor", ["", "x", "zz.id", "3f", "40.id", "-1.id", "9" * 30, "\ud800"])
+def test_a_cursor_that_no_page_of_sessions_gave_leads_to_an_empty_page(
+    store: RedisStore, driver: Driver, cursor: str
+) -> None:
+    driver.run(lived_in(store))
+
+    page = driver.run(store.scan_sessions(after=cursor, limit=9))
+
+    assert (page.sessions, page.next) == ((), None)
+
+
+@pytest.mark.parametrize("last", ["", "\ud800", "\x00", "z" * 10_000])
+def test_a_cursor_may_name_an_id_that_is_gone_or_never_was(store: RedisStore, driver: Driver, last: str) -> None:
+    driver.run(lived_in(store))
+
+    pages = [driver.run(store.scan_sessions(after=f"{shard:02x}.{last}", limit=9)) for shard in (0, 63)]
+
+    assert len(pages[0].sessions) <= 4
+    assert pages[1].next is None
+
+
 def test_a_script_that_the_server_has_forgotten_is_sent_again(
     any_redis_url: str, store: RedisStore, driver: Driver
 ) -> None:

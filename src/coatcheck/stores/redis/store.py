@@ -9,6 +9,7 @@ modules: `keys` (where things lie), `scripts`, `kept` (records and what is kept 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -56,6 +57,7 @@ _ANSWERS = {
     b"email_taken": Answer.EMAIL_TAKEN,
 }
 _BATCH = 250  # of purging: while a script runs, everybody waits
+_POSITION = re.compile(r"([0-3][0-9a-f])\.(.*)", re.DOTALL)  # a shard, and the public id that was looked at last
 _log = logging.getLogger("coatcheck")
 _told: set[str] = set()  # of what this process was warned already
 
@@ -244,11 +246,7 @@ class RedisStore:
         return None if answer is None else _found(answer)
 
     async def scan_sessions(self, *, after: str | None, limit: int) -> SessionPage:
-        shard, position = 0, b"-"
-        if after is not None:
-            numeral, _, last = after.partition(".")
-            shard = int(numeral, 16) if len(numeral) == 2 and numeral.isascii() and numeral.isalnum() else SHELVES
-            position = b"(" + keys.ordered(last)[:-1] + b"\1"
+        shard, position = _scan_position(after)
         listed, last_looked_at = await self._read(
             "scan_sessions", f"handles:{{{shard % SHELVES:02x}}}", SHELVES, shard, position, limit
         )
@@ -647,6 +645,16 @@ def _readable(record: str, make: Callable[[], T]) -> T:
 def _is_standing(found: Found) -> bool:
     session, state = found.session, found.state
     return session.ended_at is None and state is not None and state.disabled_at is None and state.epoch == session.epoch
+
+
+def _scan_position(after: str | None) -> tuple[int, bytes]:
+    """Give the shard to go on in, and where; a cursor that no page has given leads behind the last."""
+    if after is None:
+        return 0, b"-"
+    position = _POSITION.fullmatch(after)
+    if position is None:
+        return SHELVES, b"-"
+    return int(position[1], 16), b"(" + keys.ordered(position[2])[:-1] + b"\1"
 
 
 def _event_position(after: str) -> int:
