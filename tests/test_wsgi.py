@@ -290,6 +290,23 @@ def test_an_exception_leaves_as_it_came_and_saves_nothing(house: House) -> None:
     assert house.send("GET", "/peek") == (200, b"1")
 
 
+def test_an_exception_amid_a_stream_saves_nothing_of_what_was_changed_since_it_began(house: House) -> None:
+    house.send("GET", "/count")
+
+    def app(environ: Any, start: Start) -> Iterator[bytes]:
+        start("200 OK", [("Content-Type", "text/plain")])
+        yield b"half"
+        passage_of(environ).session["count"] = 1000
+        raise RuntimeError("a bug")
+
+    house.door.app = app
+    with pytest.raises(RuntimeError, match="a bug"):
+        house.send()
+
+    house.door.app = routes
+    assert house.send("GET", "/peek") == (200, b"1")
+
+
 def test_a_refusal_is_answered_in_the_applications_place(house: House) -> None:
     assert house.send("GET", "/me", HTTP_ACCEPT="application/json")[0] == 401
     assert house.header("www-authenticate")

@@ -277,22 +277,34 @@ class _Answer:
 
 
 class _Stream:
-    """A body that is made while it is sent, with something to do when it is over or given up."""
+    """A body that is made while it is sent, with something to do when it is over or given up, but not if it raised."""
 
     def __init__(self, blocks: Iterator[bytes], source: Iterable[bytes], when_over: Callable[[], None]) -> None:
         self._blocks = blocks
         self._source = source
         self._when_over = when_over
+        self._has_raised = False
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._blocks
+        return self
+
+    def __next__(self) -> bytes:
+        self._has_raised = True
+        try:
+            block = next(self._blocks)
+        except StopIteration:
+            self._has_raised = False
+            raise
+        self._has_raised = False
+        return block
 
     def close(self) -> None:
         """End the application's part, then ours."""
         try:
             close(self._source)
         finally:
-            self._when_over()
+            if not self._has_raised:
+                self._when_over()
 
 
 def close(blocks: Iterable[bytes]) -> None:
