@@ -316,8 +316,11 @@ def close(blocks: Iterable[bytes]) -> None:
 
 def _target_of(environ: WSGIEnvironment) -> tuple[bytes | None, str]:
     """Give the authority, where the target has one, and the path as it was sent, `SCRIPT_NAME` included."""
-    decoded = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}".encode("latin-1", "replace")
+    seen = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if raw == seen and raw.startswith("/") and not {"%", "?"} & {*raw}:
+        return None, raw
+    decoded = seen.encode("latin-1", "replace")
     authority, path = split_target(raw.partition("?")[0])
     # What the server or a middleware has made of the path is what the application acts on: any other one is no use.
     if raw and unquote_to_bytes(path.encode("latin-1", "replace")) == decoded:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _PREFIX = "/auth"
-_REFUSAL = "coatcheck.refusal"
+_REFUSAL = "coatcheck_refusal"
 
 _log = logging.getLogger("coatcheck")
 
@@ -158,11 +158,11 @@ class Entrance:
         response.headers.clear()
         response.headers.extend(list(reply.headers))
         response.set_data(reply.body)
-        request.environ[_REFUSAL] = response
+        setattr(response, _REFUSAL, True)
 
     def is_refusal(self, response: Response) -> bool:
         """Say whether a response is ours and says of the session what is to be said."""
-        return request.environ.get(_REFUSAL) is response
+        return getattr(response, _REFUSAL, False)
 
     def give_up(self, sender: Flask, **_more: object) -> None:  # noqa: ARG002 - a signal's interface
         """Save nothing more of a request whose handler raised what nobody handles."""

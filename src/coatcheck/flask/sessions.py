@@ -106,10 +106,13 @@ class ServerSessions(SessionInterface):
             self._entrance.refuse_instead(response, passage, error)
             return
         before = tuple(response.headers)
-        headers = passage.passage.headers(before)
-        if headers is not before:
-            response.headers.clear()
-            response.headers.extend(list(headers))
+        for name, value in passage.passage.headers(before):
+            if (name, value) in before:
+                continue
+            if name == "set-cookie":
+                response.headers.add(name, value)
+            else:
+                response.headers[name] = value
 
     def _untagged(self, value: object) -> object:
         """Undo `tag`, which Flask offers for whole texts only."""

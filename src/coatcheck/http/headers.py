@@ -56,6 +56,8 @@ def personal_headers(headers: Headers, *, sets_session: bool) -> Headers:
     (HDR-01, HDR-02, FIX-07).
     """
     others = [(name, value) for name, value in headers if name.lower() not in ("vary", "cache-control")]
+    if len(others) == len(headers):  # most answers say neither
+        return (*headers, ("vary", "Cookie"), ("cache-control", "no-store" if sets_session else "private"))
     varied = _listed(headers, "vary")
     if "*" not in varied and not any(name.lower() == "cookie" for name in varied):
         varied.append("Cookie")

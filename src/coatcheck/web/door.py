@@ -189,7 +189,9 @@ class Door:
 
     def _look_around(self, request: Request) -> None:
         site = self.mount.site
-        if not self.mount.trusted_hops and any(request.has(name) for name in FORWARDED_HEADERS):
+        if not self.mount.trusted_hops and any(
+            map(FORWARDED_HEADERS.__contains__, (name for name, _ in request.headers))
+        ):
             self.mention(
                 "trusted_hops",
                 "is 0, and a request has a proxy's header: behind a proxy, set trusted_proxies and trusted_hops, or "
