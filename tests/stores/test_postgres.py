@@ -369,6 +369,26 @@ def test_starts_that_replace_each_others_sessions_all_end(store: PostgresStore, 
         assert len(driver.run(store.sessions_of(name))) == 1
 
 
+def test_a_database_whose_transactions_are_stricter_by_default_refuses_nobody(
+    store: PostgresStore, driver: Driver, postgres_url: str
+) -> None:
+    """Elsewhere who comes second at the same row is told to begin again; here the row is looked at again."""
+    name = postgres_url.rpartition("/")[2]
+    execute(postgres_url, f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    driver.run(started(store, 1))
+
+    outcomes = driver.crowd(
+        [
+            *(store.increment(a_digest(1), namespace="app", key="n", by=1, limit=99) for _ in range(20)),
+            *(store.touch(a_digest(1), seen_at=NOW + number) for number in range(20)),
+            *(raise_epoch(store, "bob") for _ in range(20)),
+        ]
+    )
+
+    assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == []
+    assert driver.run(store.states_of(["bob"]))["bob"].epoch == 20
+
+
 def test_a_password_change_and_a_deletion_at_once_leave_nothing_half_done(
     store: PostgresStore, driver: Driver, postgres_url: str
 ) -> None:

@@ -32,11 +32,13 @@ _HELLO = """
     SELECT v.coatcheck, pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', pg_backend_pid() = %s
     FROM schema_version v
 """
-# For the session (false) or the transaction (true). What is acknowledged is on the disk, whatever the server's default.
+# For the session (false) or the transaction (true), whatever the server's defaults are: what is acknowledged is on the
+# disk, and each statement sees what was committed before it.
 _SETTLE_IN = f"""
     SELECT
         set_config('statement_timeout', '{SERVER_PATIENCE}', %(locally)s),
         set_config('idle_in_transaction_session_timeout', '{DESERTED}', %(locally)s),
+        set_config('default_transaction_isolation', 'read committed', %(locally)s),
         CASE current_setting('synchronous_commit')
             WHEN 'off' THEN set_config('synchronous_commit', 'on', %(locally)s)
         END
@@ -242,7 +244,7 @@ class Transaction:
         opening: dict[str, Statement] = {}
         if not self._has_begun:
             self._has_begun = True
-            opening["begun"] = ("BEGIN", ())
+            opening["begun"] = ("BEGIN ISOLATION LEVEL READ COMMITTED", ())
             if not self.link.is_direct:
                 opening["settled in"] = (_SETTLE_IN, {"locally": True})
             if not durable:
