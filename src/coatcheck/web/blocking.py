@@ -63,7 +63,7 @@ class BlockingPassage:
 
     def save(self) -> bool:
         """Save what was changed."""
-        return run_blocking(self.passage.save())
+        return self.passage.is_loaded and run_blocking(self.passage.save())
 
     def flash(self, message: str, category: str = "message") -> None:
         """Keep a message for the next page."""
@@ -100,4 +100,5 @@ class BlockingPassage:
 
     def finish(self) -> None:
         """Do what may wait until the answer is out."""
-        run_blocking(self.passage.finish())
+        if not self.passage.is_quiet:
+            run_blocking(self.passage.finish())

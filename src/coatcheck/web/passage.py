@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 ReadFormToken = Callable[[], Awaitable[str | None]]
 
+_BARE = Reply(status=200)
+
 _log = logging.getLogger("coatcheck")
 
 
@@ -397,7 +399,7 @@ class Passage:
 
     def headers(self, headers: Headers) -> Headers:
         """Give the headers of the application's answer with what is to be said of the session. After `save`."""
-        bare = with_session(self.exchange, Reply(status=200), self._login, ended=self._ended)
+        bare = with_session(self.exchange, _BARE, self._login, ended=self._ended)
         self._has_begun = True
         if not bare.headers and not self.is_personal:
             return headers
