@@ -134,6 +134,15 @@ def test_err_03_a_door_installed_twice_or_over_anothers_sessions_is_told() -> No
         CoatcheckFlask(app, desk())
 
 
+def test_err_03_sessions_of_another_extension_that_came_later_are_told() -> None:
+    app = application(TESTING=True)
+    CoatcheckFlask(app, desk())
+    app.session_interface = SecureCookieSessionInterface()
+
+    with pytest.raises(ConfigurationError, match=r"that of flask\.sessions has come after ours"):
+        app.test_client().get("/")
+
+
 def test_err_03_a_route_hidden_behind_ours_is_told() -> None:
     app = application(TESTING=True)
     app.add_url_rule("/auth/login", "own", count)

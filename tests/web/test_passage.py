@@ -644,6 +644,18 @@ def test_csr_14_an_exempt_path_sees_a_stranger_unless_it_says_otherwise(allow_co
     assert bool(run_blocking(passage.visit())) is allow_cookie
 
 
+def test_csr_14_what_an_exempt_path_stores_does_not_push_out_the_session_of_whoever_was_sent_there() -> None:
+    """Else another site's page could log visitors out with a form."""
+    house = House(csrf_exempt={"/hook": Exemption(reason="signed by the sender")})
+    house.account()
+    house.visit(log_in())
+
+    house.visit(put(seen=1), path="/hook")
+
+    assert "set-cookie" not in dict(house.sent)
+    assert house.visit(get) == {}
+
+
 # What goes out
 
 

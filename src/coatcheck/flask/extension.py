@@ -112,7 +112,7 @@ class Entrance:
         try:
             door = self.door
             if not self._has_answered:
-                self._look_at_routes(door)
+                self._look_at_application(door)
         except ConfigurationError as error:
             _log.critical("%s", error)  # servers answer 500, and not every one says why
             raise
@@ -175,8 +175,13 @@ class Entrance:
             settings = {**settings, "development": self._app.debug or self._app.testing}
         return Door(self._desk, settings, wanted=Coatcheck, codec=self.sessions.codec)
 
-    def _look_at_routes(self, door: Door) -> None:
-        """See at the first request that no route is hidden behind ours, and list the views that need no evidence."""
+    def _look_at_application(self, door: Door) -> None:
+        """See at the first request what start could not know, and list the views that need no evidence."""
+        if self._app.session_interface is not self.sessions:
+            other = type(self._app.session_interface).__module__
+            raise ConfigurationError(
+                f"session_interface: that of {other} has come after ours; remove the other extension"
+            )
         root = _root_of(self._app)
         hidden = sorted(
             rule.rule for rule in self._app.url_map.iter_rules() if _is_route(rule) and door.owns(root + rule.rule)

@@ -210,9 +210,10 @@ class Passage:
         if not puts and (not removes or self._session is None):
             return False
         if self._session is None:
-            if self._visit is not None and not self._visit and self._visit.reason == REPLACED:
-                # A log-in in this browser has taken over while this request was under way: a cookie of this one's
-                # would push out the one that is live now.
+            is_replaced = self._visit is not None and not self._visit and self._visit.reason == REPLACED
+            if is_replaced or (self._is_stranger and self.exchange.token is not None):
+                # A log-in in this browser has taken over while this request was under way, or the path is exempt and
+                # asks for nobody: a cookie of this one's would push out the one that is live now.
                 self._note_loss()
                 return True
             await self._begin()
