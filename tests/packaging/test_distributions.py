@@ -124,7 +124,7 @@ def test_sup_07_the_package_holds_source_and_page_files_only(build: Build) -> No
         PurePosixPath(name).suffix for name in zipfile.ZipFile(build.wheel).namelist() if ".dist-info/" not in name
     }
 
-    assert kinds <= {".py", ".typed", ".html", ".css", ".svg", ".js"}
+    assert kinds <= {".py", ".lua", ".typed", ".html", ".css", ".svg", ".js"}
 
 
 def test_sup_07_no_file_of_the_wheel_holds_a_private_key(build: Build) -> None:
