@@ -75,6 +75,30 @@ def test_our_own_options_are_not_told_to_libpq() -> None:
     assert not {"connections", "schema", "prepare"} & address.parameters.keys()
 
 
+def test_what_is_libpqs_in_a_url_stays_as_it_is_written() -> None:
+    url = f"{REMOTE}?schema=mine&password=a%2Bb+c%26d%20e&connections=3&options=-c%20geqo%3Doff"
+
+    parameters = address_of(url).parameters
+
+    assert parameters["password"] == "a+b+c&d e"
+    assert parameters["options"] == "-c geqo=off"
+    assert parameters["host"] == "db.example.org"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("postgresql://ada@localhost/", "postgresql://bob@localhost/"),  # each to the database of their name
+        ("postgresql://localhost/a", "postgresql://localhost/b"),
+        ("postgresql://localhost/a", "postgresql://localhost/a?schema=other"),
+        ("postgresql://localhost/a", "postgresql://localhost:5433/a"),
+        ("postgresql:///a?host=/run/one", "postgresql:///a?host=/run/two"),
+    ],
+)
+def test_stores_that_are_two_have_two_locations(one: str, other: str) -> None:
+    assert address_of(one).location != address_of(other).location
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -12,7 +12,7 @@ import ssl
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import unquote
 
 from coatcheck.errors import ConfigurationError
 
@@ -70,22 +70,30 @@ def address_of(url: str) -> Address:
     parameters = _DEFAULTS | given | {"client_encoding": "UTF8"}
     if _is_remote(known):
         parameters |= _verified(chosen, known)
+    schema = _schema(options.get("schema", SCHEMA))
+    host = known.get("host") or known.get("hostaddr") or known.get("service", "")
+    database = known.get("dbname") or known.get("user", "")  # libpq's default
     return Address(
         parameters=parameters,
-        schema=_schema(options.get("schema", SCHEMA)),
+        schema=schema,
         connections=_connections(options.get("connections", str(CONNECTIONS))),
         prepares=_prepares(options.get("prepare", "auto")),
-        location=f"postgresql {known.get('host', '')}:{known.get('port', '')}/{known.get('dbname', '')} "
-        f"{_schema(options.get('schema', SCHEMA))}",
+        location=f"postgresql {host}:{known.get('port', '')}/{database} {schema}",
     )
 
 
 def _without_our_options(url: str) -> tuple[str, dict[str, str]]:
-    before, mark, query = url.partition("?")
-    pairs = parse_qsl(query, keep_blank_values=True)
-    ours = {name: value for name, value in pairs if name in ("connections", "prepare", "schema")}
-    others = [(name, value) for name, value in pairs if name not in ours]
-    return (before + mark + urlencode(others) if mark else before), ours
+    # What is not ours stays as it is written: libpq's rules for "+" and "%" are not those of forms.
+    before, _, query = url.partition("?")
+    ours: dict[str, str] = {}
+    others: list[str] = []
+    for option in query.split("&") if query else []:
+        name, _, value = option.partition("=")
+        if name in ("connections", "prepare", "schema"):
+            ours[name] = unquote(value)
+        else:
+            others.append(option)
+    return (f"{before}?{'&'.join(others)}" if others else before), ours
 
 
 def _is_remote(known: dict[str, str]) -> bool:
