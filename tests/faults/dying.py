@@ -16,18 +16,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import argon2
 from msgspec.structs import replace
 
-from coatcheck.colour import run_blocking
+from coatcheck.colour import Colour, run_blocking
+from coatcheck.stores.protocols import Store
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.interleaving import Pick, Played, in_a_row
 from coatcheck.testing.kill_points import SQLITE, Death, Reach, Tell, Watch, deaths
 from coatcheck.testing.operations import OPERATIONS, Operation
 from coatcheck.testing.scene import ADA, PASSWORD, Scene, Sight
-from tests.faults.whole import FILES, contents_and_troubles_of, contents_of
+from tests.faults.whole import FILES, contents_of, troubles_of
 
 # Without a disk there is nothing to wait for. What a killed process has written is the kernel's in any case.
 PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
@@ -70,15 +71,41 @@ FLOWS = {
 }
 
 
+class AnyGround(Protocol):
+    """Where a store keeps things, set back to what it was before each life."""
+
+    def open(self, colour: Colour) -> Store:
+        """Open a store there."""
+        ...
+
+    def keep(self) -> None:
+        """Take what is there now, all stores on it closed, for what each life begins with."""
+        ...
+
+    def restore(self) -> None:
+        """Have what was kept there."""
+        ...
+
+    def contents(self) -> tuple[str, ...]:
+        """Read all there is, in a form in which two can be compared."""
+        ...
+
+    def troubles(self) -> list[str]:
+        """Say in words what is broken or half done."""
+        ...
+
+
 class Ground:
-    """A database file that is set back to what it was before each life."""
+    """A database file."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "store.db"
         self._template = folder / "template.db"
 
+    def open(self, colour: Colour) -> Store:
+        return SqliteStore(str(self.file), colour)
+
     def keep(self) -> None:
-        """Take what the file holds now, all connections to it closed, for what each life begins with."""
         shutil.copyfile(self.file, self._template)
 
     def clear(self) -> None:
@@ -87,17 +114,22 @@ class Ground:
             Path(f"{self.file}{suffix}").unlink(missing_ok=True)
 
     def restore(self) -> None:
-        """Have the file as it was kept."""
         self.clear()
         shutil.copyfile(self._template, self.file)
 
+    def contents(self) -> tuple[str, ...]:
+        return contents_of(self.file)
+
+    def troubles(self) -> list[str]:
+        return troubles_of(self.file)
+
 
 class Drama:
-    """One operation on a scene over a file, played to its end or until its process dies."""
+    """One operation on a scene, played to its end or until its process dies."""
 
-    def __init__(self, operation: Operation, folder: Path) -> None:
+    def __init__(self, operation: Operation, ground: AnyGround) -> None:
         self.scene = Scene()
-        self.ground = Ground(folder)
+        self.ground = ground
         self._operation = operation
         store = self.open()
         self.scene.fill(store)
@@ -108,8 +140,8 @@ class Drama:
         self.states, self._answers = self._rehearse()
         self._views = {self.states[0]: self.look(), self.states[-1]: self._view_after_all()}
 
-    def open(self) -> SqliteStore:
-        return SqliteStore(str(self.ground.file), self.scene.stage.colour)
+    def open(self) -> Store:
+        return self.ground.open(self.scene.stage.colour)
 
     def arrange(self) -> Callable[[], None]:
         """Set the stage; a child opens its connections before its life is watched."""
@@ -127,12 +159,12 @@ class Drama:
         tell("answered")
 
     def judge(self, death: Death, where: str) -> Iterator[str]:
-        """Say in words what is wrong with the file after a death."""
+        """Say in words what is wrong with what is kept after a death."""
         acknowledged = max(0, len(death.told) - 1)
-        contents, troubles = contents_and_troubles_of(self.ground.file)
+        contents = self.ground.contents()
         if contents not in self.states[acknowledged : acknowledged + 2]:
-            yield f"{where}: the file is neither as before the step nor as after it"
-        yield from (f"{where}: {trouble}" for trouble in troubles)
+            yield f"{where}: what is kept is neither as before the step nor as after it"
+        yield from (f"{where}: {trouble}" for trouble in self.ground.troubles())
         if contents in self._views and contents not in (self.states[0], self.states[-1]):
             return
         view = self.look()
@@ -154,7 +186,7 @@ class Drama:
     def _enter(self) -> None:
         store = self.open()
         run_blocking(store.ready())
-        run_blocking(store.touch(b"", seen_at=0))
+        run_blocking(store.touch(bytes(32), seen_at=0))
         run_blocking(store.rehash("", was="", new=""))
         self.scene.stage.enter(store)
 
@@ -162,18 +194,18 @@ class Drama:
         return self.scene.stage.play({"A": self._operation.flow(self.scene, "A")}, pick)
 
     def _rehearse(self) -> tuple[list[tuple[str, ...]], dict[str, object]]:
-        """Play to the end in this process: what the file holds before each step and after the last, and the answer."""
+        """Play to the end in this process: what is kept before each step and after the last, and the answer."""
         self.ground.restore()
         states: list[tuple[str, ...]] = []
 
         def pick(_waiting: object) -> str:
-            states.append(contents_of(self.ground.file))
+            states.append(self.ground.contents())
             return "A"
 
         store = self.open()
         self.scene.stage.enter(store)
         played = self._play(pick)
-        states.append(contents_of(self.ground.file))
+        states.append(self.ground.contents())
         run_blocking(store.close())
         self.ground.restore()
         return states, dict(played.answers)
@@ -190,7 +222,7 @@ class Drama:
 def kill_flow(name: str, *, watch: Watch = SQLITE, stride: int = 1) -> Toll:
     """Kill a flow at each of its calls into SQLite."""
     with tempfile.TemporaryDirectory(dir=PLACE) as folder:
-        drama = Drama(FLOWS[name], Path(folder))
+        drama = Drama(FLOWS[name], Ground(Path(folder)))
         return toll(deaths(drama.life, drama.arrange, watch=watch, stride=stride), drama.judge)
 
 
@@ -215,8 +247,9 @@ def instructions(reach: Reach) -> None:
 def tear_flow(name: str) -> Toll:
     """Kill a flow amid its writes to the log: the system takes some bytes of a page, and the process with the rest."""
     with tempfile.TemporaryDirectory(dir=PLACE) as folder:
-        drama = Drama(FLOWS[name], Path(folder))
-        torn = tears(drama.life, drama.arrange, Path(f"{drama.ground.file}-wal"))
+        ground = Ground(Path(folder))
+        drama = Drama(FLOWS[name], ground)
+        torn = tears(drama.life, drama.arrange, Path(f"{ground.file}-wal"))
         return toll(torn, drama.judge)
 
 
