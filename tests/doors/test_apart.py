@@ -1,0 +1,31 @@
+"""The stories under servers that want a process of their own: a few of them, and more in the long run."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coatcheck.testing.stories import AnswerStories, CookieStories, MeetingStories, TimeStories, TroubleStories
+from tests.doors.apart import HouseApart
+
+
+class Apart:
+    @pytest.fixture
+    def house(self, door_and_server: tuple[str, str], tmp_path: Path) -> HouseApart:
+        return HouseApart(*door_and_server, tmp_path)
+
+
+class TestSomeApart(Apart, MeetingStories):
+    @pytest.fixture(params=[("wsgi", "granian"), ("flask", "gunicorn")], ids="-".join)
+    def door_and_server(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+
+@pytest.mark.long
+class TestMoreApart(Apart, MeetingStories, AnswerStories, CookieStories, TimeStories, TroubleStories):
+    @pytest.fixture(params=product(("wsgi", "flask"), ("gunicorn", "granian")), ids="-".join)
+    def door_and_server(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
