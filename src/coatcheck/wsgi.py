@@ -195,12 +195,19 @@ def _is_whole(blocks: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     return type(blocks) in (list, tuple) or (isinstance(wrapper, type) and isinstance(blocks, wrapper))
 
 
-class Blocks(list[bytes]):
-    """A body that is there as a whole, so that servers know its length, with something to do when it has been sent."""
+class Blocks(tuple[bytes, ...]):  # noqa: SLOT001 - a tuple's subclass can have none but empty ones
+    """A body that is there as a whole, so that servers know its length, with something to do when it has been sent.
 
-    def __init__(self, blocks: Iterable[bytes], when_sent: Callable[[], None]) -> None:
-        super().__init__(blocks)
+    Not a list: granian joins one and does not close it, against PEP 3333.
+    """
+
+    _when_sent: Callable[[], None]
+
+    def __new__(cls, blocks: Iterable[bytes], when_sent: Callable[[], None]) -> Blocks:
+        """Make one."""
+        self = super().__new__(cls, blocks)
         self._when_sent = when_sent
+        return self
 
     def close(self) -> None:
         """Do it. Servers call this at the end, whether they could send everything or not."""

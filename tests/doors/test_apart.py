@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from coatcheck.testing.stories import AnswerStories, CookieStories, MeetingStories, TimeStories, TroubleStories
+from coatcheck.testing.visits.browsers import Premises
 from tests.doors.apart import HouseApart
 
 
@@ -19,6 +20,9 @@ class Apart:
 
 
 class TestSomeApart(Apart, MeetingStories):
+    # Not every server closes what it was given, and this happens when it does.
+    test_tmo_04_use_keeps_a_session_alive = TimeStories.test_tmo_04_use_keeps_a_session_alive
+
     @pytest.fixture(params=[("wsgi", "granian"), ("flask", "gunicorn")], ids="-".join)
     def door_and_server(self, request: pytest.FixtureRequest) -> Any:
         return request.param
@@ -29,3 +33,8 @@ class TestMoreApart(Apart, MeetingStories, AnswerStories, CookieStories, TimeSto
     @pytest.fixture(params=product(("wsgi", "flask"), ("gunicorn", "granian")), ids="-".join)
     def door_and_server(self, request: pytest.FixtureRequest) -> Any:
         return request.param
+
+    def test_cky_08_nor_do_octets_beyond_ascii(self, here: Premises, door_and_server: tuple[str, str]) -> None:
+        if door_and_server[1] == "granian":
+            pytest.skip("granian gives a WSGI application no Cookie field that has octets beyond ASCII")
+        super().test_cky_08_nor_do_octets_beyond_ascii(here)
