@@ -185,6 +185,7 @@ def test_csr_01_a_post_without_a_cookie_is_the_applications_business_but_for_ide
 def test_csr_14_an_exempt_view_sees_a_stranger_and_is_listed(
     allow_cookie: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "coatcheck")
     house = House()
     hook = csrf_exempt(reason="signed by the sender", allow_cookie=allow_cookie)(lambda: str(session.get("count")))
     house.route("/", count)

@@ -94,17 +94,18 @@ class Entrance:
         self._desk = desk
         self._settings = settings
         self.sessions = ServerSessions(self)
-        is_decided = settings.get("public_url") is not None or settings.get("development") is not None
-        # Debug and testing may be switched on later, so the decision may have to wait; all other mistakes need not.
-        door = self._open(settings if is_decided or app.debug or app.testing else {**settings, "development": True})
-        self._door = door if is_decided or app.debug or app.testing else None
+        # Debug and testing may be switched on later, so that decision waits for the first request; no mistake has to.
+        self._implies = settings.get("public_url") is None and settings.get("development") is None
+        self._door = self._open({**settings, "development": True} if self._implies else settings)
         self._has_answered = False
 
     @property
     def door(self) -> Door:
-        """The door, whose last settings are decided by now."""
-        if self._door is None:
-            self._door = self._open(self._settings)
+        """The door. Raises `ConfigurationError` if by now there is neither a `public_url` nor debug or testing mode."""
+        if self._implies:
+            if not (self._app.debug or self._app.testing):
+                self._open({**self._settings, "development": False})  # says what is missing
+            self._implies = False
         return self._door
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -171,8 +172,6 @@ class Entrance:
             passage.passage.abandon()
 
     def _open(self, settings: DoorSettings) -> Door:
-        if settings.get("public_url") is None and settings.get("development") is None:
-            settings = {**settings, "development": self._app.debug or self._app.testing}
         return Door(self._desk, settings, wanted=Coatcheck, codec=self.sessions.codec)
 
     def _look_at_application(self, door: Door) -> None:
@@ -191,7 +190,7 @@ class Entrance:
         for endpoint, view in sorted(self._app.view_functions.items()):
             exemption = views.exemption_of(view)
             if exemption is not None:
-                _log.warning("csrf_exempt: the view %s needs no evidence: %s", endpoint, exemption.reason)
+                _log.info("csrf_exempt: the view %s needs no evidence of its origin: %s", endpoint, exemption.reason)
         self._has_answered = True
 
 

@@ -123,7 +123,9 @@ def same_account_required(name: str) -> Callable[[View], View]:
 
 
 def csrf_exempt(*, reason: str, allow_cookie: bool = False) -> Callable[[View], View]:
-    """Take a view out of the check for cross-site requests, such as a hook that others call; it is listed at start.
+    """Take a view out of the check for cross-site requests, such as a hook that others call.
+
+    The log lists such views at the first request.
 
     Whoever comes there is a stranger, whatever cookie came along, unless `allow_cookie` says that another site's page
     does no harm there in a visitor's name.
