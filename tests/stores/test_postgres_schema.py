@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -92,6 +94,21 @@ def test_many_that_start_at_once_on_an_empty_database_all_find_one_store(postgre
     assert len(run(stores[0].sessions_of("ada"))) == len(sessions)
     for store in stores:
         run(store.close())
+
+
+def test_processes_that_start_at_once_on_an_empty_database_all_find_one_store(postgres_url: str) -> None:
+    starting = [subprocess.Popen([sys.executable, "-c", READY, postgres_url]) for _ in range(5)]
+
+    assert [process.wait() for process in starting] == [0] * 5
+
+
+READY = """
+import sys
+from coatcheck.colour import Blocking, hashing_lane, run_blocking
+from coatcheck.stores.postgres.store import PostgresStore
+
+run_blocking(PostgresStore(sys.argv[1], Blocking(hashing_lane(queue=1, nice=0))).ready())
+"""
 
 
 def test_schemas_of_two_names_are_two_stores_in_one_database(store: PostgresStore, postgres_url: str) -> None:
@@ -263,6 +280,40 @@ def test_an_upgrade_that_cannot_have_its_lock_gives_up_and_holds_nobody_up_meanw
     assert "pg_stat_activity" in str(outcome[0])
     assert run(store.schema_version()) == LATEST
     assert run(AddsColumn(postgres_url, COLOUR).upgrade_schema()) == (LATEST, LATEST + 1)
+
+
+def test_dat_08_a_kill_in_the_middle_of_an_upgrade_leaves_the_old_schema_whole(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    """Killed in its transaction, with a table made and waiting for the lock of another."""
+    run(started(store, 1))
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT count(*) FROM coatcheck.sessions")
+        upgrading = subprocess.Popen([sys.executable, "-c", UPGRADE, postgres_url])
+        while execute(postgres_url, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL") == [
+            (0,)
+        ]:
+            assert upgrading.poll() is None
+        upgrading.kill()
+        upgrading.wait()
+
+    assert run(store.schema_version()) == LATEST
+    assert "coatcheck.further" not in tables(postgres_url)
+    assert run(put(store, a_digest(1), key=b"1")) is None
+    assert run(NextVersion(postgres_url, COLOUR).upgrade_schema()) == (LATEST, LATEST + 1)
+
+
+UPGRADE = """
+import sys
+from coatcheck.colour import Blocking, hashing_lane, run_blocking
+from coatcheck.stores.postgres.schema import STEPS
+from coatcheck.stores.postgres.store import PostgresStore
+
+class Next(PostgresStore):
+    schema_steps = (*STEPS, ("CREATE TABLE further (a bigint)", "ALTER TABLE sessions ADD COLUMN extra bigint"))
+
+run_blocking(Next(sys.argv[1], Blocking(hashing_lane(queue=1, nice=0))).upgrade_schema())
+"""
 
 
 class AddsColumn(PostgresStore):
