@@ -792,3 +792,21 @@ def test_err_07_cancelled_at_any_await_it_is_before_or_after(build: Build) -> No
     }
     assert len({live for live, _ in outcomes}) > 1
     assert {was_cancelled for _, was_cancelled in outcomes} == {True, False}
+
+
+def test_err_06_a_form_that_never_ends_is_answered(build: Build) -> None:
+    house = build(body_seconds=0.05)
+    house.logged_in()
+    sent: list[Any] = []
+
+    async def drip() -> Any:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    house.run(house.door(house.scope("POST", "/", [FORM, JSON]), drip, send))
+
+    assert sent[0]["status"] == 408
+    assert house.entered == 0

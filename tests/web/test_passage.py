@@ -850,3 +850,15 @@ def strange_host(house: House) -> dict[str, Any]:
     request = house.request("GET", "/", [("accept", "text/html")])
     told = {name: getattr(request, name) for name in request.__struct_fields__}
     return told | {"headers": ((b"host", b"evil.example"), (b"accept", b"text/html"))}
+
+
+def test_cky_07_an_application_that_writes_our_cookie_itself_does_not_double_it(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+    passage = house.enter()
+    run_blocking(passage.log_out())
+    own = (("Set-Cookie", "coatcheck-dev=; Max-Age=0"), ("set-cookie", "coatcheck-dev-x=1"), ("set-cookie", "a=b"))
+
+    told = [value for name, value in passage.headers(own) if name.lower() == "set-cookie"]
+
+    assert [value.partition("=")[0] for value in told] == ["coatcheck-dev-x", "a", "coatcheck-dev"]

@@ -10,7 +10,7 @@ What an application may rely on stands in `coatcheck.web.passage`. What is ASGI'
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import ClassVar, Unpack
 
 from coatcheck.asgi.messages import (
@@ -215,9 +215,9 @@ class Crossing:
             await self._refuse(error)
         except asyncio.CancelledError:
             if self._has_begun:
-                await self._whole_unless_quiet(passage.finish)
+                await self._finish()
             raise
-        await self._whole_unless_quiet(passage.finish)
+        await self._finish()
 
     async def _read_form_token(self) -> str | None:
         read = await evidence.read_form(self._passage.exchange.request)
@@ -239,7 +239,8 @@ class Crossing:
             return  # ours has taken its place
         if message["type"] == "http.response.start":
             try:
-                await self._whole_unless_quiet(self._passage.save)
+                if self._passage.is_changed:
+                    await whole(self._passage.save())
             except (Refused, StoreError) as error:
                 await self._refuse(error)
                 return
@@ -252,6 +253,6 @@ class Crossing:
         reply = self._doorway.refusal(self._passage, error)
         await send_reply(reply, self._send, with_body=self._passage.exchange.request.method != "HEAD")
 
-    async def _whole_unless_quiet(self, work: Callable[[], Coroutine[object, object, object]]) -> None:
-        if not self._passage.is_quiet:
-            await whole(work())
+    async def _finish(self) -> None:
+        if self._passage.has_work_left:
+            await whole(self._passage.finish())

@@ -28,7 +28,7 @@ from coatcheck.core.session_data import FLASHES
 from coatcheck.core.sessions import LOGGED_OUT, REPLACED
 from coatcheck.core.tokens import Token
 from coatcheck.core.views import Absent, Account, Login, Session, Visit
-from coatcheck.errors import BadRequest, Forbidden, NotAuthenticated, Refused, SessionEnded, StoreError
+from coatcheck.errors import BadRequest, Forbidden, InvalidData, NotAuthenticated, Refused, SessionEnded, StoreError
 from coatcheck.flows.sessions import NO_SESSION
 from coatcheck.http import csrf
 from coatcheck.http.csrf import SAFE_METHODS, Verdict
@@ -404,6 +404,9 @@ class Passage:
         self._has_begun = True
         if not bare.headers and not self.is_personal:
             return headers
+        ours = {cookie.partition("=")[0] for cookie in bare.cookies}
+        # CKY-07: never two of one name; what the application says of our cookie itself would come before or after.
+        headers = tuple(one for one in headers if not (one[0].lower() == "set-cookie" and _name_in(one[1]) in ours))
         return (*personal_headers(headers, sets_session=bool(bare.headers)), *bare.headers)
 
     def dressed(self, reply: Reply) -> Reply:
@@ -413,10 +416,13 @@ class Passage:
         return with_session(self.exchange, reply, self._login, ended=self._ended)
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether `save` and `finish` have nothing to do, and so wait for nothing."""
+    def has_work_left(self) -> bool:
+        """Whether `finish` has something to do, and may wait for it."""
         visit = self.exchange.known_visit
-        return not self.is_loaded and not (visit and visit.is_touch_due)
+        try:
+            return bool(visit and visit.is_touch_due) or self.is_changed
+        except InvalidData:
+            return True  # it is told to the log
 
     async def finish(self) -> None:
         """Do what may wait until the answer is out: save what was changed since it began, note that it was used."""
@@ -438,6 +444,10 @@ class Passage:
                 )
         except (Refused, StoreError) as error:  # nobody is left who could be told
             _log.error("session data that was changed after the answer had begun was not kept: %s", error)
+
+
+def _name_in(set_cookie: str) -> str:
+    return set_cookie.partition("=")[0].strip()
 
 
 class SessionData(MutableMapping[str, object]):
