@@ -110,6 +110,20 @@ class StartContract(Suite):
         assert await store.states_of(["ada"]) == {"ada": state}
         assert [found.session.id for found in await store.sessions_of("ada")] == [a_handle(2)]
 
+    async def test_rev_05_nothing_is_carried_from_a_session_that_a_newer_password_ends(self, store: Store) -> None:
+        await store.create_account(an_account(), a_password(), events=())
+        old = await started(store, 1)
+        await put(store, old.digest, cart=b"[1]")
+
+        outcome = await start(store, a_session(2), replaces=old.digest, carry=True, credential_version=2)
+
+        found = await store.find(old.digest)
+        assert isinstance(outcome, Started)
+        assert outcome.session.data == EMPTY_DATA
+        assert await data_of(store, a_digest(2)) == {}
+        assert found is not None
+        assert found.session.ended_at is None
+
     async def test_an_accounts_first_version_ends_nothing(self, store: Store) -> None:
         await store.create_account(an_account(), a_password(), events=())
         await start(store, a_session(1))

@@ -31,7 +31,9 @@ local is_taken = redis.call('EXISTS', KEYS[1]) == 1
 if is_taken or find_handle(shard, string.sub(handle, 1, -34)) then return 'conflict' end
 
 local epoch = everybody_at(place) + (state and state.epoch or 0)
-local old = replaces ~= '-' and standing_at(replaces) or nil
+-- Under the state that is to be: what a newer password ends is replaced by nothing and leaves nothing.
+local old = replaces ~= '-' and session_at(replaces) or nil
+if old and not is_standing(old, owner, state) then old = nil end
 if old then
   check_index(old.owner)
   redis.call('HLEN', PREFIX .. 'data:' .. old.place)

@@ -37,12 +37,13 @@ local function keep_session(session, ttl)
   if ttl then redis.call('SET', key, kept, 'EX', ttl) else redis.call('SET', key, kept, 'KEEPTTL') end
 end
 
--- Not marked ended, of the present epoch, of a subject that is not disabled (`protocols.py`).
-local function is_standing(session)
+-- Not marked ended, of the present epoch, of a subject that is not disabled (`protocols.py`). `coming` is the state
+-- that `owner` is about to have, if any is.
+local function is_standing(session, owner, coming)
   if session.ended ~= '-' then return false end
   local epoch = everybody_at(session.place)
   if session.owner ~= '-' then
-    local state = state_of(session.owner)
+    local state = coming and session.owner == owner and coming or state_of(session.owner)
     if not state or state.disabled ~= '-' then return false end
     epoch = epoch + state.epoch
   end
