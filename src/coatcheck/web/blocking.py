@@ -100,5 +100,5 @@ class BlockingPassage:
 
     def finish(self) -> None:
         """Do what may wait until the answer is out."""
-        if not self.passage.is_quiet:
+        if self.passage.has_work_left:
             run_blocking(self.passage.finish())
