@@ -231,6 +231,17 @@ def test_dat_08_an_upgrade_keeps_what_is_stored_and_those_who_run_go_on(
 
 def test_an_upgrade_creates_a_store_where_there_is_none(postgres_url: str) -> None:
     assert run(NextVersion(postgres_url, COLOUR).upgrade_schema()) == (0, 2)
+    assert index_on(postgres_url) == [(True, False)]
+
+
+def test_a_store_of_several_steps_is_created_at_first_use(postgres_url: str) -> None:
+    later = NextVersion(postgres_url, COLOUR)
+
+    run(started(later, 1))
+
+    assert run(later.schema_version()) == LATEST + 1
+    assert index_on(postgres_url) == [(True, False)]
+    run(later.close())
 
 
 def test_dat_08_an_upgrade_that_fails_leaves_the_old_schema_whole(store: PostgresStore, postgres_url: str) -> None:

@@ -242,13 +242,18 @@ async def apply_steps(
         return before
     done, total = 0, sum(len(step) for step in steps[version:])
     while version < len(steps):
-        step = steps[version]
+        # In a schema that is being created nobody has anything yet that an index could take long for.
+        step = _at_once(steps[version]) if before == 0 else steps[version]
         if await _do(link, address, version, step):
             done += len(step)
             if progress is not None:
                 progress(done, total)
         version += 1
     return before
+
+
+def _at_once(step: Step) -> Step:
+    return tuple(f'CREATE INDEX "{one.name}" {one.on}' if isinstance(one, Concurrently) else one for one in step)
 
 
 async def _do(link: Link, address: Address, version: int, step: Step) -> bool:
