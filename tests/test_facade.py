@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import coatcheck
-from coatcheck import AsyncCoatcheck, Coatcheck, ConfigurationError, Event, facade
+from coatcheck import AsyncCoatcheck, Coatcheck, ConfigurationError, Event, StoreUnavailable, facade
 from coatcheck.testing.entropy import PredictableEntropy
 
 COLOURLESS = {
@@ -119,6 +119,15 @@ URLS = [
 def test_url_that_names_no_store_is_refused_with_the_forms_that_do(url):
     with pytest.raises(ConfigurationError, match=re.escape("sqlite:///path/to/file.db")):
         Coatcheck(url)
+
+
+def test_an_sqlite_url_may_say_that_the_file_has_to_be_there(tmp_path):
+    with Coatcheck(f"sqlite:///{tmp_path}/app.db?mode=rw") as desk, pytest.raises(StoreUnavailable, match="not there"):
+        desk.ready()
+    with Coatcheck(f"sqlite:///{tmp_path}/app.db") as desk:
+        desk.ready()
+    with Coatcheck(f"sqlite:///{tmp_path}/app.db?mode=rw") as desk:
+        desk.ready()
 
 
 def test_nothing_is_opened_before_the_first_call(tmp_path):

@@ -6,6 +6,7 @@ SQLite itself would go on with the old file, whatever is in its place, and leave
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -287,6 +288,30 @@ def test_err_01_a_server_whose_file_is_away_answers_503_until_it_is_back(serve: 
     eventually(lambda: guests.visitor.me().status == 200, "the file is back and not read")
     guests.are_well()
     assert workers_of(server) == workers
+
+
+def test_err_01_a_worker_that_takes_the_place_of_another_does_not_begin_a_new_store(serve: Serve) -> None:
+    server = serve(env=FOR_CROWDS)
+    guests = Guests(server)
+    workers = workers_of(server)
+
+    def others_refuse() -> bool:
+        try:
+            refused = _by_either_process(guests.visitor) == {503}
+        except OSError:  # for a moment nobody listens
+            return False
+        return refused and not {*workers_of(server)} & {*workers}
+
+    server.store.rename(server.store.with_name("elsewhere.db"))
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    eventually(others_refuse, "nobody took their place, or somebody is told something")
+    guests.are_refused_altogether()
+    assert not server.store.exists()
+
+    server.store.with_name("elsewhere.db").rename(server.store)
+    eventually(lambda: guests.visitor.me().status == 200, "the file is back and not read")
+    guests.are_well()
 
 
 def test_err_01_a_server_whose_file_is_replaced_answers_503_until_it_is_started_again(serve: Serve) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from coatcheck import ConfigurationError
+from coatcheck import Coatcheck, ConfigurationError
 from coatcheck.server.app import ServerApp, create_app
 from coatcheck.server.config import Config, load
 
@@ -88,6 +88,23 @@ def test_a_store_that_cannot_be_used_fails_the_start_up_in_words(tmp_path: Path,
 
     assert sent["type"] == "lifespan.startup.failed"
     assert "no SQLite database" in sent["message"]
+
+
+def test_err_01_a_process_that_starts_amid_an_outage_answers_503_until_it_is_over(
+    tmp_path: Path, runner: asyncio.Runner, visit: Visit, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = f"sqlite:///{tmp_path}/coatcheck.db"
+    app = create_app(production(store=f"{store}?mode=rw"))
+
+    sent, _ = live(runner, app, "startup", "shutdown")
+    meanwhile = visit(app, "GET", "/readyz").status_code
+    with Coatcheck(store) as desk:
+        desk.ready()
+    afterwards = visit(app, "GET", "/readyz").status_code
+
+    assert sent["type"] == "lifespan.startup.complete"
+    assert (meanwhile, afterwards) == (503, 200)
+    assert "the store's file is not there" in caplog.text
 
 
 def test_err_03_a_site_that_cannot_be_is_refused_when_the_application_is_made() -> None:

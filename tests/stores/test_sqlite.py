@@ -153,6 +153,21 @@ def test_a_directory_is_no_store(tmp_path: Path) -> None:
         run(SqliteStore(str(tmp_path), COLOUR).ready())
 
 
+def test_a_store_that_has_to_be_there_is_not_begun_where_it_is_missing_or_empty(store: SqliteStore, path: Path) -> None:
+    existing = SqliteStore(str(path), COLOUR, creates=False)
+
+    with pytest.raises(StoreUnavailable, match="not there, or empty: put it back, or start again"):
+        run(started(existing))
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(StoreUnavailable, match="not there, or empty"):
+        run(started(existing))
+    assert path.stat().st_size == 0
+    run(started(store))
+    assert run(existing.find(a_digest(1))) is not None
+    run(existing.close())
+
+
 def test_a_path_stays_the_same_file_after_chdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from coatcheck.asgi import CoatcheckASGI, Message, Receive, Scope, Send, request_of, send_reply
-from coatcheck.errors import CoatcheckError
+from coatcheck.errors import CoatcheckError, ConfigurationError, StoreUnavailable
 from coatcheck.facade import AsyncCoatcheck
 from coatcheck.http.headers import json_headers, page_headers
 from coatcheck.http.hosts import HostRefused, Site, locate
@@ -22,6 +23,9 @@ from coatcheck.web.showing import HTML
 
 if TYPE_CHECKING:
     from coatcheck.server.config import Config
+
+
+_log = logging.getLogger("coatcheck")
 
 
 class ServerApp:
@@ -104,11 +108,15 @@ class ServerApp:
         while True:
             message: Message = await receive()
             if message["type"] == "lifespan.startup":
+                # Whoever started the server was told of a store that cannot be reached. A process that takes the place
+                # of another amid an outage answers 503 until that is over: it must not end the server.
                 try:
                     await self.desk.ready()
                 except CoatcheckError as error:
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    return
+                    if isinstance(error, ConfigurationError) or not isinstance(error, StoreUnavailable):
+                        await send({"type": "lifespan.startup.failed", "message": str(error)})
+                        return
+                    _log.error("the store failed: %s", error)
                 self._housekeeping = asyncio.ensure_future(housekeeping(self.desk))
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":

@@ -38,7 +38,7 @@ from coatcheck.server.app import create_app
 from coatcheck.server.config import Config
 from coatcheck.server.logs import logging_config
 from coatcheck.server.secret import development_secret, new_secret
-from coatcheck.server.store_urls import MEMORY, sqlite_file, without_password
+from coatcheck.server.store_urls import MEMORY, sqlite_file, that_exists, without_password
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 MakeApp = Callable[[Config], Application]
@@ -110,7 +110,13 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
         if not config.forgets:
             server.exchanged_above_mib = WORKER_MEMORY_MIB + policy.argon2_memory_kib // 1024
         server.when_started = partial(_announce, config, notes, say)
-        return server.run(partial(_application, config, make_app))
+        # A worker that takes the place of another must not begin a new store where the one that was there is gone.
+        there = msgspec.structs.replace(
+            config,
+            store=that_exists(config.store),
+            sessions=None if config.sessions is None else that_exists(config.sessions),
+        )
+        return server.run(partial(_application, there, make_app))
 
 
 def places() -> int:

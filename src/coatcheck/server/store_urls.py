@@ -15,7 +15,7 @@ from coatcheck.colour import Blocking, hashing_lane, run_blocking
 from coatcheck.errors import ConfigurationError
 from coatcheck.server.secret import read_secret_file
 from coatcheck.stores.apart import ApartStore, about
-from coatcheck.stores.opening import FORMS, open_store
+from coatcheck.stores.opening import FORMS, MUST_EXIST, open_store
 from coatcheck.stores.protocols import Store
 
 MEMORY = "memory://"
@@ -30,8 +30,14 @@ def sqlite_file(url: str) -> Path | None:
     except ValueError:
         return None
     path = unquote(parts.path)[1:]
-    is_whole = parts.scheme == "sqlite" and path.isprintable() and not (parts.netloc or parts.query or parts.fragment)
+    is_whole = parts.scheme == "sqlite" and path.isprintable() and not (parts.netloc or parts.fragment)
+    is_whole = is_whole and parts.query in ("", MUST_EXIST)
     return Path(path) if is_whole and path else None
+
+
+def that_exists(url: str) -> str:
+    """Give the URL of a store that was there a moment ago, and must not be begun anew if it is gone."""
+    return f"{url}?{MUST_EXIST}" if sqlite_file(url) is not None and "?" not in url else url
 
 
 def without_password(url: str) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from coatcheck.colour import Colour
     from coatcheck.stores.protocols import Store
 
+MUST_EXIST = "mode=rw"  # after a "?", as SQLite's own URIs say it: no file is made where there is none
 FORMS = (
     "sqlite:///path/to/file.db (relative), sqlite:////absolute/path.db, postgresql://user@host/database, "
     "redis://host:6379/0 (or rediss, valkey, valkeys), or memory://"
@@ -38,9 +39,9 @@ def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Stor
         from coatcheck.stores.sqlite.store import SqliteStore
 
         path = unquote(parts.path)[1:]
-        if parts.netloc or not path or parts.query or parts.fragment:
+        if parts.netloc or not path or parts.query not in ("", MUST_EXIST) or parts.fragment:
             raise ConfigurationError(f"store: this sqlite URL does not name a file; write {FORMS}")
-        return SqliteStore(path, colour, holds_accounts=holds_accounts)
+        return SqliteStore(path, colour, holds_accounts=holds_accounts, creates=not parts.query)
     if parts.scheme in ("redis", "rediss", "valkey", "valkeys"):
         try:
             from coatcheck.stores.redis.store import RedisStore

@@ -42,6 +42,7 @@ T = TypeVar("T")
 PATIENCE = 2.0  # seconds a write may wait in all: for the thread, for the lock of this process, for other processes
 FLOOR = (3, 37, 0)  # STRICT tables
 USER_AGENTS_REMEMBERED = 4096
+GONE = "the store's file is not there, or empty: put it back, or start again to begin a new one"
 LOG_LONG = 16 * 2**20  # bytes of the write-ahead log from which on a purge shortens it
 TRUST = 0.25  # seconds for which reads take it that the file is still in its place
 Identity = tuple[int, int] | None
@@ -108,9 +109,10 @@ class _Writing:
 
 
 class SqliteFile:
-    """The file, opened as needed. `steps` are the schema it must have."""
+    """The file, opened as needed. `steps` are the schema it must have; without `creates` it has to be there."""
 
-    def __init__(self, path: str, steps: Sequence[schema.Step]) -> None:
+    def __init__(self, path: str, steps: Sequence[schema.Step], *, creates: bool = True) -> None:
+        self._creates = creates
         # Absolute: a later chdir must not lead elsewhere, and ":memory:" is a file's name here like any other.
         self.path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps ".."
         self._steps = steps
@@ -216,11 +218,16 @@ class SqliteFile:
     def _open(self) -> Link:
         latest = len(self._steps)
         self._check_place()
-        self._create_file()
+        if self._creates:
+            self._create_file()
+        elif file_at(self.path) is None:
+            raise StoreUnavailable(f"{self.path}: {GONE}")
         identity = file_at(self.path)
         with _translating(self.path), self._connected() as link:
             connection = link.connection
             version = schema.version_of(connection, self.path)
+            if version == 0 and not self._creates:
+                raise StoreUnavailable(f"{self.path}: {GONE}")
             if version == 0:
                 _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
                 schema.apply_steps(connection, self.path, self._steps, only_if_empty=True)

@@ -70,16 +70,17 @@ _EVENTS_OF = f"""
 class SqliteStore:
     """Keeps the contract of `coatcheck.stores.protocols.Store` in one SQLite file, whose path is given.
 
-    The file is created at first use, readable by its owner only; an older, newer or foreign schema is refused. With
-    `holds_accounts` False it is one for sessions whose accounts live in another store.
+    The file is created at first use, readable by its owner only, unless `creates` is False: then it has to be there.
+    An older, newer or foreign schema is refused. With `holds_accounts` False it is one for sessions whose accounts
+    live in another store.
     """
 
     shelf_bits = 0
     schema_steps: ClassVar[Sequence[schema.Step]] = schema.SQLITE_STEPS
 
-    def __init__(self, path: str, colour: Colour, *, holds_accounts: bool = True) -> None:
+    def __init__(self, path: str, colour: Colour, *, holds_accounts: bool = True, creates: bool = True) -> None:
         self.holds_accounts = holds_accounts
-        self._file = SqliteFile(path, self.schema_steps)
+        self._file = SqliteFile(path, self.schema_steps, creates=creates)
         self._colour = colour
 
     # Sessions
