@@ -88,7 +88,7 @@ class LogInFlows:
         except InvalidCredentials as error:
             # Its password is locked; or it was disabled, deleted or given a new one while the old one was verified.
             is_locked = isinstance(error.__cause__, Refusal) and error.__cause__.answer is Answer.LOCKED
-            cause = "password_locked" if is_locked else await self._refusal_of(credential.subject)
+            cause = "password_locked" if is_locked else "refused_meanwhile"
             raise await self._failed(key, origin, attempt, cause) from None
         await self._rehash(credential, secret)
         login.device = self.note_device(credential, attempt)
@@ -177,14 +177,6 @@ class LogInFlows:
         except Busy:
             await self._store.settle(attempt.settled("unread", at=self._parts.clock()), account=None, events=())
             raise
-
-    async def _refusal_of(self, subject: str) -> str:
-        """Say why the store would not start a session though the password was right: the event tells, nobody else."""
-        # Beside the sessions the account would have brought its state with it: it was disabled since.
-        if self._store.holds_accounts:
-            return "refused_meanwhile"
-        state = (await self._store.states_of([subject])).get(subject)
-        return "account_disabled" if state is not None and state.disabled_at is not None else "refused_meanwhile"
 
     async def _failed(self, key: str, origin: Origin, attempt: Attempt, cause: str) -> InvalidCredentials:
         event = LogInFailed(

@@ -10,7 +10,7 @@ both must change, the order is such that dying in between leaves the safer state
     change a password          the password, then the epoch; `start` completes what died in between
     delete an account          no session may live or start any more, then the account, then what is left of it
 
-What is known of a session's account is known by asking for it: `find` and `identify` bring one half each.
+What is known of a session's account is known by asking for it: `find` asks one of the two, `identify` both.
 """
 
 from __future__ import annotations
@@ -216,7 +216,10 @@ class ApartStore:
         return await self.accounts.create_account(account, credential, events=events)
 
     async def identify(self, key: str) -> Identified | None:
-        return await self.accounts.identify(key)
+        found = await self.accounts.identify(key)
+        # Asked for unknown names too: how long it takes must not tell who exists, nor who is disabled (ENU-02, ENU-08).
+        states = await self.sessions.states_of([key if found is None else found.account.subject])
+        return None if found is None else replace(found, state=states.get(found.account.subject))
 
     async def account(self, subject: str) -> AccountRecord | None:
         return await self.accounts.account(subject)

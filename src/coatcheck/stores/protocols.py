@@ -458,7 +458,7 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, CopyStore, Pro
 
     @property
     def holds_accounts(self) -> bool:
-        """Whether accounts are kept beside the sessions. Only there `find` brings them and `identify` brings states.
+        """Whether accounts are kept beside the sessions. Only there `find` brings them.
 
         False for a store of sessions whose accounts live elsewhere, which knows of nobody to be gone (`start`,
         `settle`, `delete_account`), and for one made of two.
