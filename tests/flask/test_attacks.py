@@ -378,7 +378,7 @@ def test_tok_10_what_is_in_the_hands_of_an_application_shows_no_token(house: Hou
     assert "colours" not in shown
 
 
-def test_rsp_a_view_may_answer_with_anything_flask_takes(house: House) -> None:
+def test_a_view_may_answer_with_anything_flask_takes(house: House) -> None:
     house.route("/", lambda: (Response("x", status=201), {"X-More": count()}))
 
     answer = house.get()

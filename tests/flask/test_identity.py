@@ -139,6 +139,18 @@ def test_a_subject_of_ones_own_is_let_in_by_guards_and_has_no_account(house: Hou
     assert house.get("/users/43", headers=JSON).status_code == 403
 
 
+def test_fix_05_identity_is_not_written_through_session_data(house: House) -> None:
+    ada = house.account()
+    forged = {"_user_id": ada.subject, "user_id": ada.subject, "_fresh": True, "_id": "x", "subject": ada.subject}
+    house.route("/put", lambda: session.update(forged) or "ok")  # type: ignore[func-returns-value]
+    house.route("/", who)
+    house.route("/members", login_required(who))
+    house.get("/put")
+
+    assert house.get().text == "nobody"
+    assert house.get("/members", headers=JSON).status_code == 401
+
+
 def test_rem_01_remember_makes_the_cookie_outlive_the_browser(house: House) -> None:
     house.account()
     house.route("/in", lambda: str(log_in("ada", PASSWORD, remember=True)))
@@ -184,7 +196,7 @@ def test_somebody_elses_page_is_refused(guarded: House) -> None:
     assert guarded.get(f"/users/{bob}", headers=HTML).status_code == 403
 
 
-def test_stp_an_old_proof_is_asked_for_again(guarded: House) -> None:
+def test_an_old_proof_is_asked_for_again(guarded: House) -> None:
     guarded.post("/in")
     guarded.clock.move(301)
 
