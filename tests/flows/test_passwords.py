@@ -18,6 +18,7 @@ from coatcheck import (
     TooManyAttempts,
 )
 from coatcheck.core.audit import PasswordChanged, Reauthenticated, ReauthenticationFailed, Throttled
+from coatcheck.crypto.hashing import PasswordHasher
 from coatcheck.stores.memory import MemoryStore
 from tests.flows.conftest import HERE, NEW_PASSWORD, PASSWORD, SECRET, WRONG, World
 
@@ -69,8 +70,6 @@ async def test_stp_01_fresh_in_one_session_is_not_fresh_in_another(world):
 
 async def test_stp_05_another_accounts_password_is_refused_and_counted(world):
     login = await member_with_session(world)
-    from coatcheck.crypto.hashing import PasswordHasher
-
     hashed = PasswordHasher(world.desk.policy).hash(b"the password of bob")
     await world.member("bob", hashed=hashed)
 
@@ -247,7 +246,7 @@ async def test_session_that_ended_while_it_changed_the_password_changes_nothing(
     other = await quick.log_in()
     parts = quick.desk.flows.parts
 
-    class EndsMeanwhile(type(parts.hasher)):
+    class EndsMeanwhile(PasswordHasher):
         def hash(self, password):
             quick.desk.desk.log_out(login.token)
             return super().hash(password)
