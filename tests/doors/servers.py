@@ -23,7 +23,8 @@ def waitress(app: Any) -> Generator[Send]:
     from waitress.server import create_server
 
     channels: dict[int, Any] = {}
-    server = create_server(app, host="127.0.0.1", port=0, threads=8, map=channels, expose_tracebacks=False)
+    # It takes a proxy's headers away from the application, unless told that somebody else judges them.
+    server = create_server(app, host="127.0.0.1", port=0, threads=8, map=channels, clear_untrusted_proxy_headers=False)
 
     def close_all() -> None:
         for channel in list(channels.values()):
@@ -43,7 +44,8 @@ def uvicorn(app: Any) -> Generator[Send]:
     from uvicorn import Config, Server
 
     with listening() as listener:
-        config = Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+        # Left to itself it believes whoever speaks from this machine about a client's address.
+        config = Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5, proxy_headers=False)
         server = Server(config)
         with in_a_thread(lambda: server.run(sockets=[listener])) as thread:
             until(lambda: server.started, thread)

@@ -23,6 +23,8 @@ Connect = Callable[..., Line]
 class Echo(CoatcheckHandler):
     """Answers with the path, or with the body it was sent."""
 
+    linger_seconds = 0.1
+
     def do_GET(self) -> None:
         self.answer(self.path, content_type="text/plain")
 
@@ -138,6 +140,27 @@ def test_cky_12_a_head_beyond_all_use_is_431(serve: Serve, connect: Connect) -> 
         line.send(f"GET / HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n")
 
         assert line.read()[0] == 431
+
+
+def test_an_answer_reaches_a_client_that_goes_on_sending(serve: Serve, connect: Connect) -> None:
+    """Octets that nobody reads would make the connection's end a reset, which overtakes the answer."""
+
+    class Patient(Echo):
+        linger_seconds = 30.0
+
+    for head, status in (
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\nCookie: coatcheck-dev=x", 403),
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nX : y", 400),
+    ):
+        line = connect(serve(Patient))
+        line.send(f"{head}\r\nContent-Length: 150000\r\n\r\n")
+        assert line.answers.peek(1)
+
+        for _ in range(15):
+            line.send(b"x" * 10_000)
+
+        assert line.read()[0] == status
+        line.socket.shutdown(1)
 
 
 def test_a_body_too_large_for_the_application_never_reaches_it(serve: Serve, connect: Connect) -> None:

@@ -10,6 +10,7 @@ import io
 import logging
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from http.client import parse_headers
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, TypeVar
@@ -34,7 +35,6 @@ _log = logging.getLogger("coatcheck")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _LINGER_BYTES = 256 * 1024
-_LINGER_SECONDS = 1.0
 
 T = TypeVar("T", bound=Struct)
 
@@ -60,6 +60,8 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
     """How long a connection may wait for its next request."""
     head_seconds = 10.0
     body_seconds = 10.0
+    linger_seconds = 1.0
+    """How long what nobody reads may go on arriving after its answer, before the connection is cut."""
     most_body = 1024 * 1024
     """The longest body that reaches the application, in octets."""
 
@@ -120,16 +122,13 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
         self._begin()
 
     def finish(self) -> None:
-        """Leave the connection: what nobody wanted of a body is read on for a moment, or the answer would be lost."""
+        """Leave the connection. What nobody wanted of a request is read for a moment, or its answer could be lost."""
         # Closing with unread octets makes TCP say "reset", which may overtake the answer (RFC 9112 §9.6).
         if self._body.left and not self._is_promised:
-            self._wire.allow(_LINGER_SECONDS)
-            self._body.left = min(self._body.left, _LINGER_BYTES)
-            try:
-                while self._body.read(_LINGER_BYTES):
-                    pass
-            except (BadRequest, ClientGone, OSError):
-                pass
+            left = min(self._body.left, _LINGER_BYTES)
+            rest = Body(self._source, self._wire, left, seconds=self.linger_seconds, before=lambda: None)
+            with suppress(BadRequest, ClientGone):
+                rest.readall()
         self.wfile = self._outlet
         super().finish()
 
@@ -142,6 +141,7 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
                 self._answer()
         except MalformedHead as error:
             self.send_error(error.status)
+            self._body.left = _LINGER_BYTES  # what follows it is no request, however long it is
         except (ClientGone, OSError):
             self.close_connection = True
 

@@ -186,7 +186,10 @@ class StarletteHouse:
 
     @contextmanager
     def open(self, desk: AsyncCoatcheck, stage: Stage, **settings: Any) -> Generator[Send]:
-        with (self._serve or through_test_client)(self.application(desk, stage, **settings)) as send:
+        app = self.application(desk, stage, **settings)
+        if self._serve is not None and app.middleware_stack is None:
+            app.middleware_stack = app.build_middleware_stack()  # mistakes are told here, and not in the server's log
+        with (self._serve or through_test_client)(app) as send:
             yield send
 
 
