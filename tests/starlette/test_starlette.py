@@ -518,3 +518,18 @@ def test_without_the_framework_the_import_says_what_to_install(door: str, extra:
 
     assert ran.returncode == 1
     assert f"pip install 'coatcheck[{extra}]'" in ran.stderr.splitlines()[-1]
+
+
+def test_fix_05_no_key_of_the_session_data_is_an_identity(house: House) -> None:
+    async def claim(request: Request) -> PlainTextResponse:
+        for key in ("user", "user_id", "_user_id", "_auth_user_id", "subject", "is_authenticated", "scopes"):
+            request.session[key] = "ada"
+        return PlainTextResponse("")
+
+    client = house.client(("/claim", claim), ("/count", count), ("/members", members))
+    client.get("/claim")
+
+    assert client.get("/count").json() == {"n": 1, "by": ""}
+    assert client.get("/members", headers=JSON).status_code == 401
+    client.cookies.set("session", "eyJ1c2VyIjogImFkYSJ9.forged")
+    assert client.get("/count").json() == {"n": 2, "by": ""}
