@@ -27,6 +27,7 @@ class ServerSession(SessionData, SessionMixin):
     def __init__(self, passage: BlockingPassage) -> None:
         super().__init__(passage.passage, passage.load)
         self.passage = passage
+        self.accessed = False  # Flask before 3.1.3 takes every session for looked at
         self.asks_permanent: bool | None = None
         self._is_marked = False
 
