@@ -398,3 +398,25 @@ def test_a_schema_that_is_dropped_under_a_running_process_is_not_made_anew(
             run(store.find(a_digest(1)))
         run(store.close())
     assert tables(postgres_url) == set()
+
+
+def test_a_process_that_takes_the_place_of_another_begins_no_new_store(postgres_url: str) -> None:
+    late = PostgresStore(f"{postgres_url}?mode=rw", COLOUR)
+
+    with pytest.raises(StoreUnavailable, match="schema coatcheck"):
+        run(late.ready())
+    assert tables(postgres_url) == set()
+
+
+def test_a_process_that_takes_the_place_of_another_goes_on_beside_a_newer_schema(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    """Workers are exchanged while the old version serves on."""
+    run(started(store, 1))
+    run(NextVersion(postgres_url, COLOUR).upgrade_schema())
+    late = PostgresStore(f"{postgres_url}?mode=rw", COLOUR)
+
+    assert run(late.find(a_digest(1))) is not None
+    run(late.close())
+    with pytest.raises(SchemaMismatch, match="newer"):
+        run(PostgresStore(postgres_url, COLOUR).ready())

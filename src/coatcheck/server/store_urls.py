@@ -37,6 +37,8 @@ def sqlite_file(url: str) -> Path | None:
 
 def that_exists(url: str) -> str:
     """Give the URL of a store that was there a moment ago, and must not be begun anew if it is gone."""
+    if url.startswith("postgresql:"):
+        return f"{url}{'&' if '?' in url else '?'}{MUST_EXIST}"
     return f"{url}?{MUST_EXIST}" if sqlite_file(url) is not None and "?" not in url else url
 
 

@@ -36,6 +36,7 @@ class Address(NamedTuple):
     schema: str
     connections: int
     prepares: bool | None  # named statements: None means where no pooler stands between
+    must_exist: bool  # somebody else of this server has met the store already
     location: str
 
     def __repr__(self) -> str:
@@ -78,6 +79,7 @@ def address_of(url: str) -> Address:
         schema=schema,
         connections=_connections(options.get("connections", str(CONNECTIONS))),
         prepares=_prepares(options.get("prepare", "auto")),
+        must_exist=options.get("mode") == "rw",
         location=f"postgresql {host}:{known.get('port', '')}/{database} {schema}",
     )
 
@@ -89,7 +91,7 @@ def _without_our_options(url: str) -> tuple[str, dict[str, str]]:
     others: list[str] = []
     for option in query.split("&") if query else []:
         name, _, value = option.partition("=")
-        if name in ("connections", "prepare", "schema"):
+        if name in ("connections", "mode", "prepare", "schema"):
             ours[name] = unquote(value)
         else:
             others.append(option)

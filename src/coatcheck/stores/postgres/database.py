@@ -52,7 +52,8 @@ class Database:
         self._address = address
         self._colour = colour
         self._steps = steps
-        self._has_met = False  # the server has let us in once: what fails later is an outage
+        # The server has let us in once, or the process whose place we take: what fails later is an outage.
+        self._has_met = address.must_exist
         kind = AsyncPool if isinstance(colour, Async) else BlockingPool
         self._pool: Pool = kind(address, self._greet)
 
