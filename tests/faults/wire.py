@@ -32,6 +32,8 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
         self._in_the_queue: list[socket.socket] = []
+        self._is_answering: dict[socket.socket, bool] = {}
+        self.exchanges = 0  # so often somebody asked and waited
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -115,17 +117,22 @@ class Wire:
             await self._loop.sock_connect(far, self._target)
             # One that fails takes the other with it before the sockets are closed, whose numbers are used again.
             async with asyncio.TaskGroup() as directions:
-                directions.create_task(self._carry(near, far, is_answer=False))
-                directions.create_task(self._carry(far, near, is_answer=True))
+                directions.create_task(self._carry(near, far, near, is_answer=False))
+                directions.create_task(self._carry(far, near, near, is_answer=True))
         except* OSError:
             near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         finally:
             self._ends -= {near, far}
+            self._is_answering.pop(near, None)
             near.close()
             far.close()
 
-    async def _carry(self, source: socket.socket, target: socket.socket, *, is_answer: bool) -> None:
+    async def _carry(
+        self, source: socket.socket, target: socket.socket, near: socket.socket, *, is_answer: bool
+    ) -> None:
         while said := await self._loop.sock_recv(source, CHUNK):
+            self.exchanges += not is_answer and self._is_answering.get(near, True)
+            self._is_answering[near] = is_answer
             if is_answer and self._delay:
                 await asyncio.sleep(self._delay)
             await self._flows.wait()
