@@ -104,9 +104,14 @@ def test_a_server_does_not_start_on_the_beginning_of_a_copy(coatcheck: Run, tmp_
     run_blocking(half.close())
 
     ran = coatcheck("serve", "--store", "sqlite:///half.db")
+    examined = coatcheck("doctor", "--store", "sqlite:///half.db", "--json")
 
     assert ran.status == 2
     assert "not finished" in ran.err
+    found = [one for one in examined.json["findings"] if one["level"] == "error"]
+    assert [(one["check"], "not finished" in one["message"], bool(one["mend"])) for one in found] == [
+        ("store", True, True)
+    ]
 
 
 @pytest.fixture(scope="module")
