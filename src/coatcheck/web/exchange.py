@@ -170,7 +170,9 @@ class Exchange:
         visit = await self.visit()
         if not visit or visit.subject is None:
             return None
-        return visit.account or await self.flows.accounts.account(visit.subject)
+        if visit.account is None:  # it lives apart from the session, or there is none
+            visit.account = await self.flows.accounts.account(visit.subject)
+        return visit.account
 
     @property
     def drops_cookie(self) -> bool:
