@@ -195,6 +195,17 @@ def test_an_exception_after_a_change_saves_nothing(house: House) -> None:
     assert house.get().text == "2"
 
 
+def test_an_exception_whose_500_page_is_the_applications_saves_nothing_either(house: House) -> None:
+    house.app.config["PROPAGATE_EXCEPTIONS"] = False
+    house.app.register_error_handler(500, lambda _error: (flash("sorry") or str(session["count"]), 500))  # type: ignore[func-returns-value]
+    house.route("/", count)
+    house.get()
+    house.route("/boom", lambda: session.update(count=1000) or 1 / 0)  # type: ignore[func-returns-value]
+
+    assert house.get("/boom").text == "1000"
+    assert house.get().text == "2"
+
+
 def test_an_exception_that_the_application_answers_is_an_answer(house: House) -> None:
     house.app.register_error_handler(KeyError, lambda _error: redirect("/"))
     house.route("/", count)
