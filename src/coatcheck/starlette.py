@@ -140,11 +140,11 @@ def passage(connection: HTTPConnection) -> Passage:
 
 async def answer_refusal(connection: HTTPConnection, error: Exception) -> Response:
     """Answer a refusal, as an exception handler of Starlette. Session data that was changed is not saved."""
-    if not isinstance(error, Refused | StoreError) or connection.scope["type"] != "http":
-        raise error  # the door closes a WebSocket itself
+    doorway: Doorway | None = connection.scope.get("coatcheck_doorway")
+    if not isinstance(error, Refused | StoreError) or connection.scope["type"] != "http" or doorway is None:
+        raise error  # the door closes a WebSocket itself; and this application may be reached by a way without a door
     found: Passage = connection.scope["coatcheck"]
     found.abandon()
-    doorway: Doorway = connection.scope["coatcheck_doorway"]
     reply = doorway.refusal(found, error)
     response = Response(reply.body, reply.status)
     for name, value in reply.headers:
