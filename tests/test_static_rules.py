@@ -22,6 +22,7 @@ CRYPTO_USERS = {
     "core/throttle.py": {"hashlib"},  # keys of counters
     "core/tokens.py": {"hashlib"},  # digests of tokens
     "crypto": CRYPTO,
+    "flows/copying.py": {"hashlib"},  # whether a store's newest event is still the same
     "http/csrf.py": {"hashlib", "hmac"},
     "http/presession.py": {"hashlib", "hmac"},
     "http_server/server.py": {"ssl"},  # speaks TLS
@@ -152,9 +153,14 @@ SQL_NAMES = {
     "stores/schema.py": {"len", "steps"},  # how many steps there are
     "stores/sqlite/store.py": {"rows"},  # the module
     "testing/servers.py": {"an operator"},  # a name drawn here, in the quotes of psycopg.sql
-    "stores/sqlite/file.py": {"durable"},  # which of two words
+    "stores/sqlite/file.py": {"durable", "mode"},  # which of two words
     "stores/sqlite/purge.py": {"returning", "upper", "walk"},  # pieces of a query, and the table it is about
-    "stores/sqlite/steps.py": {"of_subject", "owner"},  # a piece of a query; whether a condition is added
+    "stores/sqlite/steps.py": {
+        "keys",
+        "len",
+        "of_subject",
+        "owner",
+    },  # a piece of a query; how many; whether a condition
 }
 
 

@@ -104,11 +104,11 @@ def _stores(*sides: tuple[str, str, str | None]) -> list[Store]:
 
 def _store_of(text: str, sessions: str | None) -> tuple[Store, list[str]]:
     from coatcheck.server.config import load
-    from coatcheck.server.store_urls import stores_at, without_password
+    from coatcheck.server.store_urls import bears_password, stores_at, without_password
 
     if "://" in text:
         for url in filter(None, (text, sessions)):
-            if without_password(url) != url:
+            if bears_password(url):
                 raise ConfigurationError(
                     f"{without_password(url)} bears a password, which other users of this machine can read on a "
                     "command line; write URL and password into a settings file that only you can read, and name that"

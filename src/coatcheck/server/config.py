@@ -25,6 +25,7 @@ from coatcheck.server.sources import Given, from_environment, from_file, from_op
 from coatcheck.server.store_file import problem_of_store_file
 from coatcheck.server.store_urls import (
     MEMORY,
+    bears_password,
     password_from,
     problems_of,
     sqlite_file,
@@ -203,7 +204,7 @@ def _problems_of_stores(config: Config, given: Mapping[str, Given]) -> Iterator[
         url: str | None = getattr(config, name)
         if url is None:
             continue
-        if without_password(url) != url and given[name].source == f"--{name}":
+        if bears_password(url) and given[name].source == f"--{name}":
             yield (
                 f"{name}: bears a password, which other users of this machine can read on a command line; put the "
                 f"{url.partition(':')[0]} URL into COATCHECK_{name.upper()} or {FILE_NAME}, or the password alone into "

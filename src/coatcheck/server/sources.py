@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from coatcheck.server.secret import problem_of_file
 from coatcheck.server.settings import POLICY_SETTINGS, PREFIX, SETTINGS
-from coatcheck.server.store_urls import without_password
+from coatcheck.server.store_urls import bears_password
 
 # What Kubernetes puts into every container beside a service that is named coatcheck.
 _KUBERNETES = re.compile(r"COATCHECK_(SERVICE_(HOST|PORT)(_.+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_.+)?)")
@@ -57,7 +57,7 @@ def read_toml(path: Path, problems: list[str], *, is_named: bool) -> dict[str, A
 def _secrets_in(document: Mapping[str, object]) -> Iterable[str]:
     for name in ("secret", "store", "sessions"):
         value = document.get(name)
-        if value is not None and (name == "secret" or (isinstance(value, str) and without_password(value) != value)):
+        if value is not None and (name == "secret" or (isinstance(value, str) and bears_password(value))):
             yield name
 
 

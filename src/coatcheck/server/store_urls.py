@@ -55,6 +55,12 @@ def without_password(url: str) -> str:
     return f"{scheme}://{user}{':****' if user != userinfo else ''}{at}{place}{question}{shown}"
 
 
+def bears_password(url: str) -> bool:
+    """Say whether there is something in a URL that must not be shown."""
+    shown = without_password(url)
+    return shown != url
+
+
 def with_password(url: str, password: str) -> str:
     """Give a URL with a password for who is named in it."""
     scheme, _, rest = url.partition("://")
@@ -71,7 +77,7 @@ def password_from(file: Path, url: str) -> str:
     """
     if url.partition(":")[0] in _WITHOUT_PASSWORD:
         raise ConfigurationError(f"{url.partition(':')[0]} URLs have no password; leave it out")
-    if without_password(url) != url:
+    if bears_password(url):
         raise ConfigurationError("the URL bears a password too; take it out there")
     try:
         password = read_secret_file(file).decode("utf-8")
