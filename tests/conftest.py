@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -16,6 +17,10 @@ pytest.register_assert_rewrite("coatcheck.testing")
 
 from coatcheck.testing.servers import Missing, PostgresServer, ValkeyServer  # noqa: E402
 from tests.engines.found import Engine, Stocked, as_parameters, postgres_servers, redis_servers  # noqa: E402
+
+# Who runs tests in the background of a shell script ignores Ctrl-C, and so would the servers that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure: no test asserts a time.
 settings.register_profile("coatcheck", deadline=None, derandomize=os.environ.get("CI") == "true")
