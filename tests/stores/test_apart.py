@@ -18,6 +18,7 @@ from coatcheck.core.sessions import LOGGED_OUT
 from coatcheck.errors import SchemaMismatch
 from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
+from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Answer, Contents, Store
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.contracts import StoreContract
@@ -64,6 +65,15 @@ class TestSqlite(ApartContract):
         return lambda colour: ApartStore(
             SqliteStore(str(tmp_path / "accounts.db"), colour),
             SqliteStore(str(tmp_path / "sessions.db"), colour, holds_accounts=False),
+        )
+
+
+@pytest.mark.long
+class TestPostgresAndValkey(ApartContract):
+    @pytest.fixture
+    def make_store(self, stocked_postgres_url: str, redis_url: str) -> Callable[[Colour], Store]:
+        return lambda colour: ApartStore(
+            open_store(stocked_postgres_url, colour), open_store(redis_url, colour, holds_accounts=False)
         )
 
 
