@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 BODY_SECONDS = 10.0
 KEY = "coatcheck.passage"
-"""Where the passage stands in the environ; PEP 3333 wants a dot in the name of what is no text."""
+"""Where the passage stands in the environ. What is no text has a dot in its name, or `wsgiref.validate` objects."""
 
 _PIECE = 16 * 1024
 _DROP_UNDERSCORES = ("gunicorn", "waitress", "Werkzeug")
