@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,32 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_python_example_runs(tmp_path: Path) -> None:
     example = tmp_path / "example.py"
-    example.write_text(the_block("python"))
+    example.write_text(the_blocks("python")[0])
 
     ran = run(sys.executable, "-W", "error", str(example), cwd=tmp_path)
 
     assert ran.stdout.splitlines()[1:] == ["the same answer for an unknown name"]
     assert (tmp_path / "app.db").exists()
+
+
+def test_the_flask_example_runs(tmp_path: Path) -> None:
+    visit = """
+    app.testing = True  # which means development
+    assert app.test_client().get("/").location == "/auth/login?next=%2F"
+    browser = app.test_client()
+    with Coatcheck("sqlite:///app.db") as desk:
+        ada = desk.sign_up(username="ada", password="a long enough passphrase")
+        log_in_flask(browser, ada)
+    print(browser.get("/").text, browser.get("/").text)
+    """
+    example = tmp_path / "example.py"
+    example.write_text(
+        "from coatcheck.testing.clients import log_in_flask\n" + the_blocks("python")[1] + textwrap.dedent(visit)
+    )
+
+    ran = run(sys.executable, "-W", "error", str(example), cwd=tmp_path)
+
+    assert ran.stdout.split("Hello") == ["", " ada, visit 1 ", " ada, visit 2\n"]
 
 
 def test_the_curl_example_runs(tmp_path: Path) -> None:
@@ -97,12 +118,16 @@ def test_links_and_pictures_lead_to_files() -> None:
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target]
 
     assert targets
-    assert [target for target in targets if not (ROOT / target).is_file()] == []
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def the_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 def the_block(language: str) -> str:
-    (block,) = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    return str(block)
+    (block,) = the_blocks(language)
+    return block
 
 
 def run(*command: str, cwd: Path) -> Any:
