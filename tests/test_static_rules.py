@@ -155,12 +155,7 @@ SQL_NAMES = {
     "testing/servers.py": {"an operator"},  # a name drawn here, in the quotes of psycopg.sql
     "stores/sqlite/file.py": {"durable", "mode"},  # which of two words
     "stores/sqlite/purge.py": {"returning", "upper", "walk"},  # pieces of a query, and the table it is about
-    "stores/sqlite/steps.py": {
-        "keys",
-        "len",
-        "of_subject",
-        "owner",
-    },  # a piece of a query; how many; whether a condition
+    "stores/sqlite/steps.py": {"owner", "places"},  # whether a condition is added; question marks
 }
 
 

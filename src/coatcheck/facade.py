@@ -207,15 +207,23 @@ class Coatcheck(_Desk):
         )
 
     def authenticate(
-        self, token: str | Token | None, *, touch: bool = True, with_account: bool = True
+        self,
+        token: str | Token | None,
+        *,
+        touch: bool = True,
+        with_account: bool = True,
+        client: Client | None = None,
     ) -> Visit | Absent:
         """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
 
         One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
         with `touch=False` that is left to a later `renew`, after the answer. Where accounts live apart from sessions,
-        reading the account is one step more, and `with_account=False` spares it.
+        reading the account is one step more, and `with_account=False` spares it. `client` goes into the event
+        of a session that is seen to have expired.
         """
-        return run_blocking(self.flows.sessions.authenticate(token, touch=touch, with_account=with_account))
+        return run_blocking(
+            self.flows.sessions.authenticate(token, touch=touch, with_account=with_account, client=client)
+        )
 
     def renew(self, session: Session) -> None:
         """Write that a session was used now. Raises `SessionEnded`."""
@@ -244,9 +252,9 @@ class Coatcheck(_Desk):
         """
         return run_blocking(self.flows.data.increment(session, key, by=by, namespace=namespace))
 
-    def rotate(self, session: Session) -> Login:
+    def rotate(self, session: Session, *, client: Client | None = None) -> Login:
         """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
-        return run_blocking(self.flows.sessions.rotate(session))
+        return run_blocking(self.flows.sessions.rotate(session, client=client))
 
     def log_out(self, token: str | Token | None, *, client: Client | None = None) -> bool:
         """End the session behind a token at once. False if there was none; asking twice is no error."""
@@ -476,15 +484,21 @@ class AsyncCoatcheck(_Desk):
         )
 
     async def authenticate(
-        self, token: str | Token | None, *, touch: bool = True, with_account: bool = True
+        self,
+        token: str | Token | None,
+        *,
+        touch: bool = True,
+        with_account: bool = True,
+        client: Client | None = None,
     ) -> Visit | Absent:
         """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
 
         One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
         with `touch=False` that is left to a later `renew`, after the answer. Where accounts live apart from sessions,
-        reading the account is one step more, and `with_account=False` spares it.
+        reading the account is one step more, and `with_account=False` spares it. `client` goes into the event
+        of a session that is seen to have expired.
         """
-        return await self.flows.sessions.authenticate(token, touch=touch, with_account=with_account)
+        return await self.flows.sessions.authenticate(token, touch=touch, with_account=with_account, client=client)
 
     async def renew(self, session: Session) -> None:
         """Write that a session was used now. Raises `SessionEnded`."""
@@ -515,9 +529,9 @@ class AsyncCoatcheck(_Desk):
         """
         return await self.flows.data.increment(session, key, by=by, namespace=namespace)
 
-    async def rotate(self, session: Session) -> Login:
+    async def rotate(self, session: Session, *, client: Client | None = None) -> Login:
         """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
-        return await self.flows.sessions.rotate(session)
+        return await self.flows.sessions.rotate(session, client=client)
 
     async def log_out(self, token: str | Token | None, *, client: Client | None = None) -> bool:
         """End the session behind a token at once. False if there was none; asking twice is no error."""

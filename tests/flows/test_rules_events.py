@@ -71,7 +71,7 @@ DEEDS: dict[type[Event], tuple[Deed, Deed, tuple[type[Event], ...]]] = {
         lambda world, login, subject: world.desk.revoke_all(of=subject, keep=login.session.id, client=WHERE),
         (),
     ),
-    audit.SessionExpired: (grow_old, lambda world, login, _: world.desk.authenticate(login.token), ()),
+    audit.SessionExpired: (grow_old, lambda world, login, _: world.desk.authenticate(login.token, client=WHERE), ()),
     audit.Reauthenticated: (
         nothing,
         lambda world, login, _: world.desk.reauthenticate(login.session, PASSWORD, client=WHERE),
@@ -103,7 +103,7 @@ DEEDS: dict[type[Event], tuple[Deed, Deed, tuple[type[Event], ...]]] = {
     ),
     audit.AttemptsForgotten: (nothing, lambda world, _, subject: world.desk.unlock(subject), ()),
     audit.EverybodyRevoked: (nothing, lambda world, *_: world.desk.revoke_everybody(note="stolen backup"), ()),
-    audit.SessionRotated: (nothing, lambda world, login, _: world.desk.rotate(login.session), ()),
+    audit.SessionRotated: (nothing, lambda world, login, _: world.desk.rotate(login.session, client=WHERE), ()),
 }
 # Asked at the door: tests/web/test_cross_site.py and tests/web/test_cookies.py trigger these.
 AT_THE_DOOR = {audit.CrossSiteRefused, audit.DuplicateCookie}
@@ -112,8 +112,8 @@ NOT_KEPT = {audit.Throttled}
 OF_NOBODY = {audit.Throttled, audit.AccountDeleted, audit.EverybodyRevoked}
 BY_OPERATORS = {audit.AccountDisabled, audit.AccountEnabled, audit.AccountDeleted, audit.AttemptsForgotten}
 BY_OPERATORS |= {audit.EverybodyRevoked}
-# What the session itself does has no client of its own.
-WITHOUT_CLIENT = BY_OPERATORS | {audit.SessionExpired, audit.SessionRotated, audit.SessionEvicted, audit.PasswordLocked}
+# What follows from another event has no client of its own.
+WITHOUT_CLIENT = BY_OPERATORS | {audit.SessionEvicted, audit.PasswordLocked}
 
 
 def test_log_01_every_kind_of_event_is_triggered_here_or_at_the_door():

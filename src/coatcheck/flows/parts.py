@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypedDict, TypeVar
+from typing import TypeAlias, TypedDict, TypeVar
 
 import msgspec
 
@@ -69,11 +69,13 @@ class Parts:
             if shelf is None or tokens.on_shelf(digest, shelf, bits):
                 return Token(text), digest
 
-    def origin_of(self, client: Client | Origin | None) -> Origin:
+    def origin_of(self, client: Whence) -> Origin:
         """Say where a request comes from, in the form in which it may be counted and kept.
 
         What has that form already is given back.
         """
+        if callable(client):
+            client = client()
         if client is None:
             return NOWHERE
         if isinstance(client, Origin):
@@ -145,6 +147,8 @@ class Origin(msgspec.Struct, frozen=True):
         return {"ip": self.ip, "user_agent": self.user_agent, "request_id": self.request_id}
 
 
+Whence: TypeAlias = Client | Origin | Callable[[], Client] | None
+"""Where a request comes from, or what tells it where that is seldom asked: reading a request for it costs time."""
 NOWHERE = Origin(network=None, ip=None, user_agent=None, request_id=None, device=None)
 
 

@@ -28,7 +28,7 @@ from coatcheck.errors import (
     SessionEnded,
     StepUpRequired,
 )
-from coatcheck.flows.parts import Origin, Parts, records
+from coatcheck.flows.parts import Parts, Whence, records
 from coatcheck.stores.protocols import Answer
 
 SUBJECT_MAX = 255
@@ -58,7 +58,7 @@ class SessionFlows:
         subject: str | None,
         *,
         methods: tuple[str, ...],
-        client: Client | Origin | None,
+        client: Whence,
         remember: bool,
         replaces: str | Token | Session | None,
         account: Account | None = None,
@@ -117,7 +117,9 @@ class SessionFlows:
             kept = await self._narrowed(kept)
         return Login(token, Session(kept), account)
 
-    async def authenticate(self, token: object, *, touch: bool, with_account: bool = False) -> Visit | Absent:
+    async def authenticate(
+        self, token: object, *, touch: bool, with_account: bool = False, client: Whence = None
+    ) -> Visit | Absent:
         """Find out who presents a token. One step; a due "last seen" or an observed expiry costs one more.
 
         So does, `with_account`, the account where it lives apart from the session; it is None there otherwise.
@@ -132,7 +134,7 @@ class SessionFlows:
         session = found.session
         death = decisions.death_of(session, found.state, now=now)
         if death is not None:
-            await self._note_expiry(session, death, now=now)
+            await self._note_expiry(session, death, now=now, client=client)
             return Absent(death)
         is_touch_due = decisions.is_touch_due(session, now=now)
         if is_touch_due and touch:
@@ -166,13 +168,14 @@ class SessionFlows:
         if not await self._store.touch(session.record.digest, seen_at=self._clock()):
             raise SessionEnded
 
-    async def rotate(self, session: Session, account: Account | None = None) -> Login:
+    async def rotate(self, session: Session, account: Account | None = None, *, client: Whence = None) -> Login:
         """Give the session a new secret; the old one is dead when this returns."""
         await self.check_time(session)
         now = self._clock()
         token, digest = self._parts.new_session_token(session.subject)
         rotation = decisions.rotate(session.record, new_digest=digest, now=now)
-        event = SessionRotated(at=now, subject=session.subject, session_id=session.id)
+        told = self._parts.origin_of(client).told
+        event = SessionRotated(at=now, subject=session.subject, session_id=session.id, **told)
         if not await self._store.rotate(rotation, events=records(event)):
             raise SessionEnded
         await self._parts.announce(event)
@@ -189,7 +192,7 @@ class SessionFlows:
         now, origin, session = self._clock(), self._parts.origin_of(client), found.session
         death = decisions.death_of(session, found.state, now=now)
         if death is not None:
-            await self._note_expiry(session, death, now=now)
+            await self._note_expiry(session, death, now=now, client=origin)
             return False
         event = LoggedOut(at=now, subject=session.subject, session_id=session.id, **origin.told)
         ended = await self._store.end(session.digest, at=now, reason=LOGGED_OUT, events=records(event))
@@ -236,10 +239,11 @@ class SessionFlows:
         found = await self._store.find(digest)
         return None if found is None else found.session
 
-    async def _note_expiry(self, session: SessionRecord, death: str, *, now: int) -> None:
+    async def _note_expiry(self, session: SessionRecord, death: str, *, now: int, client: Whence = None) -> None:
         # What was seen expired stays so even if the clock is set back (TMO-07).
         if session.ended_at is None and death in (IDLE_TIMEOUT, ABSOLUTE_TIMEOUT):
-            event = SessionExpired(at=now, subject=session.subject, session_id=session.id, cause=death)
+            told = self._parts.origin_of(client).told
+            event = SessionExpired(at=now, subject=session.subject, session_id=session.id, **told, cause=death)
             if await self._store.end(session.digest, at=now, reason=death, events=records(event)):
                 await self._parts.announce(event)
 

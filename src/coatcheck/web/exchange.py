@@ -144,7 +144,9 @@ class Exchange:
                 await self.flows.parts.announce(DuplicateCookie(at=self.mount.now(), **told))
                 self._visit = Absent("duplicate_cookie")
             else:
-                self._visit = await self.flows.sessions.authenticate(self.token, touch=False)
+                self._visit = await self.flows.sessions.authenticate(
+                    self.token, touch=False, client=lambda: self.client
+                )
         return self._visit
 
     @property

@@ -251,7 +251,8 @@ def taken(cursor: sqlite3.Cursor, account: AccountRecord) -> Answer | None:
 
 def read_counters(cursor: sqlite3.Cursor, keys: Sequence[bytes]) -> dict[bytes, Counter]:
     """Read attempt counters, those that are there."""
-    found = cursor.execute(f"{_SELECT_COUNTERS} ({', '.join('?' * len(keys))})", keys)
+    places = ", ".join("?" * len(keys))
+    found = cursor.execute(f"{_SELECT_COUNTERS} ({places})", keys)
     return {row[0]: counter_of(row[1:]) for row in found}
 
 
