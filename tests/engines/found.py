@@ -96,9 +96,9 @@ def _given(engine: Engine) -> Iterator[Engine]:
 def postgres_servers() -> Iterator[tuple[str, Start, bool]]:
     """Name each PostgreSQL, say how it is started, and whether it is for the long run."""
     yield "wheel", PostgresServer, False
-    on_path = [Path(program).parent for program in filter(None, [shutil.which("initdb")])]
+    on_path = [Path(program).resolve().parent for program in filter(None, [shutil.which("initdb")])]
     # Debian keeps the programs of each version in a folder of its own, and none of them on PATH.
-    for folder in sorted({*on_path, *Path("/usr/lib/postgresql").glob("*/bin")}):
+    for folder in sorted({*on_path, *Path("/usr/lib/postgresql").resolve().glob("*/bin")}):
         if (folder / "initdb").exists():
             yield _version(folder / "postgres"), lambda folder=folder: PostgresServer(folder), True  # type: ignore[misc]
     if url := os.environ.get("COATCHECK_TEST_POSTGRES"):
