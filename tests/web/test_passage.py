@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from coatcheck import AsyncCoatcheck, Coatcheck, Forbidden, NotAuthenticated, StepUpRequired, StoreUnavailable
 from coatcheck.colour import run_blocking
-from coatcheck.errors import BadRequest, ConfigurationError, CrossSite, InvalidData
+from coatcheck.errors import BadRequest, ConfigurationError, CrossSite, InvalidData, SessionEnded
 from coatcheck.http.messages import Reply, Request, body_reader
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.testing.clock import MovableClock
@@ -656,6 +657,137 @@ def test_csr_14_what_an_exempt_path_stores_does_not_push_out_the_session_of_whoe
     assert house.visit(get) == {}
 
 
+FOREIGN = [
+    [("sec-fetch-site", "cross-site")],
+    [("origin", "https://evil.example")],
+    [("origin", "null")],
+    [("referer", "https://evil.example/page")],
+]
+
+
+@pytest.mark.parametrize("evidence", FOREIGN)
+def test_fix_01_csr_01_another_site_begins_no_session_whose_cookie_would_push_out_the_live_one(
+    house: House, evidence: list[tuple[str, str]]
+) -> None:
+    """`SameSite` keeps the cookie from coming along; the answer to a navigation would still set another."""
+    for change in (put(cart="the attacker's"), count):
+        passage = house.enter(headers=evidence)
+        run_blocking(passage.admit(no_token))
+
+        with contextlib.suppress(SessionEnded):  # a counter cannot count
+            run_blocking(change(passage))
+            run_blocking(passage.save())
+
+        assert "set-cookie" not in dict(passage.headers(()))
+    assert house.desk.all_sessions()[0] == []
+
+
+async def count(passage: Passage) -> None:
+    await passage.increment("visits")
+
+
+def test_fix_01_a_strict_cookie_stays_away_from_links_of_other_sites_and_is_not_pushed_out_by_them() -> None:
+    house = House(settings={"same_site": "Strict"})
+
+    for site, begins in (("cross-site", False), ("none", True), ("same-origin", True)):
+        passage = house.enter("GET", headers=[("sec-fetch-site", site), ("sec-fetch-dest", "document")])
+        run_blocking(put(visits=1)(passage))
+        run_blocking(passage.save())
+
+        assert ("set-cookie" in dict(passage.headers(()))) is begins
+
+
+def test_fix_01_a_script_that_is_late_with_an_old_secret_does_not_push_out_the_new_one(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+    late = house.enter("GET", headers=[("sec-fetch-dest", "empty")])
+    navigation = house.enter("GET", headers=[("sec-fetch-dest", "document")])
+
+    async def again(passage: Passage) -> None:
+        await passage.reauthenticate(PASSWORD)
+
+    house.visit(again)
+
+    for passage, begins in ((late, False), (navigation, True)):
+        run_blocking(put(seen=1)(passage))
+        run_blocking(passage.save())
+        assert ("set-cookie" in dict(passage.headers(()))) is begins
+
+
+def test_ses_06_what_a_request_saves_survives_a_new_secret_meanwhile(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+    slow = house.enter()
+    run_blocking(put(late=1)(slow))
+
+    async def again(passage: Passage) -> None:
+        await passage.reauthenticate(PASSWORD)
+
+    house.visit(again)
+    run_blocking(slow.save())
+
+    assert house.visit(get) == {"late": 1}
+
+
+def test_csr_14_an_exempt_path_sees_a_stranger_though_somebody_looked_before() -> None:
+    house = House(csrf_exempt={"/hook": Exemption(reason="signed by the sender")})
+    house.account()
+    house.visit(log_in())
+    house.visit(put(secret=1))
+    passage = house.enter(path="/hook", headers=[("sec-fetch-site", "cross-site")])
+    assert run_blocking(get(passage)) == {"secret": 1}
+
+    run_blocking(passage.admit(no_token))
+
+    assert not run_blocking(passage.visit())
+    assert run_blocking(passage.account()) is None
+    assert run_blocking(get(passage)) == {}
+    with pytest.raises(SessionEnded):
+        run_blocking(passage.increment("visits"))
+
+
+def test_csr_14_an_exempt_path_changes_nobodys_identity_without_evidence() -> None:
+    house = House(csrf_exempt={"/hook": Exemption(reason="signed by the sender")})
+    house.account()
+    house.visit(log_in())
+    passage = house.enter(path="/hook", headers=[])
+    run_blocking(passage.admit(no_token))
+
+    for change in (log_in(), log_out):
+        with pytest.raises(CrossSite):
+            run_blocking(change(passage))
+
+    assert house.desk.authenticate(house.jar["coatcheck-dev"])
+
+
+def test_csr_10_no_get_changes_a_password_or_renews_a_proof(house: House) -> None:
+    house.account()
+    house.visit(log_in())
+    passage = house.enter("GET")
+
+    for change in (passage.reauthenticate(PASSWORD), passage.change_password(PASSWORD, "another long passphrase")):
+        with pytest.raises(BadRequest):
+            run_blocking(change)
+
+
+def test_ses_08_too_much_for_a_stranger_begins_no_session(house: House) -> None:
+    passage = house.enter()
+    run_blocking(put(cart="x" * 20_000)(passage))
+
+    with pytest.raises(InvalidData):
+        run_blocking(passage.save())
+
+    assert house.desk.all_sessions()[0] == []
+
+
+def test_red_01_the_way_back_from_a_refusal_is_a_path_of_ours(house: House) -> None:
+    passage = house.enter("GET", "//evil.example/login", [("accept", "text/html")])
+
+    reply = house.door.refusal(passage, StoreUnavailable("down"))
+
+    assert b"evil" not in reply.body
+
+
 # What goes out
 
 
@@ -666,6 +798,8 @@ def test_csr_14_what_an_exempt_path_stores_does_not_push_out_the_session_of_whoe
         ((("Vary", "Accept"), ("Cache-Control", "public, max-age=60")), {"vary": "Accept, Cookie"}),
         ((("vary", "cookie"), ("cache-control", "no-store")), {"vary": "cookie", "cache-control": "no-store"}),
         ((("vary", "*"),), {"vary": "*"}),
+        ((("Cache-Control", 'private="x"'),), {"cache-control": 'private, private="x"'}),
+        ((("CDN-Cache-Control", "max-age=60"),), {"cache-control": "private"}),
     ],
 )
 def test_hdr_01_an_answer_that_looked_at_the_session_is_private(

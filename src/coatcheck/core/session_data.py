@@ -40,6 +40,11 @@ def size_of(namespaces: Mapping[str, Values]) -> int:
     return sum(len(key.encode()) + len(bytes(value)) for values in namespaces.values() for key, value in values.items())
 
 
+def bytes_of(puts: Mapping[str, bytes]) -> int:
+    """Count the same of what is to be put."""
+    return sum(len(key.encode()) + len(text) for key, text in puts.items())
+
+
 def patched(
     data: bytes, namespace: str, puts: Mapping[str, bytes], removes: Collection[str], *, limit: int
 ) -> bytes | None:

@@ -70,7 +70,13 @@ class Verdict(Enum):
         """True where the request may proceed; false for a refusal and for NEEDS_TOKEN, which a token turns."""
         return self in _PASSING
 
+    @property
+    def is_foreign(self) -> bool:
+        """True where the request says that it comes from another site."""
+        return self in _FOREIGN
 
+
+_FOREIGN = frozenset({Verdict.CROSS_SITE, Verdict.NULL_ORIGIN, Verdict.FOREIGN_ORIGIN, Verdict.FOREIGN_REFERER})
 _PASSING = frozenset({Verdict.SAME_ORIGIN, Verdict.TRUSTED_ORIGIN, Verdict.NOT_A_BROWSER})
 
 

@@ -10,6 +10,7 @@ from collections.abc import Set
 
 Headers = tuple[tuple[str, str], ...]
 
+_TO_CACHES = frozenset({"vary", "cache-control", "cdn-cache-control", "surrogate-control"})
 _SHARED = ("public", "s-maxage")
 _EVERYWHERE: Headers = (
     ("cache-control", "no-store"),
@@ -55,7 +56,7 @@ def personal_headers(headers: Headers, *, sets_session: bool) -> Headers:
     what speaks to shared caches. An answer that sets or takes away the session's cookie is not stored at all
     (HDR-01, HDR-02, FIX-07).
     """
-    others = [(name, value) for name, value in headers if name.lower() not in ("vary", "cache-control")]
+    others = [(name, value) for name, value in headers if name.lower() not in _TO_CACHES]
     if len(others) == len(headers):  # most answers say neither
         return (*headers, ("vary", "Cookie"), ("cache-control", "no-store" if sets_session else "private"))
     varied = _listed(headers, "vary")
@@ -64,7 +65,7 @@ def personal_headers(headers: Headers, *, sets_session: bool) -> Headers:
     directives = [one for one in _listed(headers, "cache-control") if not one.lower().startswith(_SHARED)]
     if sets_session:
         directives = ["no-store"]
-    elif not any(one.lower().partition("=")[0] in ("private", "no-store") for one in directives):
+    elif not any(one.lower() in ("private", "no-store") for one in directives):
         directives.insert(0, "private")
     return (*others, ("vary", ", ".join(varied)), ("cache-control", ", ".join(directives)))
 

@@ -75,6 +75,11 @@ class Request(Struct, frozen=True, eq=False, kw_only=True):
         accept = b",".join(self.all(b"accept"))
         return destination in ([], [b"document"]) and (not accept or b"html" in accept or b"*/*" in accept)
 
+    @property
+    def is_part_of_page(self) -> bool:
+        """Whether a browser says that a script or an element of a page asks, and no person's navigation."""
+        return self.all(b"sec-fetch-dest") not in ([], [b"document"])
+
     def __repr__(self) -> str:
         # Query and headers stay out: they may bear tokens (TOK-10, LOG-03).
         return f"<Request {self.method} {self.path}>"

@@ -31,6 +31,7 @@ from coatcheck.http.csrf import SAFE_METHODS
 from coatcheck.http.hosts import HostRefused, Site, locate
 from coatcheck.http.messages import Reply, Request
 from coatcheck.http.problems import problem, to_reply
+from coatcheck.http.redirects import local_target
 from coatcheck.web.app import Web
 from coatcheck.web.exchange import Exchange
 from coatcheck.web.mount import Mount
@@ -177,7 +178,8 @@ class Door:
         request = passage.exchange.request
         back = None
         if request.method in SAFE_METHODS:
-            back = request.path + (f"?{request.query}" if request.query else "")
+            asked = request.path + (f"?{request.query}" if request.query else "")
+            back = local_target(asked, default="") or None  # `//evil.example` is no path of ours in a link
         as_page = self.has_pages and (request.is_navigation if as_page is None else as_page)
         return passage.dressed(self.web.refusal(passage.exchange, error, back=back, as_page=as_page))
 

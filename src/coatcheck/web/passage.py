@@ -29,7 +29,7 @@ from coatcheck.core.sessions import LOGGED_OUT, REPLACED
 from coatcheck.core.tokens import Token
 from coatcheck.core.views import Absent, Account, Login, Session, Visit
 from coatcheck.errors import BadRequest, Forbidden, InvalidData, NotAuthenticated, Refused, SessionEnded, StoreError
-from coatcheck.flows.sessions import NO_SESSION
+from coatcheck.flows.sessions import NO_SESSION, UNKNOWN_SESSION
 from coatcheck.http import csrf
 from coatcheck.http.csrf import SAFE_METHODS, Verdict
 from coatcheck.http.headers import Headers, personal_headers
@@ -109,6 +109,8 @@ class Passage:
         if self.exemption is None:
             return self.exchange.has_cookie_of_ours
         self._is_stranger = not self.exemption.allow_cookie
+        if self._is_stranger:  # to who has looked already, too (CSR-14)
+            self._visit, self._account, self.is_loaded = None, None, False
         return False
 
     @property
@@ -192,6 +194,8 @@ class Passage:
     async def increment(self, key: str, by: int = 1) -> int:
         """Add to a counter in the session data, atomically, at once, and give the sum."""
         await self.load()
+        if self._session is None and not self._may_begin():
+            raise SessionEnded
         session = self._session or await self._begin()
         total = await self.exchange.flows.data.increment(session, key, by=by, namespace=self.door.namespace)
         self.values[key] = total
@@ -210,15 +214,33 @@ class Passage:
         if not puts and (not removes or self._session is None):
             return False
         if self._session is None:
-            is_replaced = self._visit is not None and not self._visit and self._visit.reason == REPLACED
-            if is_replaced or (self._is_stranger and self.exchange.token is not None):
-                # A log-in in this browser has taken over while this request was under way, or the path is exempt and
-                # asks for nobody: a cookie of this one's would push out the one that is live now.
+            if not self._may_begin():
                 self._note_loss()
                 return True
+            if session_data.bytes_of(puts) > self.exchange.flows.parts.policy.session_data_bytes:
+                raise InvalidData("data_too_large")  # before there is a session for it
             await self._begin()
         await self._put(puts, removes)
         return True
+
+    def _may_begin(self) -> bool:
+        """Whether the answer may bring a cookie of a session that begins with it.
+
+        Not where that would push out the cookie of one that is live in this browser: one that took over while this
+        request was under way, one that the path asks not for, or one that stayed away. For `SameSite` keeps a cookie
+        from coming along from another site, but keeps no answer to such a navigation from setting one.
+        """
+        request, token, site = self.exchange.request, self.exchange.token, self.exchange.mount.site
+        if token is not None:
+            reason = "" if self._visit is None or self._visit else self._visit.reason
+            is_overtaken = reason == REPLACED or (reason == UNKNOWN_SESSION.reason and request.is_part_of_page)
+            return not (self._is_stranger or is_overtaken)
+        if request.method in SAFE_METHODS and site.session_cookie.same_site != "Strict":
+            return True
+        verdict = csrf.judge_request(
+            request, own=self.exchange.place.origin, trusted=site.trusted_origins, has_cookie_of_ours=False
+        )
+        return not verdict.is_foreign
 
     @property
     def is_changed(self) -> bool:
@@ -241,8 +263,17 @@ class Passage:
         session = self._session
         if session is None:
             return
+        save, namespace = self.exchange.flows.data.save, self.door.namespace
         try:
-            await self.exchange.flows.data.save(session, namespace=self.door.namespace, puts=puts, removes=removes)
+            try:
+                await save(session, namespace=namespace, puts=puts, removes=removes)
+            except SessionEnded:
+                # Another request may have given it a new secret: it is still the session that was to keep this.
+                found = await self.exchange.flows.oversight.find(session.id)
+                if found is None or found[1] is not None:
+                    raise
+                self._session = found[0]
+                await save(found[0], namespace=namespace, puts=puts, removes=removes)
         except SessionEnded:
             self._note_loss()
         for key in removes:
@@ -346,6 +377,7 @@ class Passage:
 
     async def reauthenticate(self, password: str) -> Login:
         """Prove identity again inside the session, which gets a new secret. Raises what the desk's method does."""
+        await self._admit_identity()
         self._require_cookie()
         session = await self.require_session()
         login = await self.exchange.flows.log_ins.reauthenticate(session, password, client=self.exchange.client)
@@ -354,6 +386,7 @@ class Passage:
 
     async def change_password(self, current_password: str, new_password: str) -> Login:
         """Change the password; all other sessions end, this one gets a new secret. Raises what the desk's does."""
+        await self._admit_identity()
         self._require_cookie()
         session = await self.require_session()
         login = await self.exchange.flows.passwords.change(
@@ -363,12 +396,14 @@ class Passage:
         return login
 
     async def _admit_identity(self) -> None:
-        # CSR-01: also where no cookie of ours came along and `admit` had nothing to ask for; never by a mere link.
+        # CSR-01: also where `admit` had nothing to ask for: no cookie of ours, or an exempt path. Never by a mere link.
         request = self.exchange.request
         if request.method in SAFE_METHODS:
             raise BadRequest("method_not_allowed", status=405)
-        if not self.exchange.has_cookie_of_ours and self.exemption is None:
-            await evidence.judge(self.exchange)
+        if not self.exchange.has_cookie_of_ours or self._is_stranger:
+            verdict = await evidence.judge(self.exchange)
+            if verdict is Verdict.NEEDS_TOKEN:
+                await evidence.require_token(self.exchange, None)
 
     async def _hand_over(self) -> None:
         """Write what was changed so far into the session that ends now: it moves on, or not, with the rest."""
