@@ -251,6 +251,23 @@ def test_err_01_a_store_that_is_down_is_503_where_the_visitor_is_asked_for(house
     assert house.get("/public").text == "public"
 
 
+def test_err_02_no_runtime_error_makes_a_stranger_of_a_visitor(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Werkzeug's proxies take one for "there is nothing"; a page would show what strangers see."""
+    house.account()
+    house.route("/in", lambda: str(log_in("ada", PASSWORD)))
+    house.route("/", lambda: "hello" if current_account else "nobody")
+    house.post("/in")
+    house.app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    async def fail(*_args: Any, **_more: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(house.store, "find", fail)
+
+    assert house.get().status_code == 500
+    assert not current_account, "outside a request there is nobody"
+
+
 @pytest.mark.parametrize("method", ["patch", "start"])
 def test_fix_07_a_store_that_fails_at_the_save_is_503_without_a_cookie(house: House, method: str) -> None:
     house.route("/", count)

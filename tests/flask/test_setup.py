@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from flask import Flask, session
 from flask.sessions import SecureCookieSessionInterface
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from coatcheck import AsyncCoatcheck, Coatcheck, ConfigurationError
-from coatcheck.flask import CoatcheckFlask, current_account, log_in
+from coatcheck.flask import CoatcheckFlask, current_account, log_in, login_required
 from tests.e2e.serving import environment
 from tests.flask.conftest import PASSWORD, SECRET, SITE, House
 
@@ -167,6 +168,33 @@ def test_a_view_of_an_application_without_the_door_is_told() -> None:
 
     with pytest.raises(ConfigurationError, match="CoatcheckFlask: is missing in shop"):
         app.test_client().get("/")
+
+
+@pytest.mark.parametrize("door", ["none", "passed by", "its own"])
+def test_csr_12_an_application_behind_anothers_door_learns_nothing_of_its_visitor(door: str) -> None:
+    """It would act for whoever is logged in without a look at where a request comes from."""
+    outer, inner = application(TESTING=True), Flask("inner")
+    inner.testing = True
+    inner.add_url_rule("/delete", "delete", login_required(lambda: f"by {current_account.username}"), methods=["POST"])
+    way: Any = inner.wsgi_app if door == "passed by" else inner
+    outer.add_url_rule("/in", "in", lambda: str(log_in("ada", PASSWORD)), methods=["POST"])
+    outer.wsgi_app = DispatcherMiddleware(outer.wsgi_app, {"/inner": way})  # type: ignore[method-assign]
+    shared = desk(secret=SECRET)
+    shared.sign_up(username="ada", password=PASSWORD)
+    CoatcheckFlask(outer, shared)
+    if door != "none":
+        CoatcheckFlask(inner, shared)
+    browser = outer.test_client()
+    browser.post("/in", headers={"Sec-Fetch-Site": "same-origin"})
+
+    for site in ("same-site", "same-origin"):
+        if door == "its own":
+            answer = browser.post("/inner/delete", headers={"Sec-Fetch-Site": site})
+            assert answer.status_code == (200 if site == "same-origin" else 403)
+            assert "private" in answer.headers["Cache-Control"] or answer.status_code == 403
+        else:
+            with pytest.raises(ConfigurationError, match=r"CoatcheckFlask: .* inner"):
+                browser.post("/inner/delete", headers={"Sec-Fetch-Site": site})
 
 
 def test_a_request_context_of_a_foreign_host_has_no_session_and_says_why() -> None:

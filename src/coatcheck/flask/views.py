@@ -6,18 +6,19 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from flask import current_app, request, session
+from flask import current_app, has_request_context, request, session
 from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
 from coatcheck.core.views import Account, Login
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import CoatcheckError, ConfigurationError
 from coatcheck.flask.sessions import ServerSession
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.door import Exemption
 from coatcheck.wsgi import KEY
 
 if TYPE_CHECKING:
+    from coatcheck.flask.extension import Entrance
 
     class CurrentAccount(Account):
         """An account that may be nobody's: false then, and without attributes."""
@@ -34,21 +35,45 @@ _EXEMPTION = "coatcheck_exemption"
 
 
 def passage() -> BlockingPassage:
-    """Give the passage of the request that is being answered."""
+    """Give the passage of the request that is being answered.
+
+    Only to the application whose door it came through: another one within the same request would know who is there, and
+    have neither the check for cross-site requests nor the headers that keep its answers out of caches.
+    """
     found: BlockingPassage | None = request.environ.get(KEY)
+    entrance: Entrance | None = current_app.extensions.get(NAME)
+    if entrance is None:
+        raise ConfigurationError(f"CoatcheckFlask: is missing in {current_app.name}; CoatcheckFlask(app, desk)")
     if found is None:
-        if NAME not in current_app.extensions:
-            raise ConfigurationError(f"CoatcheckFlask: is missing in {current_app.name}; CoatcheckFlask(app, desk)")
         raise ConfigurationError(
             "allowed_hosts: the host of this request context is none of the site's; give a base_url"
         )
+    if found.passage.door is not entrance.door:
+        raise ConfigurationError(
+            f"CoatcheckFlask: this request did not come through that of {current_app.name}; mount the application "
+            "itself, or its wsgi_app as CoatcheckFlask has left it"
+        )
     return found
+
+
+def account() -> Account | None:
+    """Give the account of whoever is logged in.
+
+    A `LocalProxy` takes any `RuntimeError` for "there is nothing behind me", which is false: what fails at a look for a
+    visitor must not make a stranger of one (ERR-02). Outside a request it is as it says.
+    """
+    try:
+        return passage().account
+    except RuntimeError as error:
+        if not has_request_context():
+            raise
+        raise CoatcheckError("the account of this request could not be looked up") from error
 
 
 current_passage = cast("BlockingPassage", LocalProxy(passage))
 """This request at the desk: the visit with its session, atomic counters, step-up, and whatever has no name here."""
 
-current_account = cast("CurrentAccount", LocalProxy(lambda: passage().account))
+current_account = cast("CurrentAccount", LocalProxy(account))
 """The account of whoever is logged in; false where nobody is, or a subject of yours without an account of ours."""
 
 
