@@ -338,6 +338,23 @@ def test_doctor_sees_that_nobody_purges(coatcheck: Run, tmp_path: Path) -> None:
     assert [one["level"] for one in ran.json["findings"] if one["check"] == "growth"] == ["warning", "ok"]
 
 
+@pytest.mark.usefixtures("desk")
+def test_doctor_sees_sessions_that_were_left_behind_when_sessions_was_set(coatcheck: Run, tmp_path: Path) -> None:
+    env = {**PRODUCTION, "COATCHECK_SESSIONS": "sqlite:///sessions.db"}
+    (tmp_path / "old.toml").write_text("")
+
+    before = coatcheck("doctor", "--json", env=env)
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db", sessions=f"sqlite:///{tmp_path}/sessions.db") as apart:
+        apart.start_session("subject-42")
+    after = coatcheck("doctor", "--json", env=env)
+    ended = coatcheck("sessions", "revoke", "--everybody", "--yes", "--config", "old.toml")
+    mended = coatcheck("doctor", "--json", env=env)
+
+    assert warned(before) == warned(after) == ["sessions"]
+    assert "come back to life" in after.out
+    assert (ended.status, mended.status) == (0, 0)
+
+
 def test_doctor_sees_a_clock_that_was_set_back(coatcheck: Run, tmp_path: Path) -> None:
     with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db", clock=lambda: int(time.time()) + 86_400) as future:
         future.start_session("subject-42")

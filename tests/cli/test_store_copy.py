@@ -58,6 +58,45 @@ def test_a_second_copy_into_the_same_place_is_refused(coatcheck: Run) -> None:
     assert "in use" in again.err
 
 
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("used", ["coatcheck.db", "other.db"])
+def test_a_copy_that_is_refused_writes_nothing(coatcheck: Run, tmp_path: Path, used: str) -> None:
+    with Coatcheck(f"sqlite:///{tmp_path}/other.db") as other:
+        other.sign_up(username="grace", password=PASSWORD)
+    before = contents_of(f"sqlite:///{tmp_path}/other.db")
+    target = ["sqlite:///new.db", "--sessions-to", "sqlite:///other.db"]
+    if used == "coatcheck.db":
+        target = ["sqlite:///coatcheck.db", "--sessions-to", "sqlite:///new.db"]
+
+    ran = coatcheck("store", "copy", "sqlite:///coatcheck.db", *target)
+
+    assert ran.status == 2
+    assert ran.err.startswith("error: TO: ")
+    assert f"{used} is in use" in ran.err
+    assert not list(tmp_path.glob("new.db*"))
+    assert contents_of(f"sqlite:///{tmp_path}/other.db") == before
+
+
+def test_trouble_with_the_target_is_told_of_the_target(
+    coatcheck: Run, tmp_path: Path, postgres_url: str, redis_url: str
+) -> None:
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+        desk.sign_up(username="ada", password=PASSWORD)
+    place = redis_url.rpartition("@")[2]
+    for name, told, settings in (
+        ("wrong", "TO: ", {"store": f"redis://:hush@{place}"}),
+        ("apart", "TO: sessions: ", {"store": postgres_url, "sessions": f"redis://:hush@{place}"}),
+        ("down", "TO: ", {"store": "redis://127.0.0.1:9/0"}),
+    ):
+        file = settings_file(tmp_path / f"{name}.toml", **settings)
+
+        ran = coatcheck("store", "copy", "sqlite:///coatcheck.db", file)
+
+        assert ran.status == 2
+        assert ran.err.startswith(f"error: {told}"), ran.err
+        assert "hush" not in ran.err
+
+
 def test_a_mistyped_source_is_told_and_not_made(coatcheck: Run, tmp_path: Path) -> None:
     ran = coatcheck("store", "copy", "sqlite:///typo.db", "sqlite:///new.db")
 

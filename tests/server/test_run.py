@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from coatcheck import Coatcheck
 from coatcheck.server.run import reminding
 from coatcheck.server.secret import create_private
 
@@ -166,6 +167,20 @@ def test_a_server_with_named_proxies_and_defaults_has_nothing_to_tell(production
 
     assert "weaker" not in server.said
     assert "https://login.example.org/account" in server.said
+
+
+def test_sessions_that_were_left_behind_are_told_at_the_start(production: Start, tmp_path: Path) -> None:
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+        desk.start_session("subject-42")
+
+    left = production("trusted_proxies=127.0.0.1", "trusted_hops=1", f"sessions=sqlite:///{tmp_path}/sessions.db")
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+        desk.revoke_everybody()
+    left.end()
+    again = production("trusted_proxies=127.0.0.1", "trusted_hops=1", f"sessions=sqlite:///{tmp_path}/sessions.db")
+
+    assert left.said.count("warning: store itself holds live sessions") == 1
+    assert "warning" not in again.said
 
 
 def hang(port: int, sent: bytes, stack: ExitStack, *, count: int = 600) -> list[socket.socket]:

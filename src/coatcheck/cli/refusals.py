@@ -44,8 +44,8 @@ def lines_of(error: BaseException) -> list[tuple[str, str]]:
         case ConfigurationError():
             return [(problem, "") for problem in error.problems]
         case StoreError():
-            words = str(error)  # which may say itself which of two stores it is about
-            return [(words if words.startswith(("store:", "sessions:")) else f"store: {words}", "")]
+            words = str(error)  # which may say itself which of two or four stores it is about
+            return [(words if words.startswith(("store:", "sessions:", "FROM:", "TO:")) else f"store: {words}", "")]
         case NothingFound():
             return [(error.words, error.reason)]
         case Refused():

@@ -9,7 +9,7 @@ import click
 
 from coatcheck.cli.options import json_option, quiet_option
 from coatcheck.cli.output import counted, print_json
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
     from coatcheck.flows.copying import Copied
@@ -94,9 +94,12 @@ def _stores(*sides: tuple[str, str, str | None]) -> list[Store]:
             store, urls = _store_of(text, sessions)
             if side == "FROM":
                 _require_kept(urls)
+            _require_reached(urls, is_target=side == "TO")
             stores.append(store)
         except ConfigurationError as error:
-            problems.extend(f"{side}: {problem}" for problem in error.problems)
+            problems.extend(f"{side}: {problem.removeprefix('store: ')}" for problem in error.problems)
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"{side}: {str(error).removeprefix('store: ')}") from error
     if problems:
         raise ConfigurationError(*problems)
     return stores
@@ -130,3 +133,30 @@ def _require_kept(urls: list[str]) -> None:
             raise ConfigurationError("memory:// lives inside the server's process and no command can reach it")
         if file is not None and not file.exists():
             raise ConfigurationError(f"there is no database at {file.absolute()}")
+
+
+def _require_reached(urls: list[str], *, is_target: bool) -> None:
+    """Reach each half without changing it; of a target make sure that none is in use.
+
+    A half in which nothing is kept would be begun by opening the whole, also if the other one turns out to be in use.
+    """
+    from coatcheck.colour import run_blocking
+    from coatcheck.flows.copying import IN_USE, is_empty
+    from coatcheck.server.store_urls import MEMORY, store_at, version_at
+    from coatcheck.stores.apart import about
+
+    in_use: list[str] = []
+    for setting, url in zip(("store", "sessions"), urls, strict=False):
+        with about(setting):
+            if url == MEMORY or version_at(url) == 0 or not is_target:
+                continue
+            half = store_at(url, holds_accounts=setting == "store")
+            try:
+                if run_blocking(half.bookmark()) is not None:
+                    return  # the beginning of a copy: whether it is this one, the copy itself finds out
+                if not run_blocking(is_empty(half)):
+                    in_use.append(f"{half.location} {IN_USE}")
+            finally:
+                run_blocking(half.close())
+    if in_use:
+        raise ConfigurationError(*in_use)

@@ -15,6 +15,7 @@ from coatcheck.core.policy import DAY
 from coatcheck.errors import ConfigurationError, StoreError
 from coatcheck.facade import Coatcheck
 from coatcheck.flows.copying import UNFINISHED
+from coatcheck.server.advice import sessions_left_behind
 from coatcheck.server.config import Config
 from coatcheck.server.secret import problem_of_file
 from coatcheck.server.store_urls import MEMORY, sqlite_file, store_at, version_at, without_password
@@ -31,8 +32,12 @@ def findings_of_stores(config: Config, *, now: int) -> Iterator[Finding]:
     for setting, url in (("store", config.store), ("sessions", config.sessions)):
         if url is not None:
             found = list(_store(setting, url))
-            are_sound = are_sound and any((one.level, one.check) == ("ok", "schema") for one in found)
+            is_sound = any((one.level, one.check) == ("ok", "schema") for one in found)
+            are_sound = are_sound and is_sound
             yield from found
+            # Also before the first start with `sessions`, when nothing is kept there yet.
+            if setting == "store" and is_sound and (left_behind := sessions_left_behind(config)) is not None:
+                yield Finding("warning", *left_behind)
     if are_sound:
         yield from _contents(config, now=now)
 

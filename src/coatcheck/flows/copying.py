@@ -19,6 +19,7 @@ NAMED = 20  # unreadable records that are named; the others are counted
 UNFINISHED = (
     "holds the beginning of a copy that was not finished: finish it (coatcheck store copy), or empty it and begin anew"
 )
+IN_USE = "is in use; name a store in which nothing is kept yet"
 replace = msgspec.structs.replace
 
 
@@ -71,12 +72,12 @@ async def copy_store(source: Store, target: Store, *, progress: Callable[[Copied
     if await source.bookmark() is not None:
         raise ConfigurationError(f"FROM: {source.location} {UNFINISHED}")
     newest = await _newest(source)
+    if await is_empty(source):
+        raise ConfigurationError(f"FROM: there is nothing in {source.location}; name the right store")
     kept = await target.bookmark()
     if kept is None:
-        if await _is_empty(source):
-            raise ConfigurationError(f"FROM: there is nothing in {source.location}; name the right store")
-        if not await _is_empty(target):
-            raise ConfigurationError(f"TO: {target.location} is in use; name a store in which nothing is kept yet")
+        if not await is_empty(target):
+            raise ConfigurationError(f"TO: {target.location} {IN_USE}")
         mark = _Mark(source.location, newest, PAGE)
         await target.load(Contents(), bookmark=_written(mark))
     else:
@@ -106,7 +107,8 @@ async def _newest(store: Store) -> str:
     return sha256(msgspec.json.encode(page.events)).hexdigest()[:32]
 
 
-async def _is_empty(store: Store) -> bool:
+async def is_empty(store: Store) -> bool:
+    """Say whether nothing at all is kept in a store, which is made ready by the look."""
     after: str | None = None
     while True:
         page = await store.export(after=after, limit=1)

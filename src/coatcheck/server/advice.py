@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from coatcheck.core.policy import make_policy, warnings_of
+from coatcheck.facade import Coatcheck
 from coatcheck.server.config import Config
+
+LOOKED_AT = 1000  # sessions: one page
 
 
 class Advice(NamedTuple):
@@ -33,6 +36,26 @@ def weaknesses_of(config: Config) -> list[Advice]:
             )
         )
     return found
+
+
+def sessions_left_behind(config: Config) -> Advice | None:
+    """Look whether `sessions` was set while `store` held live sessions: nobody is asked for them, nor are they ended.
+
+    Reads one page of `store`, which must be ready.
+    """
+    if config.sessions is None:
+        return None
+    with Coatcheck(config.store, profile=config.profile, settings=config.settings) as desk:
+        page, _ = desk.all_sessions(limit=LOOKED_AT)
+    if all(death is not None for _, death in page):
+        return None
+    return Advice(
+        "sessions",
+        "store itself holds live sessions from before sessions was set: whoever has one must log in again, and they "
+        "come back to life when sessions is taken out",
+        "take sessions out and copy them (docs/stores.md, Sessions apart), or end them with a settings file without "
+        "sessions: coatcheck sessions revoke --everybody --config FILE",
+    )
 
 
 def has_unnamed_proxy(config: Config) -> bool:

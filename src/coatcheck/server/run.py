@@ -33,7 +33,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.facade import Coatcheck
 from coatcheck.flows.copying import UNFINISHED
 from coatcheck.server import tls
-from coatcheck.server.advice import weaknesses_of
+from coatcheck.server.advice import sessions_left_behind, weaknesses_of
 from coatcheck.server.app import create_app
 from coatcheck.server.config import Config
 from coatcheck.server.logs import logging_config
@@ -82,10 +82,13 @@ def serve(config: Config, *, say: Say, make_app: MakeApp = create_app) -> int:
             desk.ready()  # one clear refusal here instead of one from each worker; creates an empty store
             _check_whole(desk)
             policy = desk.policy
+        left_behind = sessions_left_behind(config)
         config = with_secret(config)  # only now: a refused start leaves nothing beside another program's file
         make_app(config)  # likewise one refusal; it opens nothing
         certificate, notes = _certificate(config, Path(scratch))
         notes += [f"  weaker than it should be: {one.words}\n    {one.mend}" for one in weaknesses_of(config)]
+        if left_behind is not None:
+            notes.append(f"  warning: {left_behind.words}\n    {left_behind.mend}")
         server = _Server(
             "coatcheck",
             address=_numeric(config.host),
