@@ -33,7 +33,7 @@ class Town:
     def __init__(self, folder: Path, colour: str) -> None:
         folder.mkdir()
         self.file = folder / "coatcheck.db"
-        self.world = make_world(colour, "sqlite", production=False, folder=folder)
+        self.world = make_world(colour, f"sqlite:///{self.file}", production=False)
         self.world.desk.flows.parts.hasher = the_hasher()
         self.zoe = self.move_in("zoe")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -36,7 +35,7 @@ every_call = pytest.mark.parametrize("call", CALLS, ids=[f"{call.method} {call.p
 @pytest.fixture(scope="module")
 def world() -> World:
     free = {"account_free_failures": 100, "network_free_failures": 1000, "network_free_sign_ups": 1000}
-    world = make_world("blocking", "memory", production=False, folder=Path(), **free)
+    world = make_world("blocking", "memory://", production=False, **free)
     world.account()
     return world
 

@@ -261,7 +261,8 @@ def worlds(colour: str, store: str) -> Iterator[type[Visits]]:
             count += 1
             place = Path(folder, str(count))
             place.mkdir()
-            return make_world(colour, store, production=False, folder=place, **FOR_CROWDS)
+            url = "memory://" if store == "memory" else f"sqlite:///{place}/app.db"
+            return make_world(colour, url, production=False, **FOR_CROWDS)
 
         yield type("Visits", (Visits,), {"make": staticmethod(make)})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 
 from coatcheck.http.messages import MAX_BODY
 from tests.fuzz.conftest import CHEAP
@@ -14,7 +13,7 @@ from tests.web.conftest import Answer, World, make_world
 
 @cache
 def _world() -> World:
-    world = make_world("blocking", "memory", production=False, folder=Path())
+    world = make_world("blocking", "memory://", production=False)
     world.desk.flows.parts.hasher = CHEAP
     return world
 

@@ -89,13 +89,14 @@ async def account_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
     if account is None:
         raise NotFound
     live = await exchange.flows.oversight.live_sessions(subject)
+    here_first = sorted(live, key=lambda one: one.id != session.id)
     recent, _ = await exchange.flows.accounts.events(subject, after=None, limit=RECENT)
     revoked = await _revoked_devices(exchange, recent)
     return await show(
         exchange,
         "account.html",
         trouble,
-        sessions=[_device(one, current=session.id) for one in live],
+        sessions=[_device(one, current=session.id) for one in here_first],
         events=[_event(event, revoked) for event in recent],
         member_since=_in_words(account.created_at),
         member_since_iso=rfc3339(account.created_at),
