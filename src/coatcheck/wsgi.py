@@ -25,12 +25,11 @@ from functools import lru_cache
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Unpack
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from coatcheck.colour import run_blocking
 from coatcheck.errors import BadRequest, Refused, StoreError
 from coatcheck.facade import Coatcheck
-from coatcheck.http.messages import ClientGone, Read, Reply, Request, split_target
+from coatcheck.http.messages import ClientGone, Read, Reply, Request, target_as_seen
 from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.door import Door, DoorSettings
@@ -325,15 +324,7 @@ def _target_of(environ: WSGIEnvironment) -> tuple[bytes | None, str]:
     """Give the authority, where the target has one, and the path as it was sent, `SCRIPT_NAME` included."""
     seen = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    if raw == seen and raw.startswith("/") and not {"%", "?"} & {*raw}:
-        return None, raw
-    decoded = seen.encode("latin-1", "replace")
-    authority, path = split_target(raw.partition("?")[0])
-    # What the server or a middleware has made of the path is what the application acts on: any other one is no use.
-    if raw and unquote_to_bytes(path.encode("latin-1", "replace")) == decoded:
-        return authority, path
-    again, path = split_target(quote_from_bytes(decoded, safe="/:@!$&'()*+,;=~") or "/")
-    return authority or again, path
+    return target_as_seen(raw.partition("?")[0], seen, encoding="latin-1")
 
 
 def _headers_of(environ: WSGIEnvironment) -> Iterable[tuple[bytes, bytes]]:

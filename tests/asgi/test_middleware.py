@@ -11,6 +11,7 @@ import pytest
 
 from coatcheck import Coatcheck, ConfigurationError, InvalidCredentials, NotAuthenticated
 from coatcheck.asgi import CoatcheckMiddleware, Exemption
+from coatcheck.asgi.messages import request_of
 from coatcheck.core.audit import CrossSiteRefused, DuplicateCookie, Event
 from tests.asgi.conftest import COOKIE, FORM, OWN, PASSWORD, House, answer, handler
 
@@ -617,6 +618,39 @@ def test_our_pages_are_answered_under_the_prefix_and_nothing_else_is(build: Buil
     assert house.entered == 0
     for path in ("/", "/membership", "/auth/login", "/members2/login"):
         assert house.get(path).body == b"hello"
+
+
+def test_csr_12_a_request_is_judged_by_the_path_that_the_application_sees(build: Build) -> None:
+    """A middleware may have made another one of it, and leave the raw one as it came."""
+    house = build(csrf_exempt={"/v1/hook": Exemption(reason="signed by others", allow_cookie=True)})
+    house.logged_in()
+
+    assert house.send("POST", "/v1/hook").status == 200
+    assert house.send("POST", "/do", raw_path=b"/v1/hook").status == 403
+    assert house.send("POST", "/v1/hook", raw_path=b"/do").status == 200
+    assert house.send("GET", "/auth/login", raw_path=b"/do").status == 303
+    assert house.send("GET", "/do", raw_path=b"/auth/login").body == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("scope", "path"),
+    [
+        ({"path": "/a/b", "raw_path": b"/a%2Fb"}, "/a%2Fb"),
+        ({"path": "/a/b", "raw_path": b"/a%2Fb?x=%3F"}, "/a%2Fb"),
+        ({"path": "/caf\u00e9", "raw_path": b"/caf%C3%A9"}, "/caf%C3%A9"),
+        ({"path": "/caf\ufffd", "raw_path": b"/caf%E9"}, "/caf%E9"),
+        ({"path": "/caf\u00e9", "raw_path": None}, "/caf%C3%A9"),
+        ({"path": "/b", "raw_path": b"/a/%62", "root_path": "/a"}, "/a/%62"),
+        ({"path": "/a/b", "raw_path": b"/a/%62", "root_path": "/a"}, "/a/%62"),
+        ({"path": "/b", "raw_path": b"/c/b", "root_path": "/a"}, "/b"),
+        ({"path": "/evil", "raw_path": b"//evil"}, "/evil"),
+        ({"path": "", "raw_path": b""}, "/"),
+        ({"path": "/a", "raw_path": b"http://localhost:8000/a"}, "/a"),
+        ({"path": "/a?b", "raw_path": b"/a"}, "/a%3Fb"),
+    ],
+)
+def test_the_path_is_the_raw_one_of_what_the_application_sees(house: House, scope: Any, path: str) -> None:
+    assert request_of(house.scope("GET", "/") | scope, None).path == path  # type: ignore[arg-type]
 
 
 def test_hst_01_a_host_that_is_not_ours_never_gets_in(house: House) -> None:

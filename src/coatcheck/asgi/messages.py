@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from coatcheck.errors import BadRequest
-from coatcheck.http.messages import ClientGone, Read, Reply, Request, split_target
+from coatcheck.http.messages import ClientGone, Read, Reply, Request, target_as_seen
 from coatcheck.web.passage import Passage
 
 Scope = MutableMapping[str, Any]
@@ -36,7 +35,7 @@ def request_of(scope: Scope, receive: Receive, *, body_seconds: float = BODY_SEC
     """Make our request of an HTTP scope. The body stays unread until somebody asks for it."""
     client = scope.get("client")
     headers = tuple(scope["headers"])
-    authority, path = split_target(_target_of(scope))
+    authority, path = _target_of(scope)
     return Request(
         method=scope.get("method", "GET"),  # a WebSocket's handshake is a GET
         authority=authority,
@@ -67,12 +66,13 @@ def dressed(passage: Passage, message: Message) -> Message:
     return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told]}
 
 
-def _target_of(scope: Scope) -> str:
-    raw_path: bytes | None = scope.get("raw_path")
-    if raw_path:
-        return raw_path.partition(b"?")[0].decode("latin-1")
-    # The server gives the decoded path only: encode it again, so that a decoded "?" or octet stays part of a name.
-    return quote(scope["path"], safe="/:@!$&'()*+,;=~", errors="surrogatepass")
+def _target_of(scope: Scope) -> tuple[bytes | None, str]:
+    raw: bytes = scope.get("raw_path") or b""
+    seen: str = scope["path"]
+    # Some take where an application is mounted off its path, others leave it there.
+    return target_as_seen(
+        raw.partition(b"?")[0].decode("latin-1"), seen, f"{scope.get('root_path', '')}{seen}", encoding="utf-8"
+    )
 
 
 def _reader(headers: tuple[tuple[bytes, bytes], ...], receive: Receive, seconds: float) -> Read:

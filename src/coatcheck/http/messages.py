@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote, unquote_to_bytes
 
 from msgspec import Struct
 
@@ -139,6 +140,23 @@ def split_target(target: str) -> tuple[bytes | None, str]:
     """
     match = _ABSOLUTE_FORM.fullmatch(target)
     return (None, target) if match is None else (match["authority"].encode("latin-1"), match["path"] or "/")
+
+
+def target_as_seen(raw: str, *seen: str, encoding: str) -> tuple[bytes | None, str]:
+    """Give authority and path of a request, for the path that the application acts on.
+
+    `raw` is the target as it was sent, as far as the server tells, without its query; `seen` is the path as the
+    application has it, decoded with `encoding`, and perhaps another way to say the same. What a server or a middleware
+    has made of the path counts, or a request would be judged by one path and answered by another: a raw one that is not
+    it is no use. Encoded again, a decoded "?" or octet stays part of a name.
+    """
+    if raw in seen and raw.startswith("/") and "%" not in raw and raw.isascii():
+        return None, raw
+    authority, path = split_target(raw)
+    if raw and unquote_to_bytes(path.encode("latin-1", "replace")).decode(encoding, "replace") in seen:
+        return authority, path
+    again, path = split_target(quote(seen[0], safe="/:@!$&'()*+,;=~", encoding=encoding, errors="replace") or "/")
+    return authority or again, path
 
 
 def body_reader(body: bytes) -> Read:
