@@ -65,7 +65,7 @@ async def devices(request: Request) -> Response:
         f"<li>{html.escape(session.user_agent or 'unknown')}{' (this one)' if session.id == here.id else ''}</li>"
         for session in await desk.sessions(of=request.user.identity)
     )
-    return page(f"<h1>Your devices</h1><ul>{rows}</ul>{button(request, 'logout-everywhere')}")
+    return page(f"<h1>Your devices</h1><ul>{rows}</ul>{button(request, 'logout-everywhere')}<p><a href=/>Back</a></p>")
 
 
 async def log_out(request: Request) -> Response:
@@ -92,8 +92,21 @@ def button(request: Request, action: str) -> str:
     )
 
 
+PAGE = """<!doctype html>
+<html lang=en>
+<meta charset=utf-8>
+<meta name=viewport content="width=device-width">
+<title>Shop</title>
+<style>
+  :root { color-scheme: light dark; font: 1.1rem/1.6 system-ui, sans-serif }
+  main { max-width: 34rem; margin: 3rem auto; padding: 0 1rem; overflow-wrap: anywhere }
+  button { font: inherit; padding: .4rem .8rem }
+</style>
+<main>"""
+
+
 def page(body: str) -> HTMLResponse:
-    return HTMLResponse(f"<!doctype html><html lang=en><meta charset=utf-8><title>Shop</title><main>{body}</main>")
+    return HTMLResponse(PAGE + body)
 
 
 @asynccontextmanager
