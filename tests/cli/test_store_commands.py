@@ -421,5 +421,6 @@ def test_err_03_a_postgresql_that_lets_nobody_in_is_told_with_the_setting(coatch
 
     assert ran.status == 2
     assert ran.err.startswith("error: store: ")
-    assert "password" in ran.err
+    assert "store_password_file" in ran.err
+    assert "~/.pgpass" in ran.err
     assert "hush" not in ran.err

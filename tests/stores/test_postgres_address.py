@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +56,7 @@ def test_a_url_makes_a_store_and_opens_nothing() -> None:
     store = open_store(REMOTE, COLOUR)
 
     assert isinstance(store, PostgresStore)
-    assert store.location == "postgresql db.example.org:5432/logins coatcheck"
+    assert store.location == "postgresql db.example.org:5432/logins (schema coatcheck)"
     assert store.shelf_bits == 0
 
 
@@ -109,7 +111,7 @@ def test_stores_that_are_two_have_two_locations(one: str, other: str) -> None:
         ("postgresql://app:hush@db/logins?connections=0", "connections="),
         ("postgresql://app:hush@db/logins?connections=many", "connections="),
         ("postgresql://app:hush@db/logins?prepare=perhaps", "prepare="),
-        ("postgres://app:hush@db/logins", "postgresql://"),
+        ("postgres://app:hush@db/logins", "write postgresql:// instead"),
     ],
 )
 def test_err_03_a_url_that_cannot_be_used_is_refused_without_its_password(url: str, words: str) -> None:
@@ -118,6 +120,23 @@ def test_err_03_a_url_that_cannot_be_used_is_refused_without_its_password(url: s
 
     assert words in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("driver", "url", "extra"), [("psycopg", "postgresql://db", "postgres"), ("redis", "redis://127.0.0.1", "redis")]
+)
+def test_a_driver_that_is_missing_is_told_with_the_command_that_installs_it(driver: str, url: str, extra: str) -> None:
+    program = (
+        f"import sys; sys.modules['{driver}'] = None\n"
+        "from coatcheck import Coatcheck, ConfigurationError\n"
+        f"try: Coatcheck('{url}')\n"
+        "except ConfigurationError as error: print(error)\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.startswith("store: ")
+    assert ran.stdout.endswith(f"; run: pip install 'coatcheck[{extra}]'\n")
 
 
 # TLS: what DAT-10 asks for
@@ -296,8 +315,8 @@ def test_dat_10_a_server_without_tls_is_refused(postgres_url: str, driver: Drive
 @pytest.mark.parametrize(
     ("part", "words"),
     [
-        ("password", "the user name or the password in it is wrong"),
-        ("user", "the user name or the password in it is wrong"),
+        ("password", "in PGPASSWORD or in ~/.pgpass"),
+        ("user", "in PGPASSWORD or in ~/.pgpass"),
         ("database", "create the database"),
         ("no password", "put the password into it"),
     ],
@@ -324,7 +343,7 @@ def test_where_nobody_listens_the_store_is_unavailable_and_says_where(driver: Dr
     store = PostgresStore("postgresql://app:hush@127.0.0.1:1/logins", driver.colour)
 
     with pytest.raises(
-        StoreUnavailable, match=r"the store postgresql 127\.0\.0\.1:1/logins coatcheck cannot be reached"
+        StoreUnavailable, match=r"the store postgresql 127\.0\.0\.1:1/logins \(schema coatcheck\) cannot be reached"
     ):
         driver.run(store.ready())
 

@@ -31,7 +31,7 @@ def test_both_servers_have_their_schemes(scheme, tls):
     store = open_store(f"{scheme}://127.0.0.1:1/3?prefix=mine", Blocking(HashingLane(queue=1, nice=0)))
 
     assert address_of(f"{scheme}://127.0.0.1:1/3").tls is tls
-    assert store.location == "redis 127.0.0.1:1/3 mine"
+    assert store.location == "redis 127.0.0.1:1/3 (prefix mine)"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"])

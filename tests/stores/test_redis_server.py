@@ -124,6 +124,7 @@ def test_a_wrong_password_names_the_setting_and_never_the_password(
 
     assert str(caught.value).startswith(f"store: 127.0.0.1:{server.port}/0")
     assert "refuses this user name and password" in str(caught.value)
+    assert "in the file that store_password_file (or sessions_password_file) names" in str(caught.value)
     assert "wrong" not in repr(caught.value.__cause__) + str(caught.value)
 
 
@@ -240,7 +241,9 @@ def test_a_server_that_keeps_no_file_is_loudly_told_of_once(driver: Driver, capl
 
     warnings = [record.getMessage() for record in caplog.records if "append-only" in record.getMessage()]
     assert len(warnings) == 1
-    assert warnings[0].startswith(f"store: redis 127.0.0.1:{server.port}/0 coatcheck keeps no append-only file")
+    assert warnings[0].startswith(
+        f"store: redis 127.0.0.1:{server.port}/0 (prefix coatcheck) keeps no append-only file"
+    )
 
 
 # Full memory

@@ -210,7 +210,10 @@ def _is_same_host(site: Site, one: bytes, other: bytes) -> bool:
 
 def _problems(site: Site) -> Iterable[str]:
     if site.public_origin is None and not site.development:
-        yield "public_url: set it to the https address under which visitors see the site (development mode needs none)"
+        yield (
+            "public_url: set it to the https address under which visitors see the site; or, on this machine only, "
+            "development=True (Flask: flask run --debug)"
+        )
     if site.public_origin is not None and site.development:
         yield "development: cannot be asked for where public_url is set; remove one of the two"
     if site.public_origin is not None and site.public_origin.scheme != "https":

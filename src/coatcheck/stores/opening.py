@@ -46,7 +46,7 @@ def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Stor
         try:
             from coatcheck.stores.redis.store import RedisStore
         except ModuleNotFoundError as error:
-            raise ConfigurationError(f"store: {error.name} is missing; install coatcheck[redis]") from error
+            raise ConfigurationError(f"store: {error}; run: pip install 'coatcheck[redis]'") from error
         return RedisStore(url, colour, holds_accounts=holds_accounts)
     if parts.scheme == "postgresql":
         try:
@@ -54,5 +54,7 @@ def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Stor
         except ImportError as error:  # psycopg is there, but not what it is made with
             raise ConfigurationError(f"store: {error}; run: pip install 'coatcheck[postgres]'") from error
         return PostgresStore(url, colour, holds_accounts=holds_accounts)
+    if parts.scheme == "postgres":
+        raise ConfigurationError("store: write postgresql:// instead of postgres://")
     # Not the URL itself: it may bear a password.
     raise ConfigurationError(f"store: no store has the scheme {parts.scheme!r}; write {FORMS}")

@@ -80,7 +80,7 @@ def address_of(url: str) -> Address:
         connections=_connections(options.get("connections", str(CONNECTIONS))),
         prepares=_prepares(options.get("prepare", "auto")),
         must_exist=options.get("mode") == "rw",
-        location=f"postgresql {host}:{known.get('port', '')}/{database} {schema}",
+        location=f"postgresql {host}:{known.get('port', '')}/{database} (schema {schema})",
     )
 
 

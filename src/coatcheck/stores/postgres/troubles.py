@@ -11,11 +11,19 @@ from coatcheck.errors import ConfigurationError, CorruptRecord, StoreConflict, S
 
 # What the server says when it lets nobody in (by words, for connecting gives no code), and the mend.
 _CERTIFICATE = "name the authority that signed the server's certificate: sslrootcert=/path/to/ca.pem"
+_PASSWORD = (
+    "correct user name and password: in the URL, in the file that store_password_file (or sessions_password_file) "
+    "names, in PGPASSWORD or in ~/.pgpass"
+)
+_NO_PASSWORD = (
+    "put the password into it, into a file that store_password_file (or sessions_password_file) names, into PGPASSWORD "
+    "or into ~/.pgpass"
+)
 _REFUSALS = tuple(
     (re.compile(sign), mend)
     for sign, mend in (
-        ("password authentication failed|auth failed", "the user name or the password in it is wrong"),
-        ("no password supplied", "put the password into it, into PGPASSWORD or into ~/.pgpass"),
+        ("password authentication failed|auth failed", _PASSWORD),
+        ("no password supplied", _NO_PASSWORD),
         ("no such user", "the user name in it is wrong, or PgBouncer does not know it"),
         ("no such database", "the database in it is wrong, or PgBouncer does not know it"),
         ('role ".*" does not exist', "create the user (createuser), or correct the name in it"),

@@ -37,7 +37,7 @@ class Address(NamedTuple):
     def where(self) -> str:
         """Name server, database and prefix; no secret is in it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}/{self.database} {self.prefix}"
+        return f"{host}:{self.port}/{self.database} (prefix {self.prefix})"
 
 
 def address_of(url: str) -> Address:

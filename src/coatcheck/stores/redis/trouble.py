@@ -22,7 +22,8 @@ def translated(error: Exception, address: Address) -> CoatcheckError:
     """Give the error of ours that stands for one of the driver's."""
     if isinstance(error, exceptions.AuthenticationError):
         return ConfigurationError(
-            f"store: {address.where} refuses this user name and password, or their lack; correct them in the URL"
+            f"store: {address.where} refuses this user name and password, or their lack; correct them in the URL, "
+            "or the password in the file that store_password_file (or sessions_password_file) names"
         )
     if isinstance(error, exceptions.InvalidResponse):
         return ConfigurationError(
