@@ -74,6 +74,16 @@ class CrossSiteStories(Stories):
 
         assert visitor.data() == {"cart": 1}
 
+    @pytest.mark.parametrize(
+        "headers", [[("Sec-Fetch-Site", "cross-site")], [("Origin", EVIL)], [("Origin", "null")]], ids=str
+    )
+    def test_csr_01_fix_01_fix_02_another_site_begins_no_session(self, here: Premises, headers: Fields) -> None:
+        """`SameSite` keeps the visitor's cookie away from its post; the answer would still push that cookie out."""
+        answer = here.browser().post("/data", {"cart": "the attacker's"}, headers)
+
+        assert answer.cookies == {}
+        assert here.rows == 0
+
     def test_csr_01_another_site_logs_nobody_in(self, here: Premises) -> None:
         """Or its visitor would go on as the attacker, and leave behind what belongs to nobody else's account."""
         for headers in ([("Sec-Fetch-Site", "cross-site")], [("Origin", EVIL)]):
