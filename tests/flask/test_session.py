@@ -361,6 +361,27 @@ def test_cky_07_a_cookie_of_the_applications_own_stays_beside_ours(house: House)
     assert sorted(names) == ["coatcheck-dev", "username"]
 
 
+def test_cky_07_what_the_application_says_of_our_cookie_gives_way_to_what_we_say(house: House) -> None:
+    def meddle() -> Response:
+        session["x"] = 1
+        answer = Response("ok", headers=[("X-Two", "1"), ("X-Two", "2")])
+        answer.delete_cookie("coatcheck-dev")
+        answer.set_cookie("coatcheck-dev", "theirs", path="/shop")
+        answer.set_cookie("username", "eschoppik")
+        return answer
+
+    house.route("/", meddle)
+
+    headers = house.get().headers
+    cookies = headers.getlist("Set-Cookie")
+    ours = [cookie for cookie in cookies if cookie.startswith("coatcheck-dev=")]
+
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["username", "coatcheck-dev"]
+    assert "theirs" not in ours[0]
+    assert "Max-Age=0" not in ours[0]
+    assert (headers.getlist("X-Two"), headers["Content-Length"]) == (["1", "2"], "2")
+
+
 def test_a_stream_sees_the_session_and_what_it_changes_is_saved_at_its_end(house: House) -> None:
     def streamed() -> Response:
         session["before"] = 1

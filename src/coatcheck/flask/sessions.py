@@ -106,14 +106,11 @@ class ServerSessions(SessionInterface):
         except (Refused, StoreError) as error:
             self._entrance.refuse_instead(response, passage, error)
             return
-        before = tuple(response.headers)
-        for name, value in passage.passage.headers(before):
-            if (name, value) in before:
-                continue
-            if name == "set-cookie":
-                response.headers.add(name, value)
-            else:
-                response.headers[name] = value
+        headers = tuple(response.headers)
+        told = passage.passage.headers(headers)
+        if told is not headers:
+            response.headers.clear()  # what the application says of our cookie itself goes too (CKY-07)
+            response.headers.extend(list(told))
 
     def _untagged(self, value: object) -> object:
         """Undo `tag`, which Flask offers for whole texts only."""
