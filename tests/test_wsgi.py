@@ -134,6 +134,37 @@ def test_hdr_01_hdr_02_an_answer_that_looked_is_private_and_one_that_sets_a_cook
     assert (house.header("cache-control"), house.header("vary")) == ("private", "Cookie")
 
 
+@pytest.mark.parametrize("way", ["generator", "write"])
+def test_hdr_01_an_answer_that_may_look_while_it_streams_is_the_visitors_own(way: str) -> None:
+    def stream(environ: Any, start: Start) -> Iterator[bytes]:
+        start("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "public, max-age=60")])
+        yield b"hello "
+        yield repr(environ["coatcheck.passage"].session.get("x")).encode()
+
+    def written(environ: Any, start: Start) -> list[bytes]:
+        write = start("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "public, max-age=60")])
+        write(b"hello ")
+        return [repr(environ["coatcheck.passage"].session.get("x")).encode()]
+
+    def app(environ: Any, start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/put":
+            return routes(environ | {"PATH_INFO": "/count"}, start)
+        if environ["PATH_INFO"] == "/whole":
+            start("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "public"), ("Content-Length", "5")])
+            return iter([b"whole"])
+        return (stream if way == "generator" else written)(environ, start)
+
+    house = House(app)
+    house.send("GET", "/")
+    assert house.header("cache-control") == "public, max-age=60", "nobody's"
+    house.send("GET", "/put")
+
+    assert house.send("GET", "/") == (200, b"hello None")
+    assert (house.header("cache-control"), house.header("vary")) == ("private, max-age=60", "Cookie")
+    house.send("GET", "/whole")
+    assert (house.header("cache-control"), house.header("vary")) == ("public", None)
+
+
 def test_a_generator_that_starts_its_answer_late_is_dressed_all_the_same(house: House) -> None:
     assert house.send("GET", "/stream") == (200, b"one two")
 

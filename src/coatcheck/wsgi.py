@@ -34,6 +34,7 @@ from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.door import Door, DoorSettings
 from coatcheck.web.passage import ReadFormToken
+from coatcheck.web.streaming import expect_late_look
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -241,19 +242,19 @@ class _Answer:
 
     def write(self, block: bytes) -> None:
         """Send a block the old way."""
-        self._begin()
+        self._begin(block)
         if self._write is None:
             raise RuntimeError("this server gives no write(): give the blocks as an iterable")
         self._write(block)
 
     def of(self, blocks: Iterable[bytes], environ: WSGIEnvironment) -> Iterable[bytes]:
         """Give the server what the application gave, with its beginning and its end noted."""
-        first: bytes | None = None
+        first: bytes | None = None  # and stays so if there is no code that could look at anybody later
         source = iter(() if _is_whole(blocks, environ) else blocks)
         try:
             # The first block is made here: a generator calls start_response no earlier, and granian looks no later.
             first = next(source, None)
-            self._begin()
+            self._begin(first)
         except BaseException:
             close(blocks)
             raise
@@ -268,15 +269,21 @@ class _Answer:
         reply = self._door.refusal(passage, error)
         return Blocks(send_reply(reply, passage.exchange.request, self._start_response), self._passage.finish)
 
-    def _begin(self) -> None:
+    def _begin(self, first: bytes | None) -> None:
+        """Begin the answer; `first` is the first block of a body that is made while it is sent."""
         if self.has_begun:
             return
         if self._status is None:
             raise AssertionError("the application gave a block before it called start_response()")
         self._passage.save()
+        if first is not None and not self._is_all(first):
+            expect_late_look(self._passage.passage)
         headers = self._dressed()
         self.has_begun = True
         self._write = self._start_response(self._status, headers)
+
+    def _is_all(self, first: bytes) -> bool:
+        return any(name.lower() == "content-length" and value == str(len(first)) for name, value in self._headers)
 
     def _dressed(self) -> list[tuple[str, str]]:
         return list(self._passage.passage.headers(self._headers))

@@ -6,10 +6,11 @@ import datetime as dt
 import json
 import uuid
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Response, flash, get_flashed_messages, redirect, session, stream_with_context
+from flask import Flask, Response, flash, get_flashed_messages, redirect, send_file, session, stream_with_context
 from flask.json.tag import JSONTag
 from markupsafe import Markup
 
@@ -323,6 +324,31 @@ def test_hdr_01_what_the_application_says_of_caching_is_kept_as_far_as_it_is_saf
     assert (first["Cache-Control"], first["Vary"]) == ("no-store", "Accept-Encoding, Cookie")
     assert (second["Cache-Control"], second["Vary"]) == ("private, max-age=60", "Accept-Encoding, Cookie")
     assert house.get("/plain").headers["Cache-Control"] == "public"
+
+
+def test_hdr_01_an_answer_that_may_look_while_it_streams_is_the_visitors_own(house: House, tmp_path: Path) -> None:
+    def streamed() -> Response:
+        @stream_with_context
+        def blocks() -> Any:
+            yield "hello "
+            yield str(session["count"])
+
+        return Response(blocks(), headers={"Cache-Control": "public, max-age=60"})
+
+    (tmp_path / "logo.svg").write_text("<svg/>")
+    house.route("/", count)
+    house.route("/stream", streamed)
+    house.route("/public", lambda: Response(iter("ab"), headers={"Cache-Control": "public"}))
+    house.route("/logo", lambda: send_file(tmp_path / "logo.svg"))
+    assert house.get("/public").headers["Cache-Control"] == "public", "nobody's"
+    house.get()
+
+    answer = house.get("/stream")
+
+    assert answer.text == "hello 1"
+    assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Cookie", "private, max-age=60")
+    with house.get("/logo") as logo:
+        assert "Vary" not in logo.headers, "a file runs no code"
 
 
 @pytest.mark.parametrize("status", [200, 204, 303, 304, 401, 500])

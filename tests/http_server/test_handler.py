@@ -121,6 +121,26 @@ def test_guards_let_in_whom_they_should(line: Line, ada: str, desk: Coatcheck, c
     assert line.ask(f"GET /users/somebody-else HTTP/1.1\nCookie: {ada}")[0] == 403
 
 
+def test_hdr_01_an_answer_that_may_look_while_it_streams_is_the_visitors_own(
+    serve: Serve, connect: Connect, desk: Coatcheck
+) -> None:
+    class Stream(App):
+        def home(self, _rest: str) -> None:
+            self.send_response(200)
+            self.send_header("Cache-Control", "public, max-age=60")
+            self.end_headers()
+            self.wfile.write(f"hello {self.account.username if self.account else 'Stranger'}".encode())
+
+    desk.sign_up(username="ada", password=PASSWORD)
+    server = serve(Stream)
+    cookie = cookie_of(posted(connect(server), "/login", f"username=ada&password={PASSWORD.replace(' ', '+')}")[1])
+
+    _, fields, body = connect(server).ask(f"GET / HTTP/1.1\nCookie: {cookie}")
+
+    assert (fields["cache-control"], fields["vary"], body) == ("private, max-age=60", "Cookie", b"hello ada")
+    assert connect(server).ask("GET / HTTP/1.1")[1]["cache-control"] == "public, max-age=60", "nobody's"
+
+
 def test_a_form_is_read_strictly_and_says_what_is_wrong(line: Line) -> None:
     text = "username=ada&username=eve"
     head = f"POST /login HTTP/1.1\n{FORM}\nAccept: application/json\nContent-Length: {len(text)}"

@@ -66,6 +66,13 @@ def dressed(passage: Passage, message: Message) -> Message:
     return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told]}
 
 
+def streams(message: Message) -> bool:
+    """Whether the body of an answer that begins with this message may still be made: nothing says how long it is."""
+    return message["status"] not in (204, 304) and not any(
+        name.lower() == b"content-length" for name, _ in message.get("headers", ())
+    )
+
+
 def _target_of(scope: Scope) -> tuple[bytes | None, str]:
     raw: bytes = scope.get("raw_path") or b""
     seen: str = scope["path"]

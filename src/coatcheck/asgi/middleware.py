@@ -4,6 +4,8 @@ What an application may rely on stands in `coatcheck.web.passage`. What is ASGI'
 
 - A request's body is read only where a form's token is asked for, and given to the application all the same.
 - The answer's first message waits until session data is saved; all other messages pass as they are, extensions too.
+- An answer without `Content-Length` may be one that streams, and look at the session after its headers: it is the
+  visitor's own where a cookie of ours came along, whether it has looked or not.
 - Our own refusals replace an answer that has not begun. So does that of the store, if it cannot save.
 """
 
@@ -23,6 +25,7 @@ from coatcheck.asgi.messages import (
     dressed,
     request_of,
     send_reply,
+    streams,
     whole,
 )
 from coatcheck.asgi.pages import CoatcheckASGI
@@ -34,6 +37,7 @@ from coatcheck.http.messages import ClientGone, Reply, Request
 from coatcheck.web import evidence
 from coatcheck.web.door import Door, DoorSettings
 from coatcheck.web.passage import Passage, SessionData
+from coatcheck.web.streaming import expect_late_look
 
 SOCKET_SECONDS = 30.0
 SOCKET_SECONDS_MOST = 60.0
@@ -245,6 +249,8 @@ class Crossing:
                 await self._refuse(error)
                 return
             self._has_begun = True
+            if streams(message):
+                expect_late_look(self._passage)
             message = dressed(self._passage, message)
         await self._send(message)
 

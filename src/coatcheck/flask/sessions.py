@@ -11,6 +11,7 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 from coatcheck.errors import ConfigurationError, InvalidData, Refused, StoreError
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.passage import Codec, SessionData
+from coatcheck.web.streaming import expect_late_look
 
 if TYPE_CHECKING:
     from coatcheck.flask.extension import Entrance
@@ -100,6 +101,8 @@ class ServerSessions(SessionInterface):
         passage = session.passage
         if session.accessed:
             passage.passage.is_personal = True
+        if response.is_streamed and not response.direct_passthrough:  # which a file has
+            expect_late_look(passage.passage)
         try:
             if passage.save():
                 session.modified = True  # and stays so, for whoever asks later in this request
