@@ -121,6 +121,37 @@ def test_guards_let_in_whom_they_should(line: Line, ada: str, desk: Coatcheck, c
     assert line.ask(f"GET /users/somebody-else HTTP/1.1\nCookie: {ada}")[0] == 403
 
 
+def test_a_request_knows_nothing_of_the_one_before_it_on_its_connection(
+    serve: Serve, connect: Connect, desk: Coatcheck
+) -> None:
+    """A proxy sends different visitors over one connection."""
+    noted: list[tuple[str, int, str | None, str | None, bool]] = []
+
+    class Noting(App):
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
+            try:
+                has_passage = bool(self.coatcheck)
+            except RuntimeError:
+                has_passage = False
+            name = self.account.username if self.account else None
+            noted.append((self.path, int(code), name, self.headers.get("cookie"), has_passage))
+
+    desk.sign_up(username="ada", password=PASSWORD)
+    line = connect(serve(Noting))
+    cookie = cookie_of(posted(line, "/login", f"username=ada&password={PASSWORD.replace(' ', '+')}")[1])
+    line.ask(f"GET / HTTP/1.1\nCookie: {cookie}")
+    line.ask("GET /auth/login HTTP/1.1")
+    line.ask("GET / HTTP/1.1", host="elsewhere.example")
+    line.ask("no request")
+
+    assert noted[1:] == [
+        ("/", 200, "ada", cookie, True),
+        ("/auth/login", 200, None, None, False),
+        ("/", 421, None, None, False),
+        ("", 400, None, None, False),
+    ]
+
+
 def test_hdr_01_an_answer_that_may_look_while_it_streams_is_the_visitors_own(
     serve: Serve, connect: Connect, desk: Coatcheck
 ) -> None:

@@ -142,6 +142,11 @@ def test_cky_12_a_head_beyond_all_use_is_431(serve: Serve, connect: Connect) -> 
         assert line.read()[0] == 431
 
 
+@pytest.mark.parametrize(("fields", "status"), [(99, 200), (100, 200), (101, 431)])
+def test_cky_12_a_head_has_at_most_a_hundred_fields(line: Line, fields: int, status: int) -> None:
+    assert line.ask("GET / HTTP/1.1\n" + "X: 1\n" * (fields - 1))[0] == status
+
+
 def test_an_answer_reaches_a_client_that_goes_on_sending(serve: Serve, connect: Connect) -> None:
     """Octets that nobody reads would make the connection's end a reset, which overtakes the answer."""
 

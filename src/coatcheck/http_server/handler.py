@@ -11,7 +11,8 @@ import logging
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from http.client import parse_headers
+from email.parser import Parser
+from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, TypeVar
 
@@ -67,9 +68,16 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
     """The longest body that reaches the application, in octets."""
 
     server: CoatcheckServer  # pyright: ignore[reportIncompatibleVariableOverride]  # of no other server
-    coatcheck: BlockingPassage
+    _passage: BlockingPassage | None
     _pending: list[tuple[str, str]]
     _headers_buffer: list[bytes]
+
+    @property
+    def coatcheck(self) -> BlockingPassage:
+        """This request at the desk. Only requests that reach the application have it, not those for our own pages."""
+        if self._passage is None:
+            raise RuntimeError("coatcheck: this request is not the application's; our own pages and refusals have none")
+        return self._passage
 
     @property
     def session(self) -> SessionData:
@@ -78,8 +86,8 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
 
     @property
     def account(self) -> Account | None:
-        """The account of whoever is logged in."""
-        return self.coatcheck.account
+        """The account of whoever is logged in; None where `log_request` notes what never reaches the application."""
+        return None if self._passage is None else self._passage.account
 
     def form(self, record: type[T]) -> T:
         """Read the posted form into a `msgspec.Struct`. Raises `BadRequest` with each field at fault."""
@@ -198,6 +206,9 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
 
     def _begin(self) -> None:
         self.command, self.path, self.requestline, self.request_version = "", "", "", self.protocol_version
+        # Whoever comes over a connection that a proxy keeps open is not who came before.
+        self._passage = None
+        self.headers = HTTPMessage()
         self._pending = []
         self._headers_buffer = []
         self._status = 0
@@ -220,7 +231,8 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
             self.server.end_waiting(self.connection)
         self._wire.allow(self.head_seconds)
         head, octets = read_head(self._source)
-        self.headers = parse_headers(io.BytesIO(octets))
+        # As `http.client.parse_headers` does it, but that one counts the empty line for a field and has a limit.
+        self.headers = Parser(_class=HTTPMessage).parsestr(octets.decode("latin-1"))
         self.command, self.requestline = head.method, f"{head.method} {head.target} HTTP/1.{head.version[1]}"
         self.request_version = f"HTTP/1.{head.version[1]}"
         connection = {option.strip().lower() for option in self.headers.get("connection", "").split(",")}
@@ -266,16 +278,16 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
         if isinstance(entered, Reply):
             self._reply(entered)
             return
-        self.coatcheck = BlockingPassage(entered)
+        passage = self._passage = BlockingPassage(entered)
         try:
-            self.coatcheck.admit(self._form_token)
+            passage.admit(self._form_token)
             self._call()
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets an answer and the next one too
             entered.abandon()
             self._fail(error)
-        self.coatcheck.finish()
+        passage.finish()
 
     async def _form_token(self) -> str | None:
         """Read the token in a form, and keep the form for the application."""
