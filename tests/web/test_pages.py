@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 
 import coatcheck.web.pages
+from coatcheck import Coatcheck
 from coatcheck.core import audit, sessions
 from coatcheck.errors import ConfigurationError
+from coatcheck.http.hosts import Site
 from coatcheck.http.problems import TITLES
+from coatcheck.web.mount import Mount
 from coatcheck.web.pages import Pages, messages
 
 FOLDER = Path(coatcheck.web.pages.__file__).parent
@@ -746,6 +749,24 @@ def test_paths_and_forms_stand_under_the_mount_prefix() -> None:
     assert mounted.path("log_in", next="/a b", other=None) == "/auth/login?next=%2Fa+b"
     assert all(form["action"].startswith("/auth/") for form in page.all("form"))
     assert all(link["href"].startswith(("/auth/", "#")) for link in page.all("a", "link"))
+
+
+@pytest.mark.parametrize("template", ["account.html", "problem.html"])
+def test_pages_below_a_prefix_lead_back_to_the_application(template: str) -> None:
+    context = ACCOUNT | {"status": 404, "title": "Not found", "message": "There is nothing here.", "csrf_token": "t"}
+    desk = Coatcheck("memory://")
+    site = Site.configure(development=True)
+
+    def links(**settings: Any) -> list[str]:
+        page = Reading(Mount(desk, site, **settings).pages.render(template, **context).decode())
+        return [link["href"] for link in page.all("a")]
+
+    back = links(prefix="/auth", home="/shop?a=1")
+    assert back.count("/shop?a=1") == (2 if template == "problem.html" else 1)
+    assert "/shop" not in links(home="/shop")
+    without = links(prefix="/auth")
+    assert without == links(prefix="/auth", home="/auth/account")
+    assert all(link.startswith(("/auth/", "#")) for link in without)
 
 
 @pytest.mark.parametrize(

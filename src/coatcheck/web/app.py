@@ -40,6 +40,7 @@ _log = logging.getLogger("coatcheck")
 Route = Page | Form | Call
 _PAGES = {route.view: route.path for route in ROUTES if isinstance(route, Page)}
 NO_TROUBLE = FormTrouble()
+MENDED_BY_WAITING = (408, 429, 500, 503)
 
 
 class FormToken(msgspec.Struct):
@@ -180,7 +181,8 @@ class Web:
         elif isinstance(error, NotAuthenticated | StepUpRequired) and exchange.request.is_navigation:
             reply = self._to_proof(exchange, error, back)
         else:
-            reply = problem_page(self.mount, told, again=None if told.status == 404 else back)
+            again = back if _helps_to_try_again(told, exchange.request) else None
+            reply = problem_page(self.mount, told, again=again)
         if isinstance(error, StoreError):
             return reply
         return with_session(exchange, reply, None, ended=False)
@@ -248,6 +250,13 @@ class _Table:
             return []
         route = by_method.get(method)
         return list(by_method) if route is None else (route, params)
+
+
+def _helps_to_try_again(told: Problem, request: Request) -> bool:
+    """Say whether another try can help: it cannot where something is forbidden, malformed or not there."""
+    if told.status == 401:
+        return request.method in csrf.SAFE_METHODS
+    return told.status in MENDED_BY_WAITING or told.reason == "csrf_token_invalid"  # a form with a good one
 
 
 def _forget_locals(error: BaseException) -> None:

@@ -14,7 +14,7 @@ from coatcheck.flows.bundle import Flows
 from coatcheck.http.client_address import FORWARDED_HEADERS, Network
 from coatcheck.http.headers import Headers, logout_headers, transport_headers
 from coatcheck.http.hosts import Site
-from coatcheck.web.pages import Pages
+from coatcheck.web.pages import PATHS, Pages
 
 _claims: WeakValueDictionary[tuple[str, str], Mount] = WeakValueDictionary()
 
@@ -41,7 +41,8 @@ class Mount:
         desk: either desk; its flows are awaited.
         site: origin, hosts and cookies.
         prefix: where we are mounted: "" for the server, "/auth" for a door.
-        home: the path where a log-in leads that names no other; the account page if it is None.
+        home: the path where a log-in leads that names no other; the account page if it is None. Below a prefix our
+            pages lead back there.
         templates: a folder whose templates win over ours.
         trusted_proxies, trusted_hops: who may tell us a client's address, and how many proxies there are.
         forwarded_header: the header in which they tell it; the other one is the client's own, and ignored.
@@ -76,8 +77,11 @@ class Mount:
         self.now = desk.clock
         self.site = site
         self.prefix = prefix
-        self.pages = Pages(prefix=prefix, templates=templates)
-        self.home = home or self.pages.path("account")
+        account = prefix + PATHS["account"]
+        self.home = home or account
+        # Without a prefix everything on this host is ours, and there is nowhere to go back to.
+        application = self.home if prefix and self.home != account else None
+        self.pages = Pages(prefix=prefix, templates=templates, application=application)
         self.trusted_proxies = trusted_proxies
         self.trusted_hops = trusted_hops
         self.passive_paths = frozenset(passive_paths)

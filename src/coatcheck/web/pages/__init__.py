@@ -20,7 +20,7 @@ from coatcheck.web.pages import messages, reference
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["Asset", "Pages"]
+__all__ = ["PATHS", "Asset", "Pages"]
 
 PATHS: Mapping[str, str] = {
     "home": "/",
@@ -66,12 +66,13 @@ class Pages:
     Args:
         prefix: where the pages are mounted, without a trailing slash: "" for the server, "/auth" for a door.
         templates: a folder whose files win over ours of the same name; its `assets/` likewise.
+        application: where the application begins that we are a part of, for the way back; None if there is none.
 
     Raises:
         ConfigurationError: jinja2 is not installed, or the folder does not exist.
     """
 
-    def __init__(self, *, prefix: str = "", templates: Path | None = None) -> None:
+    def __init__(self, *, prefix: str = "", templates: Path | None = None, application: str | None = None) -> None:
         if templates is not None and not templates.is_dir():
             raise ConfigurationError(f"the template folder {templates} does not exist: create it or leave it out")
         self._prefix = prefix
@@ -84,7 +85,7 @@ class Pages:
             self._assets[name] = Asset(body, content_type, f'"{mark}"')
             self._paths[key] = f"/assets/{name}"
         self._environment = _environment(templates)
-        spoken: dict[str, Any] = {"t": messages.text, "path": self.path}
+        spoken: dict[str, Any] = {"t": messages.text, "path": self.path, "application": application}
         shaped: dict[str, Any] = {
             "duration": messages.duration,
             "operations_by_tag": reference.groups,

@@ -20,6 +20,7 @@ CATALOGUE: Mapping[str, str] = {
     "page.header": "Site",
     "page.development": "Development mode. Good for this machine only: not a place for real accounts.",
     "page.home": "To the start page",
+    "page.application": "Back to the site",
     "page.again": "Try again",
     "page.footer": "You hand in your coat, you get a ticket. The ticket says nothing about the coat.",
     # parts of forms
