@@ -232,3 +232,16 @@ def test_a_policy_does_not_change():
     with pytest.raises(AttributeError):
         STANDARD.idle_timeout = 10**9  # type: ignore[misc]
     assert msgspec.structs.asdict(make_policy()) == msgspec.structs.asdict(Policy())
+
+
+@pytest.mark.parametrize("names", [None, [], ["cart"], ("cart", "theme")])
+def test_names_that_survive_a_log_in_are_a_list(names):
+    assert make_policy(overrides={"keep_at_login": names}).keep_at_login == (None if names is None else tuple(names))
+
+
+@pytest.mark.parametrize("names", ["cart", ["cart", 1], {"cart": 1}, 7])
+def test_err_03_names_that_are_no_list_are_refused(names):
+    with pytest.raises(ConfigurationError) as caught:
+        make_policy(overrides={"keep_at_login": names})
+
+    assert caught.value.problems == (f'keep_at_login: must be a list of names, like ["cart"], not {names!r}',)

@@ -265,3 +265,87 @@ def test_err_05_dat_01_data_that_is_no_json_is_a_corrupt_record_and_shows_nothin
 
     assert str(corrupt.value) == "corrupt record in the store: session handle"
     assert corrupt.value.__suppress_context__
+
+
+# What an application's request has changed
+
+
+def test_a_change_of_any_depth_is_put_and_the_rest_is_left_alone():
+    before = {"same": b'{"a": [1]}', "deep": b'{"a":[1]}', "gone": b"1", "kind": b"1"}
+
+    puts, removes = session_data.changes(before, {"same": {"a": [1]}, "deep": {"a": [2]}, "new": None, "kind": True})
+
+    assert puts == {"deep": b'{"a":[2]}', "new": b"null", "kind": b"true"}
+    assert removes == {"gone"}
+
+
+def test_ses_08_what_cannot_be_kept_names_its_key_and_not_to_the_visitor():
+    with pytest.raises(InvalidData) as caught:
+        session_data.changes({}, {"cart": [object()]})
+
+    assert (caught.value.key, caught.value.reason) == ("cart", "data_not_json")
+    assert str(caught.value) == "data_not_json (key 'cart')"
+    assert str(InvalidData("data_too_large")) == "data_too_large"
+
+
+def test_bytes_of_puts_count_as_the_limit_does():
+    puts = {"é": b"12", "b": b"345"}
+
+    assert session_data.bytes_of(puts) == 8
+    assert session_data.bytes_of(puts) == session_data.size_of(
+        {"app": {key: msgspec.Raw(text) for key, text in puts.items()}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "left"),
+    [
+        (None, {"app": {"_flashes"}}),
+        (["cart"], {"app": {"_flashes", "other"}, "shop": {"more"}}),
+        (["cart", "_flashes", "more", "other"], {"app": {"_flashes"}}),
+        ([], {"app": {"_flashes", "cart", "other"}, "shop": {"more"}}),
+    ],
+)
+def test_fix_02_ses_12_what_does_not_cross_a_log_in(kept, left):
+    data = b'{"app":{"_flashes":[],"cart":1,"other":2},"shop":{"more":3}}'
+
+    assert session_data.left_at_login(data, kept) == left
+    assert session_data.left_at_login(EMPTY_DATA, kept) == {}
+    assert session_data.left_at_login(b'{"shop":{"cart":1}}', ["cart"]) == {}
+
+
+def test_ses_12_messages_are_the_newest_twenty_and_five_hundred_characters_long():
+    messages = [["info", str(number)] for number in range(21)]
+
+    assert session_data.bounded_flashes(messages) == messages[1:]
+    assert session_data.bounded_flashes([["info", "x" * 500], ("info", "x" * 501)]) == [
+        ["info", "x" * 500],
+        ["info", "x" * 499 + "…"],
+    ]
+
+
+@pytest.mark.parametrize("value", [None, "text", {"a": 1}, 7])
+def test_what_is_no_list_of_messages_is_left_for_encoding_to_judge(value):
+    assert session_data.bounded_flashes(value) == value
+    assert session_data.bounded_flashes([value, ["one"], ["a", 2]]) == [value, ["one"], ["a", 2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [("app", True), ("a" * 64, True), ("a" * 65, False), ("", False), ("1a", False), ("a b", False), ("ä", False),
+     (None, False), (b"app", False)],
+)  # fmt: skip
+def test_a_namespace_is_a_short_ascii_name(name, is_one):
+    assert session_data.is_namespace(name) is is_one
+
+
+def test_err_05_taking_apart_data_that_is_no_json_names_the_session_only():
+    record = SessionRecord(b"d", "public-id", None, 0, 0, None, 0, 60, 60, False, "", data=b'{"secret')
+
+    with pytest.raises(CorruptRecord) as caught:
+        session_data.decode_of(record)
+
+    assert caught.value.record == "session public-id"
+    assert session_data.decode_of(msgspec.structs.replace(record, data=b'{"app":{"a":1}}')) == {
+        "app": {"a": msgspec.Raw(b"1")}
+    }

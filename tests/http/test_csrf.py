@@ -19,6 +19,7 @@ from coatcheck.http.csrf import (
     Verdict,
     issue_token,
     judge,
+    judge_handshake,
     judge_request,
     presented_token,
     verify_token,
@@ -347,3 +348,27 @@ def test_csr_07_a_token_header_of_any_octets_is_refused_without_an_error(make_re
     token = presented_token(make_request((b"x-csrf-token", b"\xff\x00" * 32)), None)
 
     assert not verify_token(KEY, b"session", token)
+
+
+@pytest.mark.parametrize(
+    ("origin", "verdict"),
+    [
+        (None, Verdict.NO_EVIDENCE),
+        (b"null", Verdict.NULL_ORIGIN),
+        (b"https://login.example.org", Verdict.SAME_ORIGIN),
+        (b"https://app.example.org", Verdict.TRUSTED_ORIGIN),
+        (b"https://evil.test", Verdict.FOREIGN_ORIGIN),
+        (b"nonsense", Verdict.FOREIGN_ORIGIN),
+    ],
+)
+def test_csr_13_a_handshake_is_judged_by_its_origin(origin, verdict):
+    assert judge_handshake(origin, own=OWN, trusted=TRUSTED) is verdict
+
+
+def test_what_comes_from_another_site_by_its_own_word():
+    assert {verdict for verdict in Verdict if verdict.is_foreign} == {
+        Verdict.CROSS_SITE,
+        Verdict.NULL_ORIGIN,
+        Verdict.FOREIGN_ORIGIN,
+        Verdict.FOREIGN_REFERER,
+    }

@@ -6,7 +6,14 @@ from functools import partial
 
 import pytest
 
-from coatcheck.http.headers import Headers, json_headers, logout_headers, page_headers, transport_headers
+from coatcheck.http.headers import (
+    Headers,
+    json_headers,
+    logout_headers,
+    page_headers,
+    personal_headers,
+    transport_headers,
+)
 from coatcheck.http.messages import Reply
 
 EVERY_KIND = {
@@ -89,3 +96,32 @@ def test_hdr_08_logging_out_clears_cache_and_storage_and_cookies_on_request(cook
 
 def test_hdr_08_logging_out_leaves_the_cookies_of_sibling_hosts_unless_asked():
     assert logout_headers() == logout_headers(cookies=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((), (("vary", "Cookie"), ("cache-control", "private"))),
+        ((("ETag", "1"),), (("ETag", "1"), ("vary", "Cookie"), ("cache-control", "private"))),
+        ((("Vary", "Accept"),), (("vary", "Accept, Cookie"), ("cache-control", "private"))),
+        ((("vary", "Accept"), ("Vary", "COOKIE")), (("vary", "Accept, COOKIE"), ("cache-control", "private"))),
+        ((("vary", "*"),), (("vary", "*"), ("cache-control", "private"))),
+        (
+            (("Cache-Control", "Public, S-MaxAge=9, max-age=60"),),
+            (("vary", "Cookie"), ("cache-control", "private, max-age=60")),
+        ),
+        ((("cache-control", "no-store"),), (("vary", "Cookie"), ("cache-control", "no-store"))),
+        ((("cache-control", "max-age=1, Private"),), (("vary", "Cookie"), ("cache-control", "max-age=1, Private"))),
+        ((("cache-control", 'private="x"'),), (("vary", "Cookie"), ("cache-control", 'private, private="x"'))),
+        ((("CDN-Cache-Control", "a"), ("Surrogate-Control", "b")), (("vary", "Cookie"), ("cache-control", "private"))),
+    ],
+)
+def test_hdr_01_no_cache_hands_a_personal_answer_to_another(given, told):
+    assert personal_headers(given, sets_session=False) == told
+
+
+@pytest.mark.parametrize("given", [(), (("Cache-Control", "public, max-age=60"),), (("vary", "Cookie"),)])
+def test_hdr_02_an_answer_that_sets_a_session_is_stored_nowhere(given):
+    headers = personal_headers(given, sets_session=True)
+
+    assert headers == (("vary", "Cookie"), ("cache-control", "no-store"))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from coatcheck.errors import BadRequest
-from coatcheck.http.messages import MAX_BODY, Reply, body_reader, split_target
+from coatcheck.http.messages import MAX_BODY, Reply, body_reader, split_target, target_as_seen
 
 
 def test_a_header_that_stands_once_is_given(make_request):
@@ -148,3 +148,40 @@ def test_headers_are_added_to_a_copy():
 )
 def test_hst_01_the_authority_of_an_absolute_target_is_told_apart_from_its_path(target, authority, path):
     assert split_target(target) == (authority, path)
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_navigation", "is_part_of_page"),
+    [
+        ([], True, False),
+        ([(b"accept", b"text/html")], True, False),
+        ([(b"accept", b"*/*")], True, False),
+        ([(b"accept", b"application/json")], False, False),
+        ([(b"sec-fetch-dest", b"document"), (b"accept", b"text/html")], True, False),
+        ([(b"sec-fetch-dest", b"empty"), (b"accept", b"*/*")], False, True),
+        ([(b"sec-fetch-dest", b"image")], False, True),
+        ([(b"accept", b"application/json"), (b"accept", b"text/html")], True, False),
+    ],
+)
+def test_hdr_10_who_navigates_and_what_is_part_of_a_page(make_request, headers, is_navigation, is_part_of_page):
+    request = make_request(*headers)
+
+    assert (request.is_navigation, request.is_part_of_page) == (is_navigation, is_part_of_page)
+
+
+@pytest.mark.parametrize(
+    ("raw", "seen", "told"),
+    [
+        ("/a/b", ["/a/b"], (None, "/a/b")),
+        ("/a%2Fb", ["/a/b"], (None, "/a%2Fb")),
+        ("/%C3%A4", ["/ä"], (None, "/%C3%A4")),
+        ("/other", ["/a"], (None, "/a")),
+        ("/app/a", ["/a", "/app/a"], (None, "/app/a")),
+        ("", ["/a?b"], (None, "/a%3Fb")),
+        ("", [""], (None, "/")),
+        ("http://h.example/a", ["/a"], (b"h.example", "/a")),
+        ("/x", ["http://h.example/a"], (b"h.example", "/a")),
+    ],
+)
+def test_csr_12_a_path_counts_as_the_application_sees_it(raw, seen, told):
+    assert target_as_seen(raw, *seen, encoding="utf-8") == told
