@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from time import sleep
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 import psycopg
@@ -181,12 +182,23 @@ def terminated(ground: PostgresGround) -> Iterator[None]:
 def read_only(ground: PostgresGround) -> Iterator[None]:
     """As on a server that another took over from, or a replica."""
     ground.tell("ALTER SYSTEM SET default_transaction_read_only = on")
-    ground.tell("SELECT pg_reload_conf()")
+    _reload(ground, read_only="on")
     try:
         yield
     finally:
         ground.tell("ALTER SYSTEM RESET default_transaction_read_only")
-        ground.tell("SELECT pg_reload_conf()")
+        _reload(ground, read_only="off")
+
+
+def _reload(ground: PostgresGround, *, read_only: str) -> None:
+    """Have the server read its settings, and wait until it has: it tells its processes before it makes another."""
+    ground.tell("SELECT pg_reload_conf()")
+    while True:
+        with psycopg.connect(ground.direct) as other:
+            shown = other.execute("SHOW default_transaction_read_only").fetchone()
+        if shown == (read_only,):
+            return
+        sleep(0.01)
 
 
 @contextmanager
