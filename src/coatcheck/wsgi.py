@@ -34,7 +34,6 @@ from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.door import Door, DoorSettings
 from coatcheck.web.passage import ReadFormToken
-from coatcheck.web.streaming import expect_late_look
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -277,7 +276,7 @@ class _Answer:
             raise AssertionError("the application gave a block before it called start_response()")
         self._passage.save()
         if first is not None and not self._is_all(first):
-            expect_late_look(self._passage.passage)
+            self._passage.passage.expect_late_look()
         headers = self._dressed()
         self.has_begun = True
         self._write = self._start_response(self._status, headers)

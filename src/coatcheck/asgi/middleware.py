@@ -37,7 +37,6 @@ from coatcheck.http.messages import ClientGone, Reply, Request
 from coatcheck.web import evidence
 from coatcheck.web.door import Door, DoorSettings
 from coatcheck.web.passage import Passage, SessionData
-from coatcheck.web.streaming import expect_late_look
 
 SOCKET_SECONDS = 30.0
 SOCKET_SECONDS_MOST = 60.0
@@ -250,7 +249,7 @@ class Crossing:
                 return
             self._has_begun = True
             if streams(message):
-                expect_late_look(self._passage)
+                self._passage.expect_late_look()
             message = dressed(self._passage, message)
         await self._send(message)
 

@@ -11,7 +11,6 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 from coatcheck.errors import ConfigurationError, InvalidData, Refused, StoreError
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.passage import Codec, SessionData
-from coatcheck.web.streaming import expect_late_look
 
 if TYPE_CHECKING:
     from coatcheck.flask.extension import Entrance
@@ -45,7 +44,7 @@ class ServerSession(SessionData, SessionMixin):
         self.asks_permanent = bool(value)
 
     @property
-    def new(self) -> bool:  # type: ignore[override]
+    def new(self) -> bool:  # type: ignore[override]  # an attribute in Flask; here it is looked up
         """Whether the visitor came without a live session."""
         return not self.passage.visit or not self.passage.passage.exchange.known_visit
 
@@ -90,11 +89,11 @@ class ServerSessions(SessionInterface):
         passage = self._entrance.passage_of(request.environ)
         return None if passage is None else ServerSession(passage)
 
-    def make_null_session(self, app: Flask) -> NullSession:  # noqa: ARG002
+    def make_null_session(self, app: Flask) -> NullSession:  # noqa: ARG002 - Flask's interface
         """Give what stands for the session of a test whose host is none of the site's."""
         return Nowhere()
 
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:  # noqa: ARG002
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:  # noqa: ARG002 - Flask's interface
         """Save what was changed, and put into the answer's headers what is to be said of the session."""
         if not isinstance(session, ServerSession) or self._entrance.is_refusal(response):
             return
@@ -102,7 +101,7 @@ class ServerSessions(SessionInterface):
         if session.accessed:
             passage.passage.is_personal = True
         if response.is_streamed and not response.direct_passthrough:  # which a file has
-            expect_late_look(passage.passage)
+            passage.passage.expect_late_look()
         try:
             if passage.save():
                 session.modified = True  # and stays so, for whoever asks later in this request

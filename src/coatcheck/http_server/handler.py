@@ -28,7 +28,6 @@ from coatcheck.http_server.octets import Body, BodyOfAnswer, Head, MalformedHead
 from coatcheck.web.app import FormToken
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.passage import SessionData
-from coatcheck.web.streaming import expect_late_look
 
 if TYPE_CHECKING:
     from coatcheck.http_server.server import CoatcheckServer
@@ -181,7 +180,7 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
         if self._is_application:
             self.coatcheck.save()
             if length is None and self._status not in (204, 304):
-                expect_late_look(self.coatcheck.passage)
+                self.coatcheck.passage.expect_late_look()
             headers = self.coatcheck.passage.headers(headers)
         for name, value in self._framed(headers, length):
             super().send_header(name, value)

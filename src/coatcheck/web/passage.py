@@ -433,6 +433,14 @@ class Passage:
 
     # Going out
 
+    def expect_late_look(self) -> None:
+        """Take an answer that goes on after its headers for personal, where a cookie of ours came along (HDR-01).
+
+        What it is going to look at cannot be known, and when it has, no header can be taken back. Before `headers`.
+        """
+        if self.exchange.has_cookie_of_ours:
+            self.is_personal = True
+
     def headers(self, headers: Headers) -> Headers:
         """Give the headers of the application's answer with what is to be said of the session. After `save`."""
         bare = with_session(self.exchange, _BARE, self._login, ended=self._ended)
