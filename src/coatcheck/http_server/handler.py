@@ -25,7 +25,7 @@ from coatcheck.http.bodies import form_fields
 from coatcheck.http.headers import Headers
 from coatcheck.http.messages import MAX_BODY, ClientGone, Reply, Request, split_target
 from coatcheck.http_server.octets import Body, BodyOfAnswer, Head, MalformedHead, Wire, read_head
-from coatcheck.web.app import FormToken
+from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.passage import SessionData
 
@@ -290,12 +290,12 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
 
     async def _form_token(self) -> str | None:
         """Read the token in a form, and keep the form for the application."""
-        octets = await self._request.read(MAX_BODY)
+        form = await evidence.read_form(self._request)
+        if form is None:
+            return None
+        octets, token = form
         self.rfile = io.BufferedReader(io.BytesIO(octets))
-        try:
-            return form_fields(octets, self._request.header(b"content-type"), FormToken).csrf_token
-        except BadRequest:
-            return None  # no form of ours: then there is no token in it
+        return token
 
     def _call(self) -> None:
         """Call the application's method."""
