@@ -43,12 +43,6 @@ NO_TROUBLE = FormTrouble()
 MENDED_BY_WAITING = (408, 429, 500, 503)
 
 
-class FormToken(msgspec.Struct):
-    """What every form of ours carries besides its own fields."""
-
-    csrf_token: str | None = None
-
-
 class Web:
     """Answers requests at one mount."""
 
@@ -123,7 +117,7 @@ class Web:
         verdict = await evidence.judge(exchange)
         body, content_type = await request.read(MAX_BODY), request.header(b"content-type")
         if not (route.is_harmless_without_session and exchange.token is None):
-            token = form_fields(body, content_type, FormToken).csrf_token
+            token = form_fields(body, content_type, evidence.FormToken).csrf_token
             try:
                 await evidence.require_token(exchange, token)
             except CrossSite as error:

@@ -16,7 +16,9 @@ from coatcheck.http.messages import MAX_BODY, Request
 from coatcheck.web.exchange import Exchange
 
 
-class _FormToken(msgspec.Struct):
+class FormToken(msgspec.Struct):
+    """What every form of ours carries besides its own fields."""
+
     csrf_token: str | None = None
 
 
@@ -62,7 +64,7 @@ async def read_form(request: Request) -> tuple[bytes, str | None] | None:
             return None
         raise
     try:
-        return body, form_fields(body, content_type, _FormToken).csrf_token
+        return body, form_fields(body, content_type, FormToken).csrf_token
     except BadRequest:
         return body, None  # no form that could hold one
 
@@ -70,8 +72,12 @@ async def read_form(request: Request) -> tuple[bytes, str | None] | None:
 async def require_token(exchange: Exchange, field: str | None) -> None:
     """Raise `CrossSite` unless the request presents a token of ours, in its header or as this field of its form."""
     token = csrf.presented_token(exchange.request, field)
-    key, bindings = exchange.mount.keys.csrf, await exchange.csrf_bindings()
-    if not any(csrf.verify_token(key, binding, token) for binding in bindings):
+    key = exchange.mount.keys.csrf
+    # The second is asked for only if need be: it may have to look who is logged in.
+    if not (
+        csrf.verify_token(key, exchange.session_binding, token)
+        or csrf.verify_token(key, await exchange.presession_binding(), token)
+    ):
         reason = "csrf_token_required" if token is None else "csrf_token_invalid"
         await _refuse(exchange, reason)
         raise CrossSite(reason)

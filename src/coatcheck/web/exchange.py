@@ -185,20 +185,21 @@ class Exchange:
         """
         return self._is_page and self.ending not in (None, "unknown_session", REPLACED)
 
-    async def csrf_bindings(self) -> list[bytes]:
-        """What a CSRF token of this request may be bound to: the session's secret, or the pre-session's nonce.
+    @property
+    def session_binding(self) -> bytes:
+        """What a CSRF token of a session's visitor is bound to: its secret. Empty where no session is shown."""
+        return SESSION_BINDING + self.token.encode() if isinstance(self.token, str) and self._fits(self.token) else b""
 
-        The nonce counts only while nobody is logged in (FIX-04): a page with a form may have begun an anonymous session
-        with the same answer that began the pre-session.
+    async def presession_binding(self) -> bytes:
+        """What a stranger's is bound to: the pre-session's nonce. Empty where none is shown, or somebody is logged in.
+
+        A page with a form may have begun an anonymous session with the same answer that began the pre-session: so it
+        counts beside one, until log-in (FIX-04).
         """
-        bindings: list[bytes] = []
-        has_session = isinstance(self.token, str) and self._fits(self.token)
-        if isinstance(self.token, str) and has_session:
-            bindings.append(SESSION_BINDING + self.token.encode())
         shown = self._shown_presession()
-        if shown is not None and not (has_session and await self._is_logged_in()):
-            bindings.append(PRESESSION_BINDING + shown.nonce)
-        return bindings
+        if shown is None or (self.session_binding and await self._is_logged_in()):
+            return b""
+        return PRESESSION_BINDING + shown.nonce
 
     async def _is_logged_in(self) -> bool:
         visit = await self.visit()
@@ -222,8 +223,8 @@ class Exchange:
         """
         if login is not None:
             binding = SESSION_BINDING + login.token.reveal().encode()
-        elif not ended and isinstance(self.token, str) and self._fits(self.token) and not self.drops_cookie:
-            binding = SESSION_BINDING + self.token.encode()
+        elif not ended and self.session_binding and not self.drops_cookie:
+            binding = self.session_binding
         else:
             binding = PRESESSION_BINDING + self._open_presession()
         return csrf.issue_token(self.mount.keys.csrf, binding, self.flows.parts.entropy(csrf.MASK_BYTES))
