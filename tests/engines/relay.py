@@ -35,7 +35,7 @@ class Relay:
         self.speak_again()
 
     def __enter__(self) -> Relay:
-        self._begin(self._accept)
+        self._acceptor = self._begin(self._accept)
         return self
 
     def __exit__(
@@ -44,6 +44,7 @@ class Relay:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._acceptor.join()  # from here on no line is added
         self.speak_again()
         self.cut()
         for thread in self._threads:
@@ -71,9 +72,9 @@ class Relay:
         self.round_trips += 1
 
     def cut(self) -> None:
-        """Cut every line there is."""
-        while self._lines:
-            line = self._lines.pop()
+        """Cut every line there is, and none that a client opens because it has lost another just now."""
+        lines, self._lines = self._lines, []
+        for line in lines:
             with suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
 
@@ -101,10 +102,11 @@ class Relay:
             self._begin(self._pass_on, client, server, _RoundTrips(self))
             self._begin(self._pass_on, server, client, None)
 
-    def _begin(self, work: object, *words: object) -> None:
+    def _begin(self, work: object, *words: object) -> threading.Thread:
         thread = threading.Thread(target=work, args=words, daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _pass_on(self, source: socket.socket, target: socket.socket, watch: _RoundTrips | None) -> None:
         with source, suppress(OSError):

@@ -1,15 +1,20 @@
 """A server with a small application of its own: what is tested here are the processes around it.
 
-`python small_app.py key=value ...` serves; `/wait/NAME` answers when a file of that name is there.
+`python small_app.py key=value ...` serves; `/wait/NAME` answers when a file of that name is there. Where a file `deaf`
+is, one worker takes it away, and begins to work only after it has been told to stop once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,11 @@ from coatcheck.server.run import Application, serve
 
 
 def make_app(config: Config) -> Application:
+    if multiprocessing.parent_process() is not None:
+        with suppress(FileNotFoundError):
+            Path("deaf").rename(f"deaf.{os.getpid()}")
+            miss_a_signal()
+
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await live(receive, send)
@@ -31,6 +41,14 @@ def make_app(config: Config) -> Application:
         await send({"type": "http.response.body", "body": body})
 
     return app
+
+
+def miss_a_signal() -> None:
+    """Wait for a SIGTERM and let it pass, like a worker that does not listen yet."""
+    heard = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.set())
+    heard.wait()
+    signal.signal(signal.SIGTERM, before)
 
 
 async def live(receive: Any, send: Any) -> None:

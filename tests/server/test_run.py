@@ -341,6 +341,16 @@ def test_workers_end_with_a_parent_that_was_killed(start: Start) -> None:
     eventually(lambda: not is_running(worker))
 
 
+def test_a_worker_that_has_only_begun_ends_with_a_parent_that_was_killed(start: Start, tmp_path: Path) -> None:
+    """It was seen once in a run of these tests: told to stop before it listened, it went on serving for ever."""
+    (tmp_path / "deaf").touch()
+    server = start("workers=2")
+    eventually(lambda: list(tmp_path.glob("deaf.*")))
+
+    server.process.kill()
+    server.process.communicate(timeout=PATIENCE)  # which is over when nobody holds the pipes any more
+
+
 def test_a_worker_that_died_is_replaced(start: Start) -> None:
     server = start()
     first = server.get()[1]["pid"]

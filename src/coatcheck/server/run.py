@@ -217,11 +217,19 @@ def _application(config: Config, make_app: MakeApp) -> Application:
 
 
 def _end_with_parent() -> None:
-    # A parent that was killed cannot stop its workers; they would go on holding the port.
+    """Do what the parent does to stop a worker, should it be killed: we would go on holding the port.
+
+    We are told more than once: a worker that has only begun does not listen to signals yet.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
+    if parent is None:
+        return
+    multiprocessing.connection.wait([parent.sentinel])
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while time.monotonic() < deadline:
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(REMINDED_EVERY)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _certificate(config: Config, scratch: Path) -> tuple[tuple[Path, Path] | None, list[str]]:
