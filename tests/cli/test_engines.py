@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,7 @@ from coatcheck import Coatcheck
 from coatcheck.testing.servers import PostgresServer, ValkeyServer
 from tests.cli.conftest import PASSWORD, Ran, Run
 from tests.cli.test_store_commands import PRODUCTION
+from tests.engines.replicas import pair
 
 ENGINES = ["postgres", "valkey"]
 SETTINGS = ["store", "sessions"]
@@ -155,13 +157,39 @@ def test_a_server_that_would_throw_sessions_away_is_refused(
     assert "noeviction" in refusal(coatcheck, setting, forgetful.url)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_a_replica_is_refused(coatcheck: Run, forgetful: ValkeyServer, setting: str) -> None:
+@contextmanager
+def replica_of_postgres(_forgetful: ValkeyServer) -> Iterator[str]:
+    with pair() as two:
+        database = two.primary.fresh()
+        with Coatcheck(database) as desk:
+            desk.ready()
+        two.catch_up()
+        yield two.at_replica(database)
+
+
+@contextmanager
+def replica_of_valkey(forgetful: ValkeyServer) -> Iterator[str]:
     _, _, place = forgetful.url.rpartition("@")
     port = place.partition(":")[2].partition("/")[0]
-
     with ValkeyServer(settings={"replicaof": f"127.0.0.1 {port}", "masterauth": forgetful.password}) as replica:
-        assert "replica" in refusal(coatcheck, setting, replica.url)
+        yield replica.url
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("replica", [replica_of_postgres, replica_of_valkey])
+def test_a_replica_is_refused(
+    coatcheck: Run,
+    forgetful: ValkeyServer,
+    replica: Callable[[ValkeyServer], AbstractContextManager[str]],
+    setting: str,
+) -> None:
+    with replica(forgetful) as url:
+        words = refusal(coatcheck, setting, url)
+        examined = coatcheck("doctor", "--json", env={**PRODUCTION, f"COATCHECK_{setting.upper()}": url})
+
+    assert "replica" in words
+    found = [one for one in examined.json["findings"] if one["level"] == "error"]
+    assert [(one["check"], "replica" in one["message"], bool(one["mend"])) for one in found] == [(setting, True, True)]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -69,6 +69,13 @@ def test_a_location_shows_no_secret_and_is_the_same_for_two_users_of_one_store()
     assert "app" not in one.location
 
 
+def test_a_location_of_several_hosts_names_each_with_its_port_in_whichever_order() -> None:
+    one = address_of("postgresql://app@localhost:5433,127.0.0.1:5432/logins")
+    other = address_of("postgresql://app@127.0.0.1,localhost:5433/logins")
+
+    assert one.location == other.location == "postgresql 127.0.0.1:5432,localhost:5433/logins (schema coatcheck)"
+
+
 def test_our_own_options_are_not_told_to_libpq() -> None:
     address = address_of(f"{REMOTE}?connections=7&schema=back_office&prepare=never&application_name=shop")
 
@@ -112,6 +119,8 @@ def test_stores_that_are_two_have_two_locations(one: str, other: str) -> None:
         ("postgresql://app:hush@db/logins?connections=many", "connections="),
         ("postgresql://app:hush@db/logins?prepare=perhaps", "prepare="),
         ("postgres://app:hush@db/logins", "write postgresql:// instead"),
+        ("postgresql://app:hush@db,db2/logins?target_session_attrs=standby", "leads to a replica"),
+        ("postgresql://app:hush@db,db2/logins?target_session_attrs=prefer-standby", "leads to a replica"),
     ],
 )
 def test_err_03_a_url_that_cannot_be_used_is_refused_without_its_password(url: str, words: str) -> None:

@@ -12,7 +12,7 @@ from shlex import quote
 from coatcheck.cli.findings import Finding
 from coatcheck.colour import run_blocking
 from coatcheck.core.policy import DAY
-from coatcheck.errors import ConfigurationError, StoreError
+from coatcheck.errors import ConfigurationError, SchemaMismatch, StoreError
 from coatcheck.facade import Coatcheck
 from coatcheck.flows.copying import UNFINISHED
 from coatcheck.server.advice import sessions_left_behind
@@ -68,7 +68,7 @@ def _store(setting: str, url: str) -> Iterator[Finding]:
         run_blocking(store.ready())
         is_unfinished = run_blocking(store.bookmark()) is not None
     except (ConfigurationError, StoreError) as error:
-        yield _trouble("schema", error)
+        yield _trouble("schema" if file is not None or isinstance(error, SchemaMismatch) else setting, error)
         return
     finally:
         run_blocking(store.close())

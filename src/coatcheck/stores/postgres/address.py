@@ -71,8 +71,8 @@ def address_of(url: str) -> Address:
     parameters = _DEFAULTS | given | {"client_encoding": "UTF8"}
     if _is_remote(known):
         parameters |= _verified(chosen, known)
+    _require_primary(known.get("target_session_attrs"))
     schema = _schema(options.get("schema", SCHEMA))
-    host = known.get("host") or known.get("hostaddr") or known.get("service", "")
     database = known.get("dbname") or known.get("user", "")  # libpq's default
     return Address(
         parameters=parameters,
@@ -80,7 +80,7 @@ def address_of(url: str) -> Address:
         connections=_connections(options.get("connections", str(CONNECTIONS))),
         prepares=_prepares(options.get("prepare", "auto")),
         must_exist=options.get("mode") == "rw",
-        location=f"postgresql {host}:{known.get('port', '')}/{database} (schema {schema})",
+        location=f"postgresql {_place(known, defaults.get('port', ''))}/{database} (schema {schema})",
     )
 
 
@@ -96,6 +96,14 @@ def _without_our_options(url: str) -> tuple[str, dict[str, str]]:
         else:
             others.append(option)
     return (f"{before}?{'&'.join(others)}" if others else before), ours
+
+
+def _place(known: dict[str, str], default_port: str) -> str:
+    hosts = (known.get("host") or known.get("hostaddr") or known.get("service", "")).split(",")
+    ports = [port or default_port for port in known.get("port", "").split(",")]
+    if len(ports) == 1:
+        ports *= len(hosts)
+    return ",".join(sorted(map(":".join, zip(hosts, ports, strict=False))))  # the same in whichever order
 
 
 def _is_remote(known: dict[str, str]) -> bool:
@@ -132,6 +140,14 @@ def _authorities() -> str:
     own = Path("~/.postgresql/root.crt").expanduser()
     places = (own, ssl.get_default_verify_paths().cafile, "/etc/ssl/certs/ca-certificates.crt")
     return next((str(place) for place in places if place and Path(place).is_file()), "system")
+
+
+def _require_primary(wanted: str | None) -> None:
+    if wanted in ("read-only", "standby", "prefer-standby"):
+        raise ConfigurationError(
+            f"store: target_session_attrs={wanted} leads to a replica, which cannot be written; leave it out, and of "
+            "several hosts the primary is found"
+        )
 
 
 def _schema(name: str) -> str:

@@ -170,12 +170,7 @@ class Database:
                 )
             )
         if is_read_only:
-            raise self._unless_met(
-                ConfigurationError(
-                    f"store: {self.location} is read-only: a replica, or default_transaction_read_only is on; name "
-                    "the primary"
-                )
-            )
+            raise self._unless_met(troubles.read_only(self.location))
         latest = len(self._steps)
         # Steps only add: a process that runs already may go on beside a newer schema.
         if version < latest or not self._has_met:
@@ -209,6 +204,8 @@ class Database:
 
         try:
             return await self._colour.offload(lambda: run_blocking(alone()))
+        except errors.ReadOnlySqlTransaction as error:
+            raise self._unless_met(troubles.read_only(self.location)) from error
         except errors.InsufficientPrivilege as error:
             raise self._unless_met(
                 ConfigurationError(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 Statement: TypeAlias = tuple[str, Parameters]
+Attempt: TypeAlias = dict[str, Any]
 
 WAKE = 0.1  # seconds after which a blocking wait looks whether somebody pressed Ctrl-C
 BUSY = (
@@ -108,6 +109,7 @@ class Link:
         self._news.register(connection.pgconn.socket, select.POLLIN)
         self.is_direct = False  # no pooler stands between: what is set for the session stays with it
         self.seats: Seats  # where it belongs
+        self.attempt: Attempt  # what led to it
         _links.add(self)
 
     async def rows(self, sql: str, parameters: Parameters) -> list[Row]:
@@ -160,6 +162,14 @@ class Link:
                 os.close(self._connection.pgconn.socket)
 
 
+def _arranged(attempts: list[Attempt], last: Attempt | None) -> list[Attempt]:
+    # Of several hosts the one that can be written is meant, whichever that is by now. It is asked first from then on:
+    # one that is gone without a word would take its share of the time of each call.
+    if len(attempts) > 1:
+        attempts = [{"target_session_attrs": "read-write", **attempt} for attempt in attempts]
+    return sorted(attempts, key=lambda attempt: attempt != last)
+
+
 def _has_rows(cursor: Any) -> bool:
     # Not `cursor.description`: making it costs as much as a round trip on one machine.
     return bool(cursor.pgresult is not None and cursor.pgresult.nfields)
@@ -181,9 +191,9 @@ class BlockingLink(Link):
         return [cursor.fetchall() if _has_rows(cursor) else [] for cursor in cursors]
 
     @staticmethod
-    async def open(address: Address, deadline: float) -> BlockingLink:
-        """Connect to the first of the address's hosts that lets us in."""
-        attempts = conninfo_attempts(address.parameters)
+    async def open(address: Address, deadline: float, *, last: Attempt | None = None) -> BlockingLink:
+        """Connect to the first of the address's hosts that lets us in, beginning with the one that did so last."""
+        attempts = _arranged(conninfo_attempts(address.parameters), last)
         for left, attempt in zip(range(len(attempts), 0, -1), attempts, strict=True):
             timeout = max(0.0, deadline - monotonic()) / left
             try:
@@ -195,7 +205,9 @@ class BlockingLink(Link):
             else:
                 connection.autocommit = True
                 connection.adapters.register_dumper(int, Int8Dumper)
-                return BlockingLink(connection)
+                link = BlockingLink(connection)
+                link.attempt = attempt
+                return link
         raise OperationalError("no host to connect to")
 
 
@@ -215,9 +227,9 @@ class AsyncLink(Link):
         return [await cursor.fetchall() if _has_rows(cursor) else [] for cursor in cursors]
 
     @staticmethod
-    async def open(address: Address, deadline: float) -> AsyncLink:
-        """Connect to the first of the address's hosts that lets us in."""
-        attempts = await conninfo_attempts_async(address.parameters)
+    async def open(address: Address, deadline: float, *, last: Attempt | None = None) -> AsyncLink:
+        """Connect to the first of the address's hosts that lets us in, beginning with the one that did so last."""
+        attempts = _arranged(await conninfo_attempts_async(address.parameters), last)
         for left, attempt in zip(range(len(attempts), 0, -1), attempts, strict=True):
             timeout = max(0.0, deadline - monotonic()) / left
             try:
@@ -229,7 +241,9 @@ class AsyncLink(Link):
             else:
                 await connection.set_autocommit(True)
                 connection.adapters.register_dumper(int, Int8Dumper)
-                return AsyncLink(connection)
+                link = AsyncLink(connection)
+                link.attempt = attempt
+                return link
         raise OperationalError("no host to connect to")
 
 
@@ -303,6 +317,7 @@ class BlockingPool:
     def __init__(self, address: Address, greet: Greet) -> None:
         self._address = address
         self._greet = greet
+        self._last: Attempt | None = None
         self.forget()
         _pools.add(self)
 
@@ -313,8 +328,9 @@ class BlockingPool:
         try:
             link = seats.sound()
             if link is None:
-                link = await BlockingLink.open(self._address, deadline)
+                link = await BlockingLink.open(self._address, deadline, last=self._last)
                 await greeted(link, seats, self._greet, deadline)
+                self._last = link.attempt
         except BaseException:
             seats.free.release()
             raise
@@ -343,6 +359,7 @@ class AsyncPool:
         self._asyncio = asyncio
         self._address = address
         self._greet = greet
+        self._last: Attempt | None = None
         self.forget()
         _pools.add(self)
 
@@ -364,10 +381,11 @@ class AsyncPool:
             if link is None:
                 try:
                     async with self._asyncio.timeout(deadline - monotonic()):  # looking up names takes time too
-                        link = await AsyncLink.open(self._address, deadline)
+                        link = await AsyncLink.open(self._address, deadline, last=self._last)
                 except TimeoutError:
                     raise OperationalError("no connection in time") from None
                 await greeted(link, seats, self._greet, deadline)
+                self._last = link.attempt
         except BaseException:
             seats.free.release()
             raise

@@ -19,6 +19,8 @@ _NO_PASSWORD = (
     "put the password into it, into a file that store_password_file (or sessions_password_file) names, into PGPASSWORD "
     "or into ~/.pgpass"
 )
+READ_ONLY = "is read-only: a replica, or default_transaction_read_only is on; name the primary, or promote the replica"
+_READ_ONLY = re.compile("session is read-only|server is in hot standby mode")  # of the last host of several
 _REFUSALS = tuple(
     (re.compile(sign), mend)
     for sign, mend in (
@@ -41,7 +43,7 @@ _REFUSALS = tuple(
     )
 )
 _MENDS = {
-    "25006": "it is read-only: a replica, or default_transaction_read_only is on; name the primary",
+    "25006": f"it {READ_ONLY}",
     "42501": "give its user the rights on Coatcheck's schema (docs/postgres.md)",
     "42P01": "tables are missing; was the schema dropped? restore it",
     "42703": "columns are missing; was the schema changed by hand? restore it",
@@ -62,10 +64,17 @@ ADVISORIES = (
 def refused(error: Error, location: str) -> ConfigurationError | None:
     """Say what is wrong with the setting if the server let us not in because of it; None if it may be an outage."""
     said = words(error)
+    if _READ_ONLY.search(said):
+        return read_only(location)
     for sign, mend in _REFUSALS:
         if sign.search(said):
             return ConfigurationError(f"store: {location} lets nobody in by this URL; {mend} ({said})")
     return None
+
+
+def read_only(location: str) -> ConfigurationError:
+    """Say that nothing can be kept there."""
+    return ConfigurationError(f"store: {location} {READ_ONLY}")
 
 
 def unreachable(error: Error, location: str) -> StoreUnavailable:
