@@ -136,16 +136,16 @@ class _Form:
         return True
 
 
-# In the order of the SELECTs above.
-_STATE_COLUMNS, _EVERYBODYS_COLUMNS, _ACCOUNT_COLUMNS = "IITII", "Iit", "TTTTI"
-_FOUND_FORM = _Form(f"b IItTiiIiiiitTITB {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS} {_ACCOUNT_COLUMNS} T")
+# In the order of the SELECTs above. What the first of them joins only if it is there may be null.
+_FOUND_FORM = _Form("b IItTiiIiiiitTITB IITII Iit TTTTI T")
+_ACCOUNT_FORM = _Form("t TTTTi")
+_CREDENTIAL_FORM = _Form("t tii")
+_IDENTIFIED_FORM = _Form("t TTTTi TII IitIi iit")
+_STATE_FORM = _Form("t iitIi iit")
+_EVENT_FORM = _Form("iit TTTTTT")
 _TEXTS: Final[set[type]] = {str, NoneType}
 _NUMBERS: Final[set[type]] = {int, NoneType}
-_ACCOUNT_FORM = _Form(f"t {_ACCOUNT_COLUMNS}")
-_CREDENTIAL_FORM = _Form("t tii")
-_IDENTIFIED_FORM = _Form(f"t {_ACCOUNT_COLUMNS} TII {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS}")
-_STATE_FORM = _Form(f"t {_STATE_COLUMNS} {_EVERYBODYS_COLUMNS}")
-_EVENT_FORM = _Form("iit TTTTTT")
+_DATA: Final[set[type]] = {bytes, NoneType}
 
 
 def found_of(row: Row, *, digest: bytes, user_agent: str | None) -> Found:
@@ -158,20 +158,24 @@ def found_of(row: Row, *, digest: bytes, user_agent: str | None) -> Found:
         username, username_key, email, email_key, opened_at,
     ) = row  # fmt: skip
     # On the hot path only what would lead astray or fail further on: half the cost of a `_Form`.
-    numbers: set[type] = {type(created_at), type(last_seen_at), type(idle_timeout), type(expires_at), type(auth_time)}
-    texts: set[type] = {type(public_id), type(subject), type(methods), type(ip), type(username), type(email)}
-    if not (numbers <= _NUMBERS and texts <= _TEXTS):
+    numbers: set[type] = {type(auth_time), type(own_epoch), type(epoch_at), type(opened_at)}
+    texts: set[type] = {type(subject), type(ip), type(end_reason), type(epoch_reason), type(username), type(email)}
+    if not (
+        type(created_at) is type(last_seen_at) is type(idle_timeout) is type(expires_at) is int
+        and type(public_id) is type(methods) is str
+        and type(data) in _DATA
+        and numbers <= _NUMBERS
+        and texts <= _TEXTS
+    ):
         raise CorruptRecord(f"session {public_id}" if type(public_id) is str else "session")
     session = SessionRecord(
         digest, public_id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at,
         is_persistent == 1, methods, ip, user_agent, ended_at, end_reason, EMPTY_DATA if data is None else data,
     )  # fmt: skip
-    if type(everybodys_epoch) is not int:
-        raise CorruptRecord("everybody")  # whose epoch all sessions stand under
-    everybody = SubjectState("", everybodys_epoch, everybodys_at, everybodys_reason) if everybodys_epoch else NO_EPOCH
+    everybody = _everybody_of(everybodys_epoch, everybodys_at, everybodys_reason) if everybodys_epoch != 0 else NO_EPOCH
     if owner is None:
         return Found(session, everybody, None)
-    if subject is None or own_epoch is None:
+    if subject is None or own_epoch is None or epoch_at is None:
         raise CorruptRecord(f"session {public_id}")  # never to be taken for an anonymous one
     state = SubjectState(subject, own_epoch, epoch_at, epoch_reason, disabled_at, credential_version)
     return Found(
@@ -204,6 +208,8 @@ def identified_of(row: Row) -> Identified:
     """Make what a log-in needs from a row of `SELECT_IDENTIFIED`."""
     _check(row, _IDENTIFIED_FORM, "account")
     subject, account, password, state, everybody = row[0], row[:6], row[6:9], row[9:14], row[14:]
+    if password[0] is not None and None in password:
+        raise CorruptRecord(f"password of account {subject}")
     return Identified(
         AccountRecord(*account),
         None if password[0] is None else PasswordCredential(subject, *password),
@@ -278,6 +284,12 @@ class decoding:  # noqa: N801 - used as a statement
 
 
 _details = msgspec.json.Decoder(dict[str, str | int | bool])
+
+
+def _everybody_of(epoch: object, at: object, reason: object) -> SubjectState:
+    if type(epoch) is not int or type(at) is not int or type(reason) is not str:
+        raise CorruptRecord("everybody")  # whose epoch all sessions stand under
+    return SubjectState("", epoch, at, reason)
 
 
 def _check(row: Row, form: _Form, kind: str) -> None:
