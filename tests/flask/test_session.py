@@ -72,6 +72,18 @@ def test_flasks_tagged_types_come_back_as_they_were(house: House, name: str) -> 
     assert type(seen[0]) is type(VALUES[name])
 
 
+@pytest.mark.parametrize("value", [{" u": "x"}, {" b": "aGk"}, {" t": 5}, {" d": 5}, {" di": {}}, [{" u": None}]])
+def test_what_another_door_has_kept_is_read_even_if_it_looks_like_a_tag(house: House, value: Any) -> None:
+    house.route("/put", lambda: session.update(count=1) or "ok")  # type: ignore[func-returns-value]
+    house.route("/", data)
+    house.get("/put")
+
+    with house.desk.edit(house.desk.all_sessions()[0][0][0]) as kept:
+        kept["from elsewhere"] = value
+
+    assert house.get().json == {"count": 1, "from elsewhere": value}
+
+
 def test_own_types_are_registered_as_with_flask(house: House) -> None:
     class TagOrdered(JSONTag):
         key = " od"
