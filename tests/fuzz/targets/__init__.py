@@ -12,11 +12,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.fuzz.targets import bodies, clients, cookies, headers, hosts, names, redirects, requests, stored, tokens
+from tests.fuzz.targets import (
+    addresses,
+    bodies,
+    clients,
+    cookies,
+    headers,
+    hosts,
+    kept,
+    names,
+    redirects,
+    requests,
+    stored,
+    tokens,
+    wire,
+)
 from tests.fuzz.targets.target import Target
 
 TARGETS: Mapping[str, Target] = {
     target.name: target
-    for module in (cookies, tokens, bodies, redirects, hosts, clients, names, headers, stored, requests)
+    for module in (
+        *(cookies, tokens, bodies, redirects, hosts, clients, names, headers, wire, requests, stored, kept, addresses),
+    )
     for target in module.TARGETS
 }

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, cast
 
 import msgspec
+from argon2.low_level import Type, hash_secret
 
-from coatcheck.core.session_data import MAX_DEPTH, decode_value, encode_value, patched, values_of
+from coatcheck.core.session_data import (
+    FLASH_CHARACTERS,
+    FLASHES_MOST,
+    MAX_DEPTH,
+    bounded_flashes,
+    decode_value,
+    encode_value,
+    patched,
+    values_of,
+)
 from coatcheck.errors import CorruptRecord, InvalidData
+from coatcheck.flask.sessions import ServerSessions
 from coatcheck.testing.samples import a_session
+from tests.fuzz.conftest import CHEAP
 from tests.fuzz.targets.target import Target, text_of
 
 LIMIT = 65_536
@@ -82,6 +95,60 @@ def _depth(value: object) -> int:
     return 0 if members is None else 1 + max(map(_depth, members), default=0)
 
 
+def _value_of(octets: bytes) -> object:
+    """A value as session data may hold it; None for what is none."""
+    try:
+        value = json.loads(octets)
+        encode_value("key", value)
+    except (ValueError, RecursionError, InvalidData):
+        return None
+    return value
+
+
+def _judge_messages(octets: bytes, answer: object) -> None:
+    """SES-12: the newest, cut short, as they were otherwise; what is no list of messages is left as it is."""
+    given = _value_of(octets)
+    if not isinstance(given, list) or not isinstance(answer, list):
+        assert answer == given
+        return
+    assert len(answer) == min(len(given), FLASHES_MOST)
+    for before, after in zip(given[-FLASHES_MOST:], answer, strict=True):
+        if before != after:
+            assert len(after[1]) == FLASH_CHARACTERS < len(before[1])
+            assert (after[0], after[1][:-1]) == (before[0], before[1][: FLASH_CHARACTERS - 1])
+        elif isinstance(after, list) and len(after) == 2 and all(isinstance(one, str) for one in after):
+            assert len(after[1]) <= FLASH_CHARACTERS
+    assert bounded_flashes(answer) == answer
+
+
+# What Flask adds to JSON: `codec` needs nothing of the door's.
+FLASK = ServerSessions(cast("Any", None)).codec
+
+
+def _untag(octets: bytes) -> object:
+    return FLASK.from_json(_value_of(octets))
+
+
+def _judge_untagged(_: bytes, value: object) -> None:
+    """Whatever another door has kept, Flask's reads it; and what it has read is written, and read again, the same."""
+    tagged = FLASK.to_json(value)
+    assert FLASK.from_json(decode_value(encode_value("key", tagged))) == value
+
+
+def _verify(octets: bytes) -> bool:
+    """Whether a hash that stands in a row fits; costly parameters are left out, for it is the reading that counts."""
+    return not re.search(rb"[mtp]=[0-9]{3}", octets) and CHEAP.verify(text_of(octets), b"a passphrase")
+
+
+def _judge_verified(octets: bytes, fits: bool) -> None:
+    """ERR-05: no text that stands where a hash should makes another password right, or an error."""
+    assert fits == (octets == HASH)
+
+
+HASH = hash_secret(
+    b"a passphrase", b"sixteen octets..", time_cost=1, memory_cost=64, parallelism=1, hash_len=32, type=Type.ID
+)
+
 JSON = (
     b"{", b"}", b"[", b"]", b":", b",", b'"', b'"k"', b"1", b"-1", b"1.5", b"1e300", b"1e999", b"9223372036854775807",
     b"9223372036854775808", b"9" * 30, b"null", b"true", b"NaN", b"-Infinity", b'"\\ud800"', b'"\\u0000"',
@@ -110,5 +177,45 @@ TARGETS = (
         (b"key\0", b"\0", b"\x00{", *JSON),
         65_536,
         (b'key\0{"a":[1,2.5,"x",null,true]}',),
+    ),
+    Target(
+        "messages",
+        lambda octets: bounded_flashes(_value_of(octets)),
+        _judge_messages,
+        (
+            b'["message","hello"]', b'["message","' + b"x" * 600 + b'"]', b'["error",', b'["a","b"],',
+            b'["a","b"],' * 30,
+            b'[["message","' + "\U0001f600".encode() * 501 + b'"]]', b'"' + b"x" * 501 + b'"', b'["a",1]', b'["a"]',
+            b'["a","b","c"]', b'{"a":"b"}', *JSON,
+        ),
+        65_536,
+        (b'[["message","hello"],["error","no"]]', b"[" + b",".join([b'["message","x"]'] * 30) + b"]"),
+    ),
+    Target(
+        "Flask's tags",
+        _untag,
+        _judge_untagged,
+        (
+            b'{" t":[1,2]}', b'{" b":"aGk="}', b'{" b":"aGk"}', b'{" m":"<b>"}',
+            b'{" u":"12345678123456781234567812345678"}',
+            b'{" u":"x"}', b'{" d":"Sat, 28 Nov 2026 02:24:03 GMT"}', b'{" d":"soon"}', b'{" di":{" t__":[1]}}',
+            b'{" di":{}}', b'{" di":', b'{" t":', b'{" b":', b'{" m":', b'{" u":', b'{" d":', b'" t__"', b'"a":', *JSON,
+        ),
+        65_536,
+        (b'{"a":{" t":[1,{" b":"aGk="}]},"b":[{" d":"Sat, 28 Nov 2026 02:24:03 GMT"}]}', b'{" di":{" t__":[1,null]}}'),
+    ),
+    Target(
+        "password hash",
+        _verify,
+        _judge_verified,
+        (
+            HASH, HASH.rpartition(b"$")[0], HASH.rpartition(b"$")[2], b"$argon2id$", b"$argon2i$", b"$argon2d$",
+            b"v=19$", b"v=16$",
+            b"v=", b"m=64,t=1,p=1", b"m=", b"t=", b"p=", b",", b"$", b"$$", b"=", b"0", b"-1", b"\xd9\xa3",
+            b"c2FsdA", b"+", b"/", b"-", b"_", b"\x00", b"\xff", b" ", b"\n", b"keyid=", b"data=", b"$2b$12$",
+            b"x" * 90,
+        ),
+        2048,
+        (HASH,),
     ),
 )  # fmt: skip

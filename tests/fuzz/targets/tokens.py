@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from coatcheck.core.tokens import Token, TokenFormat, encode, session_digest
+from coatcheck.crypto.known_devices import KnownDevice, note_device, recognise_device
 from coatcheck.http.csrf import MASK_BYTES, issue_token, verify_token
 from coatcheck.http.presession import LIFE, NONCE_BYTES, WORD_MAX, PreSession, issue, read
 from coatcheck.testing.clock import START as NOW
@@ -65,6 +66,31 @@ def _judge_carried(octets: bytes, answer: PreSession | None) -> None:
     assert answer.word == (whole.decode() if fits else "")
 
 
+DAYS = 90 * 86_400
+
+
+def _recognise(octets: bytes) -> KnownDevice | None:
+    note = Token(text_of(octets))
+    return recognise_device(KEY, note, subject="ada", version=1, now=NOW, lifetime=DAYS)
+
+
+def _judge_device(octets: bytes, answer: KnownDevice | None) -> None:
+    """RAT-13: what is recognised is, octet for octet, a note that was made; it serves no other key, owner, password."""
+    if answer is None:
+        assert octets not in (NOTE, OLD_NOTE)
+        return
+    name = urlsafe_b64decode(answer.name + "==")
+    made = note_device(KEY, lambda _: name, subject="ada", version=1, now=answer.made_at).reveal()
+    assert text_of(octets) == made
+    for key, subject, version in ((OTHER_KEY, "ada", 1), (KEY, "bob", 1), (KEY, "ada", 2)):
+        assert recognise_device(key, Token(made), subject=subject, version=version, now=NOW, lifetime=DAYS) is None
+
+
+def _note(made_at: int, *, key: bytes = KEY, subject: str = "ada") -> bytes:
+    return note_device(key, lambda _: bytes(range(240, 256)), subject=subject, version=1, now=made_at).reveal().encode()
+
+
+NOTE, OLD_NOTE = _note(NOW), _note(NOW - DAYS + 1)
 CSRF = issue_token(KEY, BINDING, MASK).encode()
 LIVE = issue(KEY, nonce=NONCE, now=NOW - LIFE + 1).encode()
 YOUNG = issue(KEY, nonce=NONCE, now=NOW).encode()
@@ -91,6 +117,18 @@ TARGETS = (
         ),
         4096,
         (CSRF,),
+    ),
+    Target(
+        "known device",
+        _recognise,
+        _judge_device,
+        (
+            NOTE, OLD_NOTE, NOTE[:27], NOTE[27:], NOTE[1:], NOTE.swapcase(),
+            NOTE.translate(bytes.maketrans(b"-_", b"+/")), *STRAY,
+            _note(NOW - DAYS), _note(NOW, key=OTHER_KEY), _note(NOW, subject="bob"), b"k" * 48, CSRF,
+        ),
+        4096,
+        (NOTE, OLD_NOTE),
     ),
     Target(
         "pre-session",
