@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,10 @@ from coatcheck import Client, Coatcheck
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 PASSWORD = "a long enough passphrase"
+
+
+MODULE = ("-m", "coatcheck")
+NEXT_VERSION = (str(Path(__file__).with_name("next_version.py")),)
 
 
 class Ran(NamedTuple):
@@ -45,11 +49,19 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def coatcheck(tmp_path: Path) -> Run:
-    """Run `coatcheck` in an empty directory; a traceback on the standard error is never right."""
+    """Run `coatcheck` in an empty directory; a traceback on the standard error is never right.
 
-    def run(*arguments: str | bytes, given: str | bytes = "", env: Mapping[str, str] = {}) -> Ran:
+    `program` is another Coatcheck than this one: `NEXT_VERSION`.
+    """
+
+    def run(
+        *arguments: str | bytes,
+        given: str | bytes = "",
+        env: Mapping[str, str] = {},
+        program: Sequence[str] = MODULE,
+    ) -> Ran:
         ran = subprocess.run(
-            [sys.executable, "-m", "coatcheck", *arguments],
+            [sys.executable, *program, *arguments],
             input=given if isinstance(given, bytes) else given.encode(),
             capture_output=True,
             cwd=tmp_path,
@@ -66,15 +78,24 @@ def coatcheck(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def at_terminal(tmp_path: Path) -> Run:
-    """Run `coatcheck` at a terminal of its own, typing `typed` as it asks; gives all that the terminal showed."""
+    """Run `coatcheck` at a terminal of its own, typing `typed` as it asks; gives all that the terminal showed.
 
-    def run(*arguments: str, typed: str = "", env: Mapping[str, str] = {}) -> Ran:
+    Meanwhile `watch` is told what it has shown so far, again and again.
+    """
+
+    def run(
+        *arguments: str,
+        typed: str = "",
+        env: Mapping[str, str] = {},
+        program: Sequence[str] = MODULE,
+        watch: Callable[[str], object] = len,
+    ) -> Ran:
         child, screen = pty.fork()
         if child == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
             os.chdir(tmp_path)
             environ = environment({"TERM": "xterm", "NO_COLOR": "", **env})
-            os.execve(sys.executable, [sys.executable, "-m", "coatcheck", *arguments], environ)
+            os.execve(sys.executable, [sys.executable, *program, *arguments], environ)
         os.set_blocking(screen, True)
         shown, lines = b"", typed.splitlines(keepends=True)
         while True:
@@ -85,6 +106,7 @@ def at_terminal(tmp_path: Path) -> Run:
             if not part:
                 break
             shown += part
+            watch(shown.decode(errors="ignore"))
             if lines and shown.endswith(b": "):  # the space comes when echo is off
                 os.write(screen, lines.pop(0).encode())
         os.close(screen)

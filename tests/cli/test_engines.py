@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import redis
 
 from coatcheck import Coatcheck
 from coatcheck.testing.servers import PostgresServer, ValkeyServer
-from tests.cli.conftest import PASSWORD, Ran, Run
+from tests.cli.conftest import MODULE, NEXT_VERSION, PASSWORD, Ran, Run
 from tests.cli.test_store_commands import PRODUCTION
+from tests.e2e.serving import Server, Visitor
 from tests.engines.replicas import pair
 
 ENGINES = ["postgres", "valkey"]
@@ -190,6 +191,142 @@ def test_a_replica_is_refused(
     assert "replica" in words
     found = [one for one in examined.json["findings"] if one["level"] == "error"]
     assert [(one["check"], "replica" in one["message"], bool(one["mend"])) for one in found] == [(setting, True, True)]
+
+
+# Other versions
+
+
+def told_by(coatcheck: Run, url: str, *, program: Sequence[str] = MODULE) -> dict[str, Ran]:
+    """Ask every command that begins with a look at the schema."""
+    env = {**PRODUCTION, "COATCHECK_STORE": url}
+    commands = {
+        "status": ["schema", "status", "--json"],
+        "serve": ["serve", "--port", "1"],
+        "doctor": ["doctor", "--json"],
+        "list": ["accounts", "list", "--json"],
+    }
+    return {name: coatcheck(*words, env=env, program=program) for name, words in commands.items()}
+
+
+def assert_refused(ran: dict[str, Ran], state: str, mend: str) -> None:
+    """Each tells the state, or says what to do about it."""
+    assert (ran["status"].status, ran["status"].json["state"]) == (1, state)
+    assert (ran["serve"].status, ran["list"].status, ran["doctor"].status) == (2, 2, 1)
+    assert ran["serve"].err.startswith("error: store: ")
+    assert f"; {mend}" in ran["serve"].err
+    assert f"; {mend}" in told(ran["list"])[0]
+    found = [one for one in ran["doctor"].json["findings"] if one["level"] == "error"]
+    assert [(one["check"], one["mend"].startswith(mend)) for one in found] == [("schema", True)]
+    assert state in found[0]["message"]
+
+
+def in_use_by_the_next(coatcheck: Run, url: str) -> None:
+    """Let the next version keep something there."""
+    env = {"COATCHECK_STORE": url}
+    for words in (["schema", "upgrade"], ["accounts", "create", "--username", "ada", "--password-stdin"]):
+        ran = coatcheck(*words, env=env, program=NEXT_VERSION, given=PASSWORD)
+        assert ran.status == 0, ran.err
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_dat_08_what_the_next_version_wrote_is_refused_by_every_command_and_left_alone(
+    coatcheck: Run, url_at: Callable[[str], str], engine: str
+) -> None:
+    url = url_at(engine)
+    if engine == "valkey":  # where the first command that keeps something begins the store
+        with Coatcheck(url):
+            pass
+    in_use_by_the_next(coatcheck, url)
+
+    ran = told_by(coatcheck, url)
+    upgraded = coatcheck("schema", "upgrade", env={"COATCHECK_STORE": url})
+
+    assert_refused(ran, "newer", "run the newer Coatcheck that wrote it")
+    assert upgraded.status == 2
+    assert "run the newer Coatcheck that wrote it" in upgraded.err
+    listed = coatcheck("accounts", "list", "--json", env={"COATCHECK_STORE": url}, program=NEXT_VERSION)
+    assert [one["username"] for one in listed.json["accounts"]] == ["ada"]
+
+
+def test_dat_08_an_older_schema_is_refused_by_every_command_until_it_is_upgraded(
+    coatcheck: Run, postgres_url: str
+) -> None:
+    with Coatcheck(postgres_url) as desk:
+        desk.sign_up(username="ada", password=PASSWORD)
+        session = desk.log_in("ada", PASSWORD).session.id
+    env = {"COATCHECK_STORE": postgres_url}
+
+    before = told_by(coatcheck, postgres_url, program=NEXT_VERSION)
+    upgraded = coatcheck("schema", "upgrade", "--json", env=env, program=NEXT_VERSION)
+    status = coatcheck("schema", "status", "--json", env=env, program=NEXT_VERSION)
+    shown = coatcheck("sessions", "show", session, "--json", env=env, program=NEXT_VERSION)
+
+    assert_refused(before, "older", "run: coatcheck schema upgrade")
+    assert upgraded.json == {"before": 1, "after": 3}
+    assert (status.status, status.json["state"]) == (0, "current")
+    assert (shown.status, shown.json["id"]) == (0, session)
+
+
+def test_dat_08_of_two_stores_the_older_one_is_named(coatcheck: Run, postgres_url: str) -> None:
+    apart = f"{postgres_url}?schema=sessions_apart"
+    with Coatcheck(postgres_url, sessions=apart) as desk:
+        desk.ready()
+    coatcheck("schema", "upgrade", env={"COATCHECK_STORE": postgres_url}, program=NEXT_VERSION)
+    both = {**PRODUCTION, "COATCHECK_STORE": postgres_url, "COATCHECK_SESSIONS": apart}
+
+    served = coatcheck("serve", "--port", "1", env=both, program=NEXT_VERSION)
+    status = coatcheck("schema", "status", "--json", env=both, program=NEXT_VERSION)
+    upgraded = coatcheck("schema", "upgrade", "--json", env=both, program=NEXT_VERSION)
+
+    assert served.err.startswith("error: sessions: ")
+    assert "coatcheck schema upgrade" in served.err
+    assert (status.json["state"], status.json["sessions"]["state"]) == ("current", "older")
+    assert upgraded.json == {"before": 3, "after": 3, "sessions": {"before": 1, "after": 3}}
+
+
+def test_an_upgrade_shows_how_far_it_is_while_a_server_of_the_old_version_serves_on(
+    at_terminal: Run, coatcheck: Run, postgres_url: str, tmp_path: Path
+) -> None:
+    """Held up amid it by somebody who reads: the bar shows what is done, and the reader is not waited for by others."""
+    env = {"COATCHECK_STORE": postgres_url}
+    server = Server(tmp_path / "server", "--workers", "1", env=env, is_elsewhere=True)
+    server.start()
+    try:
+        ada = Visitor(server)
+        assert (ada.sign_up("ada").status, ada.log_in("ada").status) == (201, 200)
+        with psycopg.connect(postgres_url) as reader:
+            reader.execute("SELECT count(*) FROM coatcheck.sessions")  # and the transaction stays open
+            seen: list[int] = []
+
+            def let_go_when_it_is_shown(shown: str) -> None:
+                if "to version 3: 1 of 3 statements" in shown and not seen:
+                    seen.append(ada.get("/api/me").status)
+                    reader.rollback()
+
+            ran = at_terminal("schema", "upgrade", env=env, program=NEXT_VERSION, watch=let_go_when_it_is_shown)
+
+        assert ran.status == 0, ran.out
+        assert "upgrading from version 1 to 3 (2 steps)" in ran.out.replace("\r\n", " ")
+        assert seen == [200]
+        assert (ada.get("/api/me").status, ada.log_in("ada").status) == (200, 200), "and after it"
+        assert "newer" in coatcheck("serve", "--port", "1", env=env).err
+        server.stop()
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("kept", ["0", "one"])
+def test_dat_08_a_version_that_no_release_wrote_is_refused(coatcheck: Run, redis_url: str, kept: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("coatcheck:version", kept)
+
+    assert "another program" in refusal(coatcheck, "store", redis_url)
+    for words in (["schema", "status"], ["schema", "upgrade"]):
+        ran = coatcheck(*words, env={"COATCHECK_STORE": redis_url})
+        assert (ran.status, "another program" in ran.err) == (2, True)
+
+
+# What is there is shown
 
 
 @pytest.mark.parametrize("engine", ENGINES)

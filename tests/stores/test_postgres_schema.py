@@ -215,6 +215,7 @@ def test_dat_08_an_upgrade_keeps_what_is_stored_and_those_who_run_go_on(
 
     assert versions == (LATEST, LATEST + 1)
     assert told == [(3, 3)]
+    assert "coatcheck.further" in tables(postgres_url)
     assert run(upgraded.find(a_digest(1))) is not None
     assert index_on(postgres_url) == [(True, False)]
     # The process that was there before knows nothing of it, also on connections it opens now.

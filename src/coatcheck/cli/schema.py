@@ -11,7 +11,7 @@ from coatcheck.cli.options import configuration, json_option, quiet_option, requ
 from coatcheck.cli.output import counted, print_json
 
 if TYPE_CHECKING:
-    from coatcheck.stores.protocols import UpgradableStore, VersionedStore
+    from coatcheck.stores.protocols import Store, UpgradableStore, VersionedStore
 
 
 @click.group()
@@ -77,6 +77,8 @@ def _upgraded(half: _Half, *, quiet: bool) -> tuple[int, int]:
 
     version, latest = run_blocking(half.kept.schema_version()), half.kept.schema_latest
     if not hasattr(half.kept, "upgrade_schema"):  # Redis, which has had one version so far
+        if version > latest:
+            run_blocking(cast("Store", half.kept).ready())  # which refuses it, and says what to do
         return version, version
     upgradable = cast("UpgradableStore", half.kept)
     is_due = version < latest

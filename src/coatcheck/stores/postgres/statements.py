@@ -37,11 +37,13 @@ TABLES: Final = (
     "subjects",
 )
 _TABLE_NAMED = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|TABLE|ON|REFERENCES) ({'|'.join(TABLES)})\b")
+_TABLE_CREATED = re.compile(r"\bCREATE TABLE (\w+)")
 
 
 @lru_cache(maxsize=256)
 def within(schema: str, statement: str) -> str:
     """Name the schema before each table: the search path is a session's, and behind a pooler sessions are shared."""
+    statement = _TABLE_CREATED.sub(rf'CREATE TABLE "{schema}".\1', statement)  # whatever its name: it is to be ours
     return _TABLE_NAMED.sub(rf'\1 "{schema}".\2', statement)
 
 

@@ -116,24 +116,18 @@ def _advisories(address: Address, facts: dict[str, str], config: list[bytes] | E
 def _version_of(address: Address, kept: Any) -> int | None:
     if kept is None:
         return None
-    if isinstance(kept, Exception) or not kept.isdigit():
+    # There was none before the first: who has written that was not Coatcheck.
+    if isinstance(kept, Exception) or not kept.isdigit() or int(kept) < 1:
         raise foreign(address)
     return int(kept)
 
 
 def check_version(address: Address, version: int | None) -> None:
-    """Accept the latest version, or none. Raises SchemaMismatch, which says what to do (DAT-08)."""
-    if version is None:
-        return
-    if version > VERSION:
+    """Accept this version, which is the first, or none. Raises SchemaMismatch, which says what to do (DAT-08)."""
+    if version is not None and version > VERSION:
         raise SchemaMismatch(
             f"store: {address.where} has schema version {version}, newer than the {VERSION} this Coatcheck knows; "
             "run the newer Coatcheck that wrote it"
-        )
-    if version < VERSION:
-        raise SchemaMismatch(
-            f"store: {address.where} has schema version {version}, older than the {VERSION} this Coatcheck needs; "
-            "run: coatcheck schema upgrade"
         )
 
 
