@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -431,6 +432,26 @@ def test_tmo_04_use_is_noted_after_the_answer(house: House) -> None:
 
     ((session, _),) = house.desk.all_sessions()[0]
     assert int(session.last_seen_at.timestamp()) == house.clock()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_nothing_of_a_request_stays_in_memory_when_it_is_over() -> None:
+    passages: list[weakref.ref[BlockingPassage]] = []
+
+    def app(environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        passages.append(weakref.ref(passage_of(environ)))
+        passage_of(environ).session["theme"] = "dark"
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    door = CoatcheckWSGI(app, Coatcheck(MemoryStore(), secret=bytes(range(7, 39))), development=True)
+    environ = House().environ()
+
+    blocks: Any = door(environ, lambda *_: lambda _block: None)
+    blocks.close()
+    del environ, blocks
+
+    assert [passage() for passage in passages] == [None]
 
 
 def test_hst_01_another_host_is_refused_before_the_application(house: House) -> None:

@@ -353,14 +353,17 @@ def _header_name(key: str) -> bytes | None:
 
 
 def _reader(environ: WSGIEnvironment, seconds: float) -> Read:
+    # Not the environ itself, where the passage is going to stand: request and environ would keep each other alive.
+    announced: str = environ.get("CONTENT_LENGTH") or ""
+    has_end = environ.get("wsgi.input_terminated")
+    stream = environ["wsgi.input"]
+
     async def read(limit: int) -> bytes:
-        announced: str = environ.get("CONTENT_LENGTH") or ""
         length = int(announced[:20]) if announced.isascii() and announced.isdigit() else None
-        if length is None and not environ.get("wsgi.input_terminated"):
+        if length is None and not has_end:
             return b""  # PEP 3333 knows no end of a body but its length, unless the server says that there is one
         if length is not None and length > limit:
             raise BadRequest("body_too_large", status=413)
-        stream = environ["wsgi.input"]
         some: Callable[[int], bytes] = getattr(stream, "read1", stream.read)  # what is there, rather than wait for all
         deadline = time.monotonic() + seconds
         blocks: list[bytes] = []

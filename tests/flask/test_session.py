@@ -5,16 +5,30 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
+import weakref
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Response, flash, get_flashed_messages, redirect, send_file, session, stream_with_context
+from flask import (
+    Flask,
+    Response,
+    flash,
+    get_flashed_messages,
+    redirect,
+    request,
+    send_file,
+    session,
+    stream_with_context,
+)
 from flask.json.tag import JSONTag
 from markupsafe import Markup
+from werkzeug.test import EnvironBuilder
 
 from coatcheck.flask import ServerSession, current_passage, log_in, log_out
+from coatcheck.web.blocking import BlockingPassage
+from coatcheck.wsgi import KEY
 from tests.flask.conftest import PASSWORD, House
 
 VALUES: dict[str, Any] = {
@@ -524,6 +538,24 @@ def test_ses_12_a_message_after_log_out_is_shown_once_and_to_a_stranger(house: H
 
 
 # The test client
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_nothing_of_a_request_stays_in_memory_when_it_is_over(house: House) -> None:
+    passages: list[weakref.ref[BlockingPassage]] = []
+
+    def view() -> str:
+        passages.append(weakref.ref(request.environ[KEY]))
+        return count()
+
+    house.route("/", view)
+    environ = EnvironBuilder("/").get_environ()
+
+    blocks: Any = house.app(environ, lambda *_: lambda _block: None)
+    blocks.close()
+    del environ, blocks
+
+    assert [passage() for passage in passages] == [None]
 
 
 def test_session_transaction_reads_and_writes(house: House) -> None:

@@ -9,6 +9,7 @@ import pytest
 from coatcheck.http.headers import (
     Headers,
     json_headers,
+    kept,
     logout_headers,
     page_headers,
     personal_headers,
@@ -118,6 +119,20 @@ def test_hdr_08_logging_out_leaves_the_cookies_of_sibling_hosts_unless_asked():
 )
 def test_hdr_01_no_cache_hands_a_personal_answer_to_another(given, told):
     assert personal_headers(given, sets_session=False) == told
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "count"),
+    [
+        ((("etag", "1"),), (("etag", "1"), ("vary", "Cookie")), 1),
+        ((("etag", "1"),), (("etag", "1"),), 1),
+        ((("etag", "1"), ("vary", "Accept")), (("etag", "1"), ("vary", "Accept, Cookie")), 0),
+        ((("set-cookie", "a=1"), ("etag", "1")), (("etag", "1"), ("set-cookie", "a=2")), 0),
+        ((), (("vary", "Cookie"),), 0),
+    ],
+)
+def test_headers_of_an_application_are_kept_all_or_none(given, told, count):
+    assert kept(given, told) == count
 
 
 @pytest.mark.parametrize("given", [(), (("Cache-Control", "public, max-age=60"),), (("vary", "Cookie"),)])

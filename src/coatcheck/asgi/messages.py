@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeVar
 
 from coatcheck.errors import BadRequest
+from coatcheck.http.headers import kept
 from coatcheck.http.messages import ClientGone, Read, Reply, Request, target_as_seen
 from coatcheck.web.passage import Passage
 
@@ -63,7 +64,9 @@ def dressed(passage: Passage, message: Message) -> Message:
     told = passage.headers(headers)
     if told is headers:
         return message
-    return {**message, "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told]}
+    count = kept(headers, told)
+    ours = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told[count:]]
+    return {**message, "headers": [*message["headers"], *ours] if count else ours}
 
 
 def streams(message: Message) -> bool:

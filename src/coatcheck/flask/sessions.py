@@ -9,6 +9,7 @@ from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 
 from coatcheck.errors import ConfigurationError, InvalidData, Refused, StoreError
+from coatcheck.http.headers import kept
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.passage import Codec, SessionData
 
@@ -110,9 +111,11 @@ class ServerSessions(SessionInterface):
             return
         headers = tuple(response.headers)
         told = passage.passage.headers(headers)
-        if told is not headers:
+        count = kept(headers, told)
+        if not count:
             response.headers.clear()  # what the application says of our cookie itself goes too (CKY-07)
-            response.headers.extend(list(told))
+        for name, value in told[count:]:
+            response.headers.add(name, value)
 
     def _untagged(self, value: object) -> object:
         """Undo `tag`, which Flask offers for whole texts only."""

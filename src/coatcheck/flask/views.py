@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import current_app, has_request_context, request, session
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         def __bool__(self) -> bool: ...
 
 
+T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., Any])
 
 NAME = "coatcheck"
@@ -40,8 +42,9 @@ def passage() -> BlockingPassage:
     Only to the application whose door it came through: another one within the same request would know who is there, and
     have neither the check for cross-site requests nor the headers that keep its answers out of caches.
     """
-    found: BlockingPassage | None = request.environ.get(KEY)
-    entrance: Entrance | None = current_app.extensions.get(NAME)
+    # Each look through one of Flask's proxies costs as much as a look at a cookie: one for each object, not more.
+    found: BlockingPassage | None = _behind(request).environ.get(KEY)
+    entrance: Entrance | None = _behind(current_app).extensions.get(NAME)
     if entrance is None:
         raise ConfigurationError(f"CoatcheckFlask: is missing in {current_app.name}; CoatcheckFlask(app, desk)")
     if found is None:
@@ -192,10 +195,17 @@ def _remembers(remember: bool | None) -> bool:
     return bool(cast("ServerSession", session).asks_permanent)
 
 
+def _behind(proxy: T) -> T:
+    """Give what one of Flask's proxies stands for now."""
+    return cast("LocalProxy[T]", proxy)._get_current_object()  # pyright: ignore[reportPrivateUsage]  # Werkzeug's way
+
+
 def _guarded(view: View, guard: Callable[[dict[str, Any]], None]) -> View:
+    is_async = iscoroutinefunction(view)
+
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         guard(kwargs)
-        return current_app.ensure_sync(view)(*args, **kwargs)
+        return (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs)
 
     return cast("View", guarded)

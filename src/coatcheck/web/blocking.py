@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TypeVar
 
 from coatcheck.colour import run_blocking
@@ -16,7 +17,12 @@ class BlockingPassage:
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
-        self.session = SessionData(passage, self.load)
+
+    @cached_property
+    def session(self) -> SessionData:
+        """The session data, read when first looked at."""
+        passage = self.passage
+        return SessionData(passage, lambda: run_blocking(passage.load()))
 
     @property
     def visit(self) -> Visit | Absent:

@@ -166,7 +166,7 @@ class Door:
         if isinstance(place, HostRefused):
             told = problem(place.status, place.reason)
             return problem_page(self.mount, told) if self.has_pages and request.is_navigation else to_reply(told)
-        return Passage(self, Exchange(self.mount, request, place, {}, is_page=request.is_navigation))
+        return Passage(self, Exchange(self.mount, request, place, {}))
 
     def refusal(self, passage: Passage, error: Exception, *, as_page: bool | None = None) -> Reply:
         """The answer to a request of the application that was refused, in a page or as JSON, as the visitor asks.
@@ -191,9 +191,7 @@ class Door:
 
     def _look_around(self, request: Request) -> None:
         site = self.mount.site
-        if not self.mount.trusted_hops and any(
-            map(FORWARDED_HEADERS.__contains__, (name for name, _ in request.headers))
-        ):
+        if not self.mount.trusted_hops and not dict(request.headers).keys().isdisjoint(FORWARDED_HEADERS):
             self.mention(
                 "trusted_hops",
                 "is 0, and a request has a proxy's header: behind a proxy, set trusted_proxies and trusted_hops, or "

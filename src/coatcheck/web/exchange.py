@@ -73,8 +73,9 @@ class Exchange:
     )
 
     def __init__(
-        self, mount: Mount, request: Request, place: Place, params: Mapping[str, str], *, is_page: bool
+        self, mount: Mount, request: Request, place: Place, params: Mapping[str, str], *, is_page: bool | None = None
     ) -> None:
+        """Begin with a request that has arrived; `is_page` says what it asks for where its headers need not."""
         self.mount = mount
         self._is_page = is_page
         self.request = request
@@ -183,7 +184,9 @@ class Exchange:
         Only a page does, and only where the end is certain: an answer that comes late, to a token that was rotated or
         replaced meanwhile, must not delete the cookie of the session that is live now.
         """
-        return self._is_page and self.ending not in (None, "unknown_session", REPLACED)
+        if self.ending in (None, "unknown_session", REPLACED):
+            return False
+        return self.request.is_navigation if self._is_page is None else self._is_page
 
     @property
     def session_binding(self) -> bytes:

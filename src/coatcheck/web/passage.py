@@ -447,9 +447,10 @@ class Passage:
         self._has_begun = True
         if not bare.headers and not self.is_personal:
             return headers
-        ours = {cookie.partition("=")[0] for cookie in bare.cookies}
-        # CKY-07: never two of one name; what the application says of our cookie itself would come before or after.
-        headers = tuple(one for one in headers if not (one[0].lower() == "set-cookie" and _name_in(one[1]) in ours))
+        if bare.headers:
+            ours = {cookie.partition("=")[0] for cookie in bare.cookies}
+            # CKY-07: never two of one name; what the application says of our cookie itself would come before or after.
+            headers = tuple(one for one in headers if not (one[0].lower() == "set-cookie" and _name_in(one[1]) in ours))
         return (*personal_headers(headers, sets_session=bool(bare.headers)), *bare.headers)
 
     def dressed(self, reply: Reply) -> Reply:
