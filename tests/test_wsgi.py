@@ -563,6 +563,11 @@ def test_header_names_are_translated_and_cgis_two_are_themselves(house: House) -
     assert found.all(b"x") == [b"\xe9"]
 
 
+@pytest.mark.parametrize(("length", "kind"), [("", None), ("0", None), ("1", b"text/plain")])
+def test_the_type_that_wsgiref_makes_up_for_no_body_is_none(house: House, length: str, kind: bytes | None) -> None:
+    assert request(house, CONTENT_TYPE="text/plain", CONTENT_LENGTH=length).header(b"content-type") == kind
+
+
 def test_a_visitor_without_an_address_has_none(house: House) -> None:
     assert request(house, REMOTE_ADDR="").peer is None
 

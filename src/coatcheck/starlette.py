@@ -78,7 +78,7 @@ class CoatcheckUser(BaseUser):
 
     @property
     def account(self) -> Account | None:
-        """The account that was read with the session; where accounts live apart, ask `await passage(...).account()`."""
+        """The account of whoever is logged in; None for strangers, and subjects without an account of ours."""
         return self.visit.account if self.visit else None
 
     @property
@@ -101,6 +101,8 @@ class Permissions:
 
 class StarletteDoorway(Doorway):
     """The ASGI way to an application, with what Starlette's requests show besides."""
+
+    knows_accounts = True  # for `request.user`
 
     def show(self, scope: Scope, passage: Passage) -> None:
         """Put what an application finds into its scope."""

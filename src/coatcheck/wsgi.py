@@ -338,7 +338,7 @@ def _headers_of(environ: WSGIEnvironment) -> Iterable[tuple[bytes, bytes]]:
         name = _header_name(key)
         if name is None or (not value and not key.startswith("HTTP_")):
             continue
-        if key == "CONTENT_TYPE" and value == "text/plain" and not environ.get("CONTENT_LENGTH"):
+        if key == "CONTENT_TYPE" and value == "text/plain" and environ.get("CONTENT_LENGTH", "") in ("", "0"):
             continue  # what the standard library's server makes of a request without body and type
         yield name, value.encode("latin-1", "replace")
 

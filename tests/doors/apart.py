@@ -1,6 +1,7 @@
 """Houses in a process of their own, for servers that want one: gunicorn, and granian for WSGI.
 
-Time, trouble and the gate stay in the test's hands: the house asks for them over a Unix socket, at every step.
+The process is started once; a caretaker in it opens one house after the other. Time, trouble and the gate stay in the
+test's hands: a house asks for them over a Unix socket, at every step.
 """
 
 from __future__ import annotations
@@ -9,25 +10,28 @@ import json
 import os
 import socket
 import socketserver
+import sys
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import msgspec
 
 from coatcheck import Coatcheck, Policy, StoreUnavailable
 from coatcheck.colour import Blocking, hashing_lane
-from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.counting import NO_STEPS
 from coatcheck.testing.scene import SECRET, the_hasher
-from coatcheck.testing.visits.house import PATIENCE, Send, Stage
+from coatcheck.testing.visits.house import PATIENCE, Fields, Raw, Send, Stage
 from coatcheck.testing.visits.ways import over_http
 from coatcheck.web.door import Door, DoorSettings, Exemption
+from coatcheck.web.mount import release_hosts_of
 from tests.conftest import ROOT
 from tests.doors.houses import flask, wsgi
+from tests.doors.places import store_at
+from tests.doors.sites import WsgiSite
 from tests.serving import Process
 
 COMMANDS = {
@@ -40,50 +44,76 @@ COMMANDS = {
         *("--port", "{port}", "tests.doors.served:application"),
     ],
 }
-VARIABLE = "STORY_OF_A_HOUSE"
 
 
 class Told(msgspec.Struct):
-    """What a house in another process is told at its start."""
+    """What the caretaker is told of a house."""
 
     door: str
     stage: str
-    store: str
+    places: Sequence[str]
     policy: dict[str, Any]
     settings: dict[str, Any]
     exempt: dict[str, Exemption]
 
 
+@contextmanager
+def server_apart(name: str, folder: Path) -> Generator[Process]:
+    """Start a server in a process of its own, with nothing but a caretaker."""
+    paths = os.pathsep.join(str(folder) for folder in (ROOT / "src", ROOT))
+    process = Process(COMMANDS[name], folder, env={"PYTHONPATH": paths})
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
 class HouseApart:
     desk_type = Coatcheck
 
-    def __init__(self, door: str, server: str, folder: Path) -> None:
+    def __init__(self, door: str, places: Sequence[str], process: Process) -> None:
         self.answers_errors = door == "flask"
-        self._door, self._server, self._folder = door, server, folder
+        self._door, self._places, self._process = door, places, process
 
     @contextmanager
     def open(self, desk: Coatcheck, stage: Stage, **settings: Any) -> Generator[Send]:
         Door(desk, cast("DoorSettings", settings), wanted=Coatcheck).mount.release_host()  # mistakes are told here
-        address = f"{self._folder}/stage.sock"
+        address = f"{self._process.folder}/stage.sock"
         defaults = msgspec.structs.asdict(Policy())
         chosen = {name: value for name, value in msgspec.structs.asdict(desk.policy).items() if value != defaults[name]}
         told = Told(
             door=self._door,
             stage=address,
-            store=f"sqlite:///{self._folder / 'stories.db'}",
+            places=self._places,
             policy=chosen,
             exempt=dict(settings.pop("csrf_exempt", {})),
             settings=settings,
         )
-        paths = os.pathsep.join(str(folder) for folder in (ROOT / "src", ROOT))
-        env = {VARIABLE: msgspec.json.encode(told).decode(), "PYTHONPATH": paths}
-        process = Process(COMMANDS[self._server], self._folder, env=env)
+        send = over_http(self._process.port)
         with stage_at(address, stage):
-            process.start()
+            self._bid(send, "open", msgspec.json.encode(told))
             try:
-                yield over_http(process.port)
+                with self._process.output.open(errors="replace") as output:
+                    output.seek(0, os.SEEK_END)
+                    yield overheard(send, output)
             finally:
-                process.stop()
+                self._bid(send, "close")
+
+    def _bid(self, send: Send, what: str, words: bytes = b"") -> None:
+        answer = send("POST", f"/caretaker/{what}", [], words)
+        assert answer.status == 200, f"the caretaker could not {what} a house\n{self._process.said[-4000:]}"
+
+
+def overheard(send: Send, output: TextIO) -> Send:
+    """Say again here what the process says, where stories look for what nobody must say."""
+
+    def send_and_listen(method: str, target: str, headers: Fields, body: bytes) -> Raw:
+        answer = send(method, target, headers, body)
+        sys.stderr.write(output.read())
+        return answer
+
+    return send_and_listen
 
 
 @contextmanager
@@ -170,16 +200,32 @@ class DistantlyTroubled:
         return step
 
 
-def make_application() -> Any:
-    """Make the house that this process was told to be."""
-    told = msgspec.json.decode(os.environ[VARIABLE], type=Told)
-    stage = DistantStage(told.stage)
-    store = open_store(told.store, Blocking(hashing_lane(queue=16, nice=0)))
-    desk = Coatcheck(
-        cast("Store", DistantlyTroubled(store, stage)), clock=stage.clock, secret=SECRET, settings=told.policy or None
-    )
-    desk.flows.parts.hasher = the_hasher()
-    settings = {**told.settings, **({"csrf_exempt": told.exempt} if told.exempt else {})}
-    if told.door == "flask":
-        return flask.application(desk, cast("Stage", stage), **settings)
-    return wsgi.WsgiHouse().application(desk, cast("Stage", stage), **settings)
+class Caretaker:
+    """The application of the process: it opens a house, lets requests in, and closes it after the last of them."""
+
+    def __init__(self) -> None:
+        self._site = WsgiSite()
+        self._open = ExitStack()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        match environ["PATH_INFO"]:
+            case "/caretaker/open":
+                body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+                self._open_house(msgspec.json.decode(body, type=Told))
+            case "/caretaker/close":
+                self._open.close()
+            case _:
+                return self._site(environ, start_response)
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+        return [b""]
+
+    def _open_house(self, told: Told) -> None:
+        stage = DistantStage(told.stage)
+        store = cast("Store", DistantlyTroubled(store_at(told.places, Blocking(hashing_lane(queue=16, nice=0))), stage))
+        desk = Coatcheck(store, clock=stage.clock, secret=SECRET, settings=told.policy or None)
+        desk.flows.parts.hasher = the_hasher()
+        self._open.callback(desk.close)
+        self._open.callback(release_hosts_of, desk.flows)
+        settings = {**told.settings, **({"csrf_exempt": told.exempt} if told.exempt else {})}
+        house: Any = flask.application if told.door == "flask" else wsgi.WsgiHouse().application
+        self._open.enter_context(self._site.held_by(house(desk, cast("Stage", stage), **settings)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from tests.doors.apart import make_application
+import logging
 
-application = make_application()
+from tests.doors.apart import Caretaker
+
+logging.basicConfig(level=logging.DEBUG)  # whatever is logged is to be looked through
+application = Caretaker()

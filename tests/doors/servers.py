@@ -1,4 +1,7 @@
-"""Real servers in threads of this process, so that they share the stories' clock; each on a free port of loopback."""
+"""Real servers in threads of this process, so that they share the stories' clock; each on a free port of loopback.
+
+Each serves one application, or as many as stand at one site one after the other (`for_many`).
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,63 @@ import asyncio
 import contextlib
 import logging
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from coatcheck.testing.visits.house import PATIENCE, Send
 from coatcheck.testing.visits.ways import over_http
+from tests.doors.sites import Site
 
 Serve = Callable[[Any], AbstractContextManager[Send]]
+
+
+@contextmanager
+def for_many(serve: Serve, site: Site) -> Generator[Serve]:
+    """Start a server once, and give what serves one application after the other by it."""
+    with serve(site) as send:
+
+        @contextmanager
+        def let_in(app: Any) -> Generator[Send]:
+            with site.held_by(app):
+                yield send
+
+        yield let_in
+
+
+@contextmanager
+def wsgiref(app: Any) -> Generator[Send]:
+    """The standard library's, with a thread for each connection: by itself it answers one request at a time."""
+
+    class Threaded(socketserver.ThreadingMixIn, WSGIServer):
+        daemon_threads = False
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    server = make_server("127.0.0.1", 0, app, Threaded, Quiet)
+    with server, in_a_thread(lambda: server.serve_forever(poll_interval=0.01)):
+        try:
+            yield over_http(server.server_port)
+        finally:
+            server.shutdown()
+
+
+@contextmanager
+def werkzeug(app: Any) -> Generator[Send]:
+    """Flask's own, that of `flask run`."""
+    from werkzeug.serving import make_server
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with in_a_thread(lambda: server.serve_forever(poll_interval=0.01)):
+        try:
+            yield over_http(server.port)
+        finally:
+            server.shutdown()  # closes it, too
 
 
 @contextmanager

@@ -1,13 +1,15 @@
-"""The stories over real sockets: each door behind a server of its kind, and all of them in the long run."""
+"""The stories over real sockets: some, of each door behind a server of its kind, which is started anew for each.
+
+All of them are told in `everywhere`, by all servers.
+"""
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import pytest
 
-from coatcheck.testing.stories import AnswerStories, CookieStories, DoorStories, MeetingStories
+from coatcheck.testing.stories import AnswerStories, CookieStories, MeetingStories
 from tests.doors import servers
 from tests.doors.houses.asgi import AsgiHouse
 from tests.doors.houses.fastapi import FastApiHouse
@@ -21,10 +23,6 @@ SOME = [
     (AsgiHouse, servers.hypercorn),
     (StarletteHouse, servers.uvicorn),
     (FastApiHouse, servers.granian),
-]
-ALL = [
-    *product((WsgiHouse, FlaskHouse), (servers.waitress,)),
-    *product((AsgiHouse, StarletteHouse, FastApiHouse), (servers.uvicorn, servers.hypercorn, servers.granian)),
 ]
 
 
@@ -53,12 +51,5 @@ class TestCookiesOverSockets(OverSockets, CookieStories):
     """Odd octets, which come to the bare protocols as they come to the frameworks above them."""
 
     @pytest.fixture(params=named([pair for pair in SOME if pair[0] in (WsgiHouse, AsgiHouse)]))
-    def door_and_server(self, request: pytest.FixtureRequest) -> Any:
-        return request.param
-
-
-@pytest.mark.long
-class TestAllOverSockets(OverSockets, DoorStories):
-    @pytest.fixture(params=named(ALL))
     def door_and_server(self, request: pytest.FixtureRequest) -> Any:
         return request.param

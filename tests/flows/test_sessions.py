@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from coatcheck import (
+    Coatcheck,
     CorruptRecord,
     InvalidCredentials,
     InvalidData,
@@ -28,6 +29,7 @@ from coatcheck.core.audit import (
 )
 from coatcheck.core.tokens import session_digest
 from coatcheck.stores.memory import MemoryStore
+from coatcheck.testing.clock import MovableClock
 from tests.flows.conftest import HERE
 
 DAY = 86_400
@@ -225,6 +227,27 @@ async def test_ses_05_late_call_brings_nothing_back_and_is_told(world, end, late
 
     assert not await world.is_live(login.token)
     assert await desk.sessions(of=subject) == ()
+
+
+@pytest.mark.parametrize("late", ["renew", "rotate"])
+def test_tmo_03_nor_does_that_of_a_machine_which_falls_asleep_amid_it(late):
+    """Whether a session lives and when it was used are questions of one instant."""
+    clock, is_sleepy = MovableClock(), False
+
+    def sleepy() -> int:
+        now = clock()
+        if is_sleepy:
+            clock.move(3660)
+        return now
+
+    with Coatcheck("memory://", clock=sleepy) as desk:
+        login = desk.start_session("ada")
+        used_at = clock() + 3000
+        clock.now, is_sleepy = used_at, True
+        token = desk.rotate(login.session).token if late == "rotate" else desk.renew(login.session) or login.token
+        clock.now, is_sleepy = used_at + 3660, False
+
+        assert not desk.authenticate(token)
 
 
 async def test_slow_request_may_save_while_others_keep_its_session_alive(world):

@@ -52,6 +52,9 @@ Sleep = Callable[[float], Awaitable[None]]
 class Doorway:
     """The way from a server to an application and back, through one door. Applications may come and go."""
 
+    knows_accounts: ClassVar[bool] = False
+    """Whether code that cannot wait looks at the account."""
+
     def __init__(
         self,
         desk: AsyncCoatcheck,
@@ -68,7 +71,7 @@ class Doorway:
                 "so long may a WebSocket outlive its session"
             )
         try:
-            self.door = Door(desk, settings, wanted=AsyncCoatcheck)
+            self.door = Door(desk, settings, wanted=AsyncCoatcheck, knows_accounts=self.knows_accounts)
         except ConfigurationError as error:
             problems = [*error.problems, *problems]
         if problems:

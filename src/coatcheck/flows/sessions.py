@@ -144,8 +144,8 @@ class SessionFlows:
             account = await self._store.account(session.subject)
         return Visit(Session(session), None if account is None else Account(account), is_touch_due=is_touch_due)
 
-    async def check_time(self, session: Session) -> None:
-        """Raise `SessionEnded` if time has ended a session that was read earlier.
+    async def check_time(self, session: Session) -> int:
+        """Give the instant of this look; raise `SessionEnded` if time has ended a session that was read earlier.
 
         Stores never look at the time: without this, a slow request could renew, rotate or write to a session that
         expired meanwhile and so bring it back (SES-05). Free while the record in hand is within its limits; it is read
@@ -153,25 +153,24 @@ class SessionFlows:
         """
         now = self._clock()
         if decisions.timeout_of(session.record, now=now) is None:
-            return
+            return now
         found = await self._store.find(session.record.digest)
         death = decisions.REVOKED if found is None else decisions.death_of(found.session, found.state, now=now)
         if death is None:
-            return
+            return now
         if found is not None:
             await self._note_expiry(found.session, death, now=now)
         raise SessionEnded
 
     async def renew(self, session: Session) -> None:
         """Write that the session was used now."""
-        await self.check_time(session)
-        if not await self._store.touch(session.record.digest, seen_at=self._clock()):
+        now = await self.check_time(session)  # at one instant: a machine may sleep between two
+        if not await self._store.touch(session.record.digest, seen_at=now):
             raise SessionEnded
 
     async def rotate(self, session: Session, account: Account | None = None, *, client: Whence = None) -> Login:
         """Give the session a new secret; the old one is dead when this returns."""
-        await self.check_time(session)
-        now = self._clock()
+        now = await self.check_time(session)
         token, digest = self._parts.new_session_token(session.subject)
         rotation = decisions.rotate(session.record, new_digest=digest, now=now)
         told = self._parts.origin_of(client).told

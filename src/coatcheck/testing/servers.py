@@ -75,7 +75,7 @@ class Server:
     crash_signal: ClassVar[signal.Signals]
 
     def __init__(self, place: Path | None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"coatcheck-{self.kind}-", dir=place or _memory()))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"coatcheck-{self.kind}-", dir=place or in_memory()))
         self.password = secrets.token_hex(8)
         self.port = _free_port()
         self.pid = 0
@@ -382,7 +382,7 @@ def _in_package(name: str, pattern: str) -> Iterator[Path]:
         yield from Path(folder).glob(pattern)
 
 
-def _memory() -> str | None:
+def in_memory() -> str | None:
     """Name a place in memory if there is one with room, where a new database takes a tenth of the time."""
     place = Path("/dev/shm")  # noqa: S108 - what is made there is made by mkdtemp
     return str(place) if place.is_dir() and shutil.disk_usage(place).free > 2**30 else None

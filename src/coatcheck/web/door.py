@@ -95,6 +95,9 @@ class DoorSettings(TypedDict, total=False):
 class Door:
     """One application's door to a desk, which must be the one for code that waits the way the application does.
 
+    One that `knows_accounts` has the account looked up together with the session, for code that looks at it and cannot
+    wait; where accounts live apart that is a step more.
+
     Raises `ConfigurationError` with every mistake in the settings, each with its mend.
     """
 
@@ -105,6 +108,7 @@ class Door:
         *,
         wanted: type[Coatcheck] | type[AsyncCoatcheck],
         codec: Codec = JSON,
+        knows_accounts: bool = False,
     ) -> None:
         if not isinstance(desk, wanted):
             raise ConfigurationError(
@@ -148,6 +152,7 @@ class Door:
         self.web = Web(mount)
         self.namespace = settings.get("namespace", DEFAULT_NAMESPACE)
         self.codec = codec
+        self.knows_accounts = knows_accounts
         self.exemptions = dict(settings.get("csrf_exempt", {}))
         for path, exemption in self.exemptions.items():
             _log.info("csrf_exempt: requests to %s need no evidence of their origin: %s", path, exemption.reason)

@@ -170,10 +170,13 @@ class Exchange:
 
     async def account_of_visitor(self) -> Account | None:
         """The account of whoever is logged in; None for strangers and for subjects without an account of ours."""
-        visit = await self.visit()
+        return await self.account_of(await self.visit())
+
+    async def account_of(self, visit: Visit | Absent) -> Account | None:
+        """Do the same for a visit at hand. A step where accounts live apart from sessions, else none."""
         if not visit or visit.subject is None:
             return None
-        if visit.account is None:  # it lives apart from the session, or there is none
+        if visit.account is None and not self.flows.parts.store.holds_accounts:
             visit.account = await self.flows.accounts.account(visit.subject)
         return visit.account
 

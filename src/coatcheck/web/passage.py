@@ -72,7 +72,6 @@ class Passage:
         self._before: dict[str, bytes] = {}
         self._session: Session | None = None
         self._visit: Visit | Absent | None = None
-        self._account: Account | None = None
         self._login: Login | None = None
         self._ended = False
         self._is_stranger = False
@@ -110,7 +109,7 @@ class Passage:
             return self.exchange.has_cookie_of_ours
         self._is_stranger = not self.exemption.allow_cookie
         if self._is_stranger:  # to who has looked already, too (CSR-14)
-            self._visit, self._account, self.is_loaded = None, None, False
+            self._visit, self.is_loaded = None, False
         return False
 
     @property
@@ -127,17 +126,19 @@ class Passage:
         return await self.look()
 
     async def look(self) -> Visit | Absent:
-        """Do what `visit` does before the application asks: the answer is not personal by that."""
+        """Do what `visit` does before the application asks: the answer is not personal by that.
+
+        A door that `knows_accounts` has the account looked up too.
+        """
         if self._visit is None:
             self._visit = NO_SESSION if self._is_stranger else await self.exchange.visit()
+            if self.door.knows_accounts:
+                await self.exchange.account_of(self._visit)
         return self._visit
 
     async def account(self) -> Account | None:
         """The account of whoever is logged in; None for strangers and for subjects without an account of ours."""
-        visit = await self.visit()
-        if self._account is None and visit and visit.subject is not None:
-            self._account = visit.account or await self.exchange.flows.accounts.account(visit.subject)
-        return self._account
+        return await self.exchange.account_of(await self.visit())
 
     async def require_session(self) -> Session:
         """Give the session of whoever is logged in. Raises `NotAuthenticated`."""
@@ -357,6 +358,8 @@ class Passage:
             subject, methods=methods, client=self.exchange.client, remember=remember, replaces=self._shown()
         )
         self._identified(login)
+        if self.door.knows_accounts:
+            await self.account()
         return login
 
     async def sign_up(self, *, username: str | None = None, email: str | None = None, password: str) -> Account:
@@ -371,7 +374,7 @@ class Passage:
         await self._admit_identity()
         ended = await self.exchange.flows.sessions.log_out(self._shown(), client=self.exchange.client)
         self._ended, self._login = True, None
-        self._visit, self._account = Absent(LOGGED_OUT), None
+        self._visit = Absent(LOGGED_OUT)
         self._take(None)
         return ended
 
@@ -415,7 +418,6 @@ class Passage:
         pending: dict[str, object] = {}
         if self._session is None:  # what a stranger was to keep, and had no session yet to keep it in
             pending = {key: value for key, value in self.values.items() if session_data.crosses_login(key, kept)}
-        self._account = login.account
         self._renewed(login)
         self._take(login.session)
         self.values.update(pending)
@@ -423,7 +425,9 @@ class Passage:
     def _renewed(self, login: Login) -> None:
         self._login, self._ended = login, False
         self._session = login.session
-        self._visit = Visit(login.session, login.account or self._account, is_touch_due=False)
+        before = self._visit
+        account = before.account if before and before.subject == login.subject else None
+        self._visit = Visit(login.session, login.account or account, is_touch_due=False)
 
     def _shown(self) -> str | Token | None:
         if self._login is not None:

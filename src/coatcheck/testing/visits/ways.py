@@ -106,7 +106,7 @@ def into_asgi(application: Application) -> Generator[Send]:
     def run(coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(PATIENCE)
 
-    life = run(_begin_life(application))
+    life = run(begin_life(application))
     try:
         yield lambda method, target, headers, body: run(_visit(application, method, target, headers, body))
     finally:
@@ -117,7 +117,8 @@ def into_asgi(application: Application) -> Generator[Send]:
         loop.close()
 
 
-async def _begin_life(application: Application) -> Callable[[], Awaitable[None]]:
+async def begin_life(application: Application) -> Callable[[], Awaitable[None]]:
+    """Begin the lifespan of an ASGI application, as a server would; give what ends it."""
     asked: asyncio.Queue[Message] = asyncio.Queue()
     told: asyncio.Queue[str] = asyncio.Queue()
 
