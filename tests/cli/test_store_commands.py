@@ -13,18 +13,26 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import psycopg
 import pytest
 
 from coatcheck import Coatcheck
+from coatcheck.colour import run_blocking
 from coatcheck.core.policy import NAMES, STANDARD
+from coatcheck.core.records import SubjectState
+from coatcheck.core.sessions import LOGGED_OUT
 from coatcheck.server.config import Config
 from coatcheck.server.durations import seconds_of
 from coatcheck.server.sample import policy_bounds, policy_groups, sample
 from coatcheck.server.settings import POLICY_SETTINGS, SETTINGS, is_duration
+from coatcheck.server.store_urls import store_at
+from coatcheck.stores.protocols import Contents
 from coatcheck.stores.schema import LATEST, SQLITE_STEPS, apply_steps
+from coatcheck.testing.samples import a_session
 from tests.cli.conftest import Ran, Run
 
+replace = msgspec.structs.replace
 SECRET = "Zq3v9-KfT1mXc7Rw5Lb2Yd8Hn4Js6Pg0Ue_AoIxBtC"
 PRODUCTION = {
     "COATCHECK_SECRET": SECRET,
@@ -353,6 +361,23 @@ def test_doctor_sees_sessions_that_were_left_behind_when_sessions_was_set(coatch
     assert warned(before) == warned(after) == ["sessions"]
     assert "come back to life" in after.out
     assert (ended.status, mended.status) == (0, 0)
+
+
+def test_doctor_sees_one_that_was_left_behind_among_thousands_of_the_dead(coatcheck: Run, tmp_path: Path) -> None:
+    now = int(time.time())
+    crowd = [replace(a_session(number, at=now), ended_at=now, end_reason=LOGGED_OUT) for number in range(3000)]
+    crowd.sort(key=lambda session: session.id)
+    env = {**PRODUCTION, "COATCHECK_SESSIONS": "sqlite:///sessions.db"}
+    store = store_at(f"sqlite:///{tmp_path}/coatcheck.db")
+
+    run_blocking(store.load(Contents(states=(SubjectState("ada"),), sessions=tuple(crowd)), bookmark=None))
+    among_the_dead = coatcheck("doctor", "--json", env=env)
+    last = replace(crowd[-1], ended_at=None, end_reason=None)
+    run_blocking(store.load(Contents(sessions=(last,)), bookmark=None))
+    run_blocking(store.close())
+
+    assert [one for one in among_the_dead.json["findings"] if "come back to life" in one["message"]] == []
+    assert "sessions" in warned(coatcheck("doctor", "--json", env=env))
 
 
 def test_doctor_sees_a_clock_that_was_set_back(coatcheck: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from coatcheck.core.sessions import Rotation
 from coatcheck.core.throttle import Settlement
 from coatcheck.errors import CorruptRecord, StoreUnavailable
+from coatcheck.stores.postgres import store as store_module
 from coatcheck.stores.postgres import texts
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.stores.protocols import Cutoffs
@@ -82,6 +83,8 @@ ROUND_TRIPS: dict[str, tuple[int, Call]] = {
     "find_by_id": (1, lambda s, n: s.find_by_id(a_handle(1))),
     "sessions_of": (1, lambda s, n: s.sessions_of("ada")),
     "scan_sessions": (1, lambda s, n: s.scan_sessions(after=None, limit=9)),
+    "any_live": (1, lambda s, n: s.any_live(at=NOW)),
+    "extent": (1, lambda s, n: s.extent()),
     "states_of": (1, lambda s, n: s.states_of(["ada", "bob"])),
     "identify": (1, lambda s, n: s.identify("ada")),
     "account": (1, lambda s, n: s.account("ada")),
@@ -179,6 +182,25 @@ def wait_until(holds: Callable[[], bool]) -> None:
     # The server's statistics come when they come; the test's own limit of time ends this.
     while not holds():
         pass
+
+
+# Much of it
+
+
+def test_its_extent_is_the_planners_estimate_where_there_is_much(
+    store: PostgresStore, driver: Driver, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        driver.run(started(store, number, subject="ada"))
+    execute(postgres_url, "ANALYZE coatcheck.sessions")
+    execute(postgres_url, "DELETE FROM coatcheck.sessions WHERE id = %s", a_handle(1))
+
+    exact = driver.run(store.extent())
+    monkeypatch.setattr(store_module, "COUNTED", 20)
+    guessed = driver.run(store.extent())
+
+    assert (exact.sessions, guessed.sessions) == (29, 30)
+    assert guessed.subjects == exact.subjects == 1
 
 
 # Purging

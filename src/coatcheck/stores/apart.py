@@ -34,6 +34,7 @@ from coatcheck.stores.protocols import (
     CopyStore,
     Cutoffs,
     EventPage,
+    Extent,
     Found,
     Identified,
     Purged,
@@ -177,6 +178,9 @@ class ApartStore:
     async def scan_sessions(self, *, after: str | None, limit: int) -> SessionPage:
         return await self.sessions.scan_sessions(after=after, limit=limit)
 
+    async def any_live(self, *, at: int) -> bool:
+        return await self.sessions.any_live(at=at)
+
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
         return await self.sessions.states_of(subjects)
 
@@ -316,6 +320,10 @@ class ApartStore:
         with_sessions = Contents(states=contents.states, sessions=contents.sessions, counters=contents.counters)
         await self._copied_accounts.load(with_accounts, bookmark=bookmark)
         await self.sessions.load(with_sessions, bookmark=bookmark)
+
+    async def extent(self) -> Extent:
+        beside = await self._copied_accounts.extent()
+        return replace(await self.sessions.extent(), accounts=beside.accounts, events=beside.events)
 
     async def bookmark(self) -> str | None:
         # The sessions' is written last: what it says was loaded is in both.

@@ -23,6 +23,8 @@ from coatcheck.stores.rows import Row
 replace = msgspec.structs.replace
 
 Question: TypeAlias = tuple[str, tuple[object, ...]]
+# What there is of each kind, in the order of `Extent`. A subject without a state is nothing to be copied.
+KINDS = ("accounts", "subjects WHERE epoch IS NOT NULL", "sessions", "counters", "events")
 _EVERYBODY = "SELECT '', epoch, epoch_at, epoch_reason, NULL, 0, 0, 0, '' FROM everybody"
 
 

@@ -21,7 +21,7 @@ from coatcheck.core.records import (
     SessionRecord,
     SubjectState,
 )
-from coatcheck.core.sessions import EVICTED, REPLACED, Rotation, idle_deadline, standing_under, timeout_of
+from coatcheck.core.sessions import EVICTED, REPLACED, Rotation, death_of, idle_deadline, standing_under, timeout_of
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import (
@@ -30,6 +30,7 @@ from coatcheck.stores.protocols import (
     Contents,
     Cutoffs,
     EventPage,
+    Extent,
     Found,
     Identified,
     Purged,
@@ -236,6 +237,12 @@ class MemoryStore:
             by_id = {session.id: session for session in self._sessions.values()}
             page = tuple(self._found(by_id[name]) for name in ids[:limit])
             return SessionPage(page, page[-1].session.id if len(ids) > limit else None)
+
+    async def any_live(self, *, at: int) -> bool:
+        with self._lock:
+            return any(
+                death_of(session, self._found(session).state, now=at) is None for session in self._sessions.values()
+            )
 
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
         with self._lock:
@@ -448,6 +455,12 @@ class MemoryStore:
             self._events = sorted((dict(self._events) | dict(contents.events)).items())
             self._event_count = max([self._event_count, *(place for place, _ in contents.events)])
             self._bookmark = bookmark
+
+    async def extent(self) -> Extent:
+        with self._lock:
+            return Extent(
+                len(self._accounts), len(self._states), len(self._sessions), len(self._counters), len(self._events)
+            )
 
     async def bookmark(self) -> str | None:
         with self._lock:

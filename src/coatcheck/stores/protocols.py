@@ -129,6 +129,16 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
+class Extent(msgspec.Struct, frozen=True):
+    """How much a store keeps of each kind."""
+
+    accounts: int = 0
+    subjects: int = 0
+    sessions: int = 0
+    counters: int = 0
+    events: int = 0
+
+
 class Purged(msgspec.Struct, frozen=True):
     """One batch of purging: how much went, and where to go on (None when the round is complete)."""
 
@@ -271,6 +281,13 @@ class SessionStore(Protocol):
         """Read all sessions page by page in a fixed order; ones that are there throughout come exactly once."""
         ...
 
+    async def any_live(self, *, at: int) -> bool:
+        """Say whether there is a standing session whose limits of time have not passed at an instant.
+
+        For operators: the first one found is answer enough, but where all are dead each may be looked at.
+        """
+        ...
+
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
         """Read the states of many subjects in one step; those without one are left out."""
         ...
@@ -381,6 +398,10 @@ class CopyStore(Protocol):
         is kept with all of the contents, or later: what it says has been loaded is there. 4. Later events come after
         those loaded.
         """
+        ...
+
+    async def extent(self) -> Extent:
+        """Say how much `export` will give, at once: exactly where that takes no longer, else the engine's estimate."""
         ...
 
     async def bookmark(self) -> str | None:

@@ -91,6 +91,9 @@ STANDING: Final = """
         WHERE s.epoch = e.epoch + CASE WHEN s.subject IS NULL THEN 0 ELSE u.epoch END AND u.disabled_at IS NULL
     )
 """
+ANY_LIVE: Final = f"""
+    SELECT EXISTS (SELECT 1 FROM sessions s WHERE s.expires_at > ? AND {IDLE_DEADLINE} > ? AND {STANDING})
+"""
 
 
 class _Unreadable:

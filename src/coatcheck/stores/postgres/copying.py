@@ -3,6 +3,8 @@
 The walk is `coatcheck.stores.copying`'s. A page comes in as JSON, one parameter for each kind of record.
 """
 
+# ruff: noqa: S608 - what is put into SQL are constants of these modules; values are always parameters (DAT-03)
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -29,6 +31,13 @@ def session_of(row: Row) -> SessionRecord:
 WALKS: Final = copying.walks(
     sessions=rows.SELECT_FOUND_WITH_TEXT, session_of=session_of, events=statements.SELECT_EVENT
 )
+# Counting a hundred million takes longer than a call may. Beyond so many the planner's estimate will do, which knows
+# how large the table is.
+COUNTED: Final = 100_000
+COUNT: Final = "SELECT " + ", ".join(
+    f"(SELECT count(*) FROM (SELECT 1 FROM {kind} LIMIT {COUNTED + 1}) AS found)" for kind in copying.KINDS
+)
+PLAN: Final = "EXPLAIN (FORMAT JSON) SELECT 1 FROM"
 BOOKMARK: Final = "SELECT bookmark FROM copying"
 
 _MEET_SUBJECTS = """
@@ -142,6 +151,12 @@ def loading(contents: Contents, *, bookmark: str | None, schema: str) -> dict[st
     else:
         said["bookmark"] = (_KEEP_BOOKMARK, (bookmark,))
     return said
+
+
+def planned(row: Row) -> int:
+    """Give the number of rows that a plan expects."""
+    number: int = row[0][0]["Plan"]["Plan Rows"]
+    return number
 
 
 def _all(

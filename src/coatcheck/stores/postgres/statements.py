@@ -56,6 +56,7 @@ SESSIONS_OF: Final = f"""
     WHERE s.subject = (SELECT id FROM subjects WHERE subject = %s) AND s.ended_at IS NULL
     AND s.epoch = u.epoch + e.epoch AND u.disabled_at IS NULL
 """
+ANY_LIVE: Final = rows.ANY_LIVE.replace("?", "%s")
 SCAN_SESSIONS: Final = f"{rows.SELECT_FOUND_WITH_TEXT} WHERE s.id > %s ORDER BY s.id LIMIT %s"
 IDENTIFY: Final = f"{rows.SELECT_IDENTIFIED} WHERE a.username_key = %s OR a.email_key = %s"
 ACCOUNT: Final = f"{rows.SELECT_ACCOUNT} WHERE u.subject = %s"

@@ -29,7 +29,7 @@ from coatcheck.errors import StoreConflict
 from coatcheck.stores import copying, rows
 from coatcheck.stores.postgres import schema, statements, steps, troubles
 from coatcheck.stores.postgres.address import address_of
-from coatcheck.stores.postgres.copying import BOOKMARK, WALKS, loading
+from coatcheck.stores.postgres.copying import BOOKMARK, COUNT, COUNTED, PLAN, WALKS, loading, planned
 from coatcheck.stores.postgres.database import Database, Transaction
 from coatcheck.stores.postgres.driver import Statement
 from coatcheck.stores.postgres.purge import next_batch
@@ -41,6 +41,7 @@ from coatcheck.stores.protocols import (
     Contents,
     Cutoffs,
     EventPage,
+    Extent,
     Found,
     Identified,
     Purged,
@@ -224,6 +225,9 @@ class PostgresStore:
     async def scan_sessions(self, *, after: str | None, limit: int) -> SessionPage:
         return SessionPage(*await self._page(_found_of, statements.SCAN_SESSIONS, after or "", limit=limit, key=3))
 
+    async def any_live(self, *, at: int) -> bool:
+        return bool((await self._database.read(statements.ANY_LIVE, (at, at)))[0][0])
+
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
         wanted = [kept(subject) for subject in subjects if is_text(subject)]
         states = rows.readable(rows.state_of, await self._database.read(statements.STATES_OF, (wanted,)))
@@ -398,6 +402,13 @@ class PostgresStore:
             await transaction.commit(loading(contents, bookmark=bookmark, schema=self._database.schema))
 
         await self._database.write(work)
+
+    async def extent(self) -> Extent:
+        counts = list((await self._database.read(COUNT, ()))[0])
+        for place, kind in enumerate(copying.KINDS):
+            if counts[place] > COUNTED:
+                counts[place] = planned((await self._database.read(f"{PLAN} {kind}", ()))[0])
+        return Extent(*counts)
 
     async def bookmark(self) -> str | None:
         found = await self._database.read(BOOKMARK, ())

@@ -13,7 +13,7 @@ from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredentia
 from coatcheck.core.throttle import Counter
 from coatcheck.core.tokens import subject_digest
 from coatcheck.errors import CorruptRecord
-from coatcheck.stores.protocols import Contents
+from coatcheck.stores.protocols import Contents, Extent
 from coatcheck.stores.redis import kept, keys
 from coatcheck.stores.redis.kept import Argument, Reply
 from coatcheck.stores.redis.keys import SHELVES, place_of, place_of_subject
@@ -52,6 +52,22 @@ async def page_of(read: Run, call: Call, *, after: str | None, limit: int) -> Co
             return await _counters(read, int(position), limit)
         case _:
             return await _events(call, int(position), limit)
+
+
+async def extent(call: Call) -> Extent:
+    """Count what the indexes name; some of it may have outlived its time."""
+
+    async def count(*indexes: str) -> int:
+        return sum([await call("ZCARD", index) for index in indexes])
+
+    shelves = [f"{{{shelf:02x}}}" for shelf in range(SHELVES)]
+    return Extent(
+        accounts=await count("accounts"),
+        subjects=await count(*(f"subjects:{shelf}" for shelf in shelves)),
+        sessions=await count(*(f"handles:{shelf}" for shelf in shelves)),
+        counters=await count("counters:{attempts}"),
+        events=await count("event:{log}"),
+    )
 
 
 async def load(write: Run, contents: Contents) -> None:

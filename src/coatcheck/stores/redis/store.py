@@ -19,7 +19,7 @@ from redis import exceptions
 from coatcheck.colour import Async, Colour
 from coatcheck.core import session_data
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
-from coatcheck.core.sessions import Rotation, standing_under
+from coatcheck.core.sessions import Rotation, death_of, standing_under
 from coatcheck.core.throttle import COUNTER_KEPT, LOCK_KEPT, PENDING_KEPT, Gate, Settlement
 from coatcheck.core.tokens import subject_digest
 from coatcheck.errors import CoatcheckError, ConfigurationError, CorruptRecord, StoreConflict, StoreUnavailable
@@ -29,6 +29,7 @@ from coatcheck.stores.protocols import (
     Contents,
     Cutoffs,
     EventPage,
+    Extent,
     Found,
     Identified,
     Purged,
@@ -255,6 +256,16 @@ class RedisStore:
         shard, handle = last_looked_at
         return SessionPage(_readable_of(listed), f"{shard:02x}.{keys.text_of(handle[:-35])}")
 
+    async def any_live(self, *, at: int) -> bool:
+        after: str | None = None
+        while True:
+            page = await self.scan_sessions(after=after, limit=_BATCH)
+            if any(death_of(found.session, found.state, now=at) is None for found in page.sessions):
+                return True
+            after = page.next
+            if after is None:
+                return False
+
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
         wanted = [subject for subject in subjects if _is_text(subject)]
         if not wanted:
@@ -471,6 +482,9 @@ class RedisStore:
         await copying.load(self._write, contents)
         key = f"{self._prefix}bookmark"
         await self._call(("DEL", key) if bookmark is None else ("SET", key, bookmark), is_read=False)
+
+    async def extent(self) -> Extent:
+        return await copying.extent(self._ask)
 
     async def bookmark(self) -> str | None:
         text = await self._ask("GET", "bookmark")

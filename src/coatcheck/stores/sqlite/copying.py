@@ -4,6 +4,8 @@ The walk is `coatcheck.stores.copying`'s. While a copy comes in, its bookmark st
 there as long as the copy is under way.
 """
 
+# ruff: noqa: S608 - what is put into SQL are constants of these modules; values are always parameters (DAT-03)
+
 from __future__ import annotations
 
 import sqlite3
@@ -11,7 +13,7 @@ from typing import Protocol
 
 from coatcheck.core.records import AccountRecord, PasswordCredential, SubjectState
 from coatcheck.stores import copying, rows
-from coatcheck.stores.protocols import Contents
+from coatcheck.stores.protocols import Contents, Extent
 from coatcheck.stores.rows import Row
 from coatcheck.stores.sqlite import steps
 
@@ -64,6 +66,11 @@ def load(cursor: sqlite3.Cursor, contents: Contents, *, bookmark: str | None) ->
     else:
         cursor.execute("CREATE TABLE IF NOT EXISTS copying (id INTEGER PRIMARY KEY, bookmark TEXT NOT NULL) STRICT")
         cursor.execute("INSERT OR REPLACE INTO copying (id, bookmark) VALUES (0, ?)", (bookmark,))
+
+
+def extent(read: Read) -> Extent:
+    """Count what there is: some tenths of a second for a million of each kind."""
+    return Extent(*(read(f"SELECT count(*) FROM {kind}")[0][0] for kind in copying.KINDS))
 
 
 def bookmark(read: Read) -> str | None:

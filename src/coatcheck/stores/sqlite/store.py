@@ -30,6 +30,7 @@ from coatcheck.stores.protocols import (
     Contents,
     Cutoffs,
     EventPage,
+    Extent,
     Found,
     Identified,
     Purged,
@@ -282,6 +283,9 @@ class SqliteStore:
     async def scan_sessions(self, *, after: str | None, limit: int) -> SessionPage:
         return SessionPage(*self._page(rows.found_with_user_agent, _SCAN_SESSIONS, after or "", limit=limit, key=3))
 
+    async def any_live(self, *, at: int) -> bool:
+        return bool(self._rows(rows.ANY_LIVE, at, at)[0][0])
+
     async def states_of(self, subjects: Sequence[str]) -> Mapping[str, SubjectState]:
         wanted = [subject for subject in subjects if is_text(subject)]
         places = ", ".join("?" * len(wanted))
@@ -430,6 +434,9 @@ class SqliteStore:
 
     async def load(self, contents: Contents, *, bookmark: str | None) -> None:
         await self._write(lambda cursor: copying.load(cursor, contents, bookmark=bookmark))
+
+    async def extent(self) -> Extent:
+        return copying.extent(self._rows)
 
     async def bookmark(self) -> str | None:
         return copying.bookmark(self._rows)

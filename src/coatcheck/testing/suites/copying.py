@@ -10,7 +10,7 @@ import msgspec
 from coatcheck.core.records import SubjectState
 from coatcheck.core.sessions import EVERYBODY_REVOKED, LOGGED_OUT, REVOKED
 from coatcheck.stores.memory import MemoryStore
-from coatcheck.stores.protocols import Answer, Contents, CopyStore, Cutoffs, Store
+from coatcheck.stores.protocols import Answer, Contents, CopyStore, Cutoffs, Extent, Store
 from coatcheck.testing.driving import Suite
 from coatcheck.testing.samples import (
     DAY,
@@ -249,6 +249,21 @@ class CopyContract(Suite):
 
         newest = (await store.events_of("ada", after=None, limit=2)).events
         assert [event.name for event in newest] == ["new", "old 19"]
+
+    async def test_its_extent_is_what_there_is_of_each_kind(self, store: Store) -> None:
+        nothing = await store.extent()
+        await fill(store)
+
+        kept = await everything(store)
+
+        assert nothing == Extent()
+        assert await store.extent() == Extent(
+            accounts=len(kept.accounts),
+            subjects=sum(1 for state in kept.states if state.subject),
+            sessions=len(kept.sessions),
+            counters=len(kept.counters),
+            events=len(kept.events),
+        )
 
     async def test_a_bookmark_is_kept_until_it_is_taken_away(self, store: Store) -> None:
         seen = [await store.bookmark()]

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 import msgspec
 import pytest
 
 from coatcheck.core.records import SubjectState
-from coatcheck.core.sessions import LOGGED_OUT
-from coatcheck.stores.protocols import Found, Store
+from coatcheck.core.sessions import LOGGED_OUT, idle_deadline
+from coatcheck.stores.protocols import Found, Started, Store
 from coatcheck.testing.driving import Driver, Suite
 from coatcheck.testing.samples import (
+    DAY,
+    HOUR,
     NOW,
     a_digest,
     a_handle,
@@ -25,6 +30,20 @@ from coatcheck.testing.samples import (
 )
 
 replace = msgspec.structs.replace
+
+
+async def _end_three(store: Store) -> None:
+    for number in range(3):
+        assert await store.end(a_digest(number), at=NOW, reason=LOGGED_OUT, events=())
+
+
+# All that can happen to ada's sessions 0 to 2 but the passing of time.
+DEATHS: dict[str, Callable[[Store], Coroutine[Any, Any, object]]] = {
+    "ended": _end_three,
+    "of an epoch before": raise_epoch,
+    "of an epoch before, like everybody's": lambda store: store.raise_everybody(at=NOW, reason="", events=()),
+    "of a disabled subject": lambda store: raise_epoch(store, disabled_at=NOW),
+}
 
 
 class FindContract(Suite):
@@ -108,6 +127,29 @@ class FindContract(Suite):
 
     async def test_sessions_of_a_stranger_are_none(self, store: Store) -> None:
         assert await store.sessions_of("nobody") == ()
+
+    async def test_any_live_looks_at_limits_of_time_at_the_instant_it_is_told(self, store: Store) -> None:
+        nothing = await store.any_live(at=NOW)
+        idle = await start(store, a_session(1, idle_timeout=HOUR, lifetime=DAY))
+        await start(store, a_session(2, idle_timeout=7 * DAY, lifetime=DAY, subject=None))
+
+        assert isinstance(idle, Started)
+        assert nothing is False
+        assert [await store.any_live(at=NOW + at) for at in (0, DAY - 1, DAY)] == [True, True, False]
+        await store.end(a_digest(2), at=NOW, reason=LOGGED_OUT, events=())
+        ends = idle_deadline(idle.session)
+        assert [await store.any_live(at=at) for at in (ends - 1, ends)] == [True, False]
+
+    @pytest.mark.parametrize("death", DEATHS)
+    def test_any_live_knows_how_sessions_end(self, store: Store, driver: Driver, death: str) -> None:
+        for number in range(3):
+            driver.run(started(store, number))
+
+        driver.run(DEATHS[death](store))
+
+        assert driver.run(store.any_live(at=NOW)) is False
+        driver.run(started(store, 9, subject="bob"))
+        assert driver.run(store.any_live(at=NOW)) is True
 
     async def test_scanning_sessions_meets_each_once_though_others_come_and_go(self, store: Store) -> None:
         for number in range(10):
