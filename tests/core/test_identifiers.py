@@ -138,6 +138,7 @@ def test_acc_02_a_label_may_have_63_characters_as_written_in_ascii_and_no_more()
 
 def test_acc_02_lowering_reaches_from_a_to_z():
     assert ascii_lower(f"@{string.ascii_uppercase}[") == f"@{string.ascii_lowercase}["
+    assert ascii_lower(f"\xc4@{string.ascii_uppercase}[`az{{") == f"\xc4@{string.ascii_lowercase}[`az{{"
 
 
 @pytest.mark.parametrize("character", [KELVIN, "\u0130", "\u00c4", FULL_WIDTH_A])

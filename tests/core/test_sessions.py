@@ -171,6 +171,13 @@ def test_tmo_04_touch_step_is_a_minute_or_a_twentieth_of_the_idle_timeout(idle, 
     assert sessions.touch_step(idle) == step
 
 
+@pytest.mark.parametrize(("idle", "age", "death"), [(19, 18, None), (19, 19, "idle_timeout"), (20, 20, None)])
+def test_tmo_03_an_idle_timeout_too_short_for_a_step_ends_to_the_second(idle, age, death):
+    session = replace(issue(), idle_timeout=idle)
+
+    assert sessions.timeout_of(session, now=T + age) == death
+
+
 def test_tmo_04_one_request_a_second_writes_once_a_minute_and_dies_within_the_step():
     session, writes = issue(), 0
     for now in range(T, T + 600):

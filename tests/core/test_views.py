@@ -9,7 +9,7 @@ import pytest
 
 from coatcheck.core.records import AccountRecord, PasswordCredential, SessionRecord
 from coatcheck.core.tokens import Token
-from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit
+from coatcheck.core.views import Absent, Account, Client, Login, Session, Visit, instant
 
 T = 1_800_000_000
 RECORD = SessionRecord(
@@ -85,6 +85,16 @@ def test_instants_are_aware_utc():
     assert SESSION.created_at == datetime(2027, 1, 15, 8, tzinfo=UTC)
     assert SESSION.created_at.tzinfo is UTC
     assert SESSION.auth_time == SESSION.last_seen_at == SESSION.created_at
+
+
+@pytest.mark.parametrize(
+    ("seconds", "year", "second"),
+    [(0, 1970, 0), (1, 1970, 1), (-1, 1970, 0), (253_402_300_799, 9999, 59), (253_402_300_800, 9999, 59)],
+)
+def test_err_05_an_instant_that_no_calendar_has_is_the_first_or_the_last_it_has(seconds, year, second):
+    shown = instant(seconds)
+
+    assert (shown.year, shown.second, shown.tzinfo) == (year, second, UTC)
 
 
 def test_session_says_when_it_ends_if_nobody_uses_it():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from coatcheck.errors import BadRequest, FieldError
-from coatcheck.http.bodies import MAX_DEPTH, form_fields, is_strict_json, json_fields, query_fields
+from coatcheck.http.bodies import MAX_DEPTH, form_fields, is_form, is_strict_json, json_fields, query_fields
 from coatcheck.http.redirects import local_target
 
 JSON = b"application/json"
@@ -120,6 +120,22 @@ def test_csr_09_no_body_has_no_fields():
 )
 def test_csr_02_only_application_json_itself_is_strict(content_type, strict):
     assert is_strict_json(content_type) is strict
+
+
+@pytest.mark.parametrize(
+    ("content_type", "form"),
+    [
+        (FORM, True),
+        (b"Application/X-WWW-Form-URLencoded ; charset=utf-8", True),
+        (FORM + b", text/plain", False),
+        (b"multipart/form-data; boundary=x", False),
+        (JSON, False),
+        (b"", False),
+        (None, False),
+    ],
+)
+def test_csr_07_a_form_is_what_browsers_post_without_files(content_type, form):
+    assert is_form(content_type) is form
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.http.client_address import client_address
+from coatcheck.http.client_address import client_address, problems_of_proxies
 
 PROXY = "10.0.0.1"
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
@@ -198,3 +198,20 @@ def test_rat_04_any_octets_give_an_address(headers, hops):
 def test_sup_09_no_header_takes_more_than_linear_time(grows_linearly, unit, name):
     grows_linearly(lambda size: (unit * size)[:size], lambda value: address_of((name, value), hops=3), 1024)
     grows_linearly(lambda size: (unit * size)[:size], lambda value: address_of((name, value), hops=3), 16_384)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "hops", "problems"),
+    [
+        ((), 0, []),
+        (PROXIES, 1, []),
+        (
+            PROXIES,
+            0,
+            ["trusted_hops: is missing with trusted_proxies; say how many proxies stand between visitors and here"],
+        ),
+        ((), 2, ["trusted_proxies: is missing with trusted_hops; name the addresses of your proxies"]),
+    ],
+)
+def test_err_03_of_the_two_settings_about_proxies_the_missing_one_is_named(proxies, hops, problems):
+    assert [*problems_of_proxies(proxies, hops)] == problems

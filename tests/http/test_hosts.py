@@ -375,6 +375,11 @@ def test_err_03_a_bad_setting_is_named(settings, setting):
     assert [problem.partition(":")[0] for problem in refused.value.problems] == [setting]
 
 
+def test_err_03_who_sets_nothing_is_told_of_development_too():
+    with pytest.raises(ConfigurationError, match=r"development=True \(Flask: flask run --debug\)$"):
+        Site.configure()
+
+
 def test_err_03_each_trusted_origin_that_is_not_https_is_named_in_order():
     with pytest.raises(ConfigurationError) as refused:
         Site.configure(

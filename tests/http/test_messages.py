@@ -181,7 +181,21 @@ def test_hdr_10_who_navigates_and_what_is_part_of_a_page(make_request, headers, 
         ("", [""], (None, "/")),
         ("http://h.example/a", ["/a"], (b"h.example", "/a")),
         ("/x", ["http://h.example/a"], (b"h.example", "/a")),
+        ("/a%20b", ["/a%20b"], (None, "/a%2520b")),  # not decoded twice
+        ("/%FF", ["/\N{REPLACEMENT CHARACTER}"], (None, "/%FF")),
+        ("/%FF", ["/a"], (None, "/a")),
+        ("/\u20ac", ["/a"], (None, "/a")),
+        ("", ["/\ud800"], (None, "/%3F")),
+        ("", ["/:@!$&'()*+,;=~ "], (None, "/:@!$&'()*+,;=~%20")),
     ],
 )
 def test_csr_12_a_path_counts_as_the_application_sees_it(raw, seen, told):
     assert target_as_seen(raw, *seen, encoding="utf-8") == told
+
+
+@pytest.mark.parametrize(
+    ("raw", "seen", "told"),
+    [("", "/\xc3\xa9", "/%C3%A9"), ("/%E9", "/\xe9", "/%E9"), ("/x", "/\xe9", "/%E9"), ("", "/\u20ac", "/%3F")],
+)
+def test_csr_12_octets_that_wsgi_shows_as_characters_stay_octets(raw, seen, told):
+    assert target_as_seen(raw, seen, encoding="latin-1") == (None, told)
