@@ -179,6 +179,35 @@ def test_ses_13_an_anonymous_session_is_no_log_in_anywhere(world: Any) -> None:
     assert browser.get("/login").status == 200
 
 
+@pytest.mark.parametrize(
+    "state", ["pre-session", "expired", "epoch raised", "disabled", "logged out", "password changed"]
+)
+def test_ses_13_no_state_beside_a_live_session_is_a_log_in_anywhere(world: Any, state: str) -> None:
+    subject = world.account()
+    browser = world.browser() if state == "pre-session" else world.logged_in()
+    match state:
+        case "pre-session":
+            browser.get("/login")
+            assert world.pre_cookie in browser.jar
+        case "expired":
+            world.clock.move(3660)
+        case "epoch raised":
+            world.do(world.desk.revoke_all(of=subject))
+        case "disabled":
+            world.do(world.desk.disable(subject))
+        case "logged out":
+            browser.copy().call("POST", "/api/logout")
+        case _:
+            document = {"current_password": PASSWORD, "new_password": OTHER}
+            assert browser.copy().call("POST", "/api/password/change", document).status == 204
+
+    answers = [browser.copy().call(method, path, document) for method, path, document in PROTECTED]
+
+    assert [answer.status for answer in answers] == [401] * len(PROTECTED)
+    assert browser.copy().get("/account").status == 303
+    assert browser.copy().get("/login").status == 200
+
+
 def test_the_answer_to_csrf_is_a_token_that_works_once_sent_back(world: Any) -> None:
     world.account()
     client = world.curl()

@@ -353,6 +353,7 @@ class AnswerStories(Stories):
         assert answer.one("x-content-type-options") == "nosniff"
         assert answer.one("x-frame-options") == "DENY"
         assert answer.one("cross-origin-opener-policy") == "same-origin"
+        assert answer.one("cross-origin-resource-policy") == "same-origin"
         assert answer.one("referrer-policy") == "strict-origin-when-cross-origin"
         assert answer.one("content-type") == "text/html; charset=utf-8"
         assert answer.listed("cache-control") == {"no-store"}
