@@ -70,7 +70,7 @@ def methods(name: str) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(facade))
     found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     stripped = [Strip().visit(node) for node in found.body[1:]]
-    return {node.name: ast.unparse(node) for node in stripped}
+    return {getattr(node, "name", "") or node.targets[0].id: ast.unparse(node) for node in stripped}
 
 
 @pytest.mark.parametrize("name", methods("Coatcheck"))

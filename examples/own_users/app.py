@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +13,16 @@ import sqlalchemy as sa
 import uvicorn
 from fastapi import Body, Depends, FastAPI
 from old import make_database
-from users import Users, upgrade, users
+from users import User, Users, upgrade
 
-from coatcheck import Account, AsyncCoatcheck
+from coatcheck import AsyncCoatcheck
 from coatcheck.fastapi import CoatcheckFastAPI
 
 engine = sa.create_engine("sqlite:///users.db")
-desk = AsyncCoatcheck(Users(engine, run=asyncio.to_thread), sessions="sqlite:///sessions.db")
+desk = AsyncCoatcheck(Users(engine, run=asyncio.to_thread), sessions="sqlite:///sessions.db")  # AsyncCoatcheck[User]
 auth = CoatcheckFastAPI(desk, development=True, home="/me")
+
+Member = Annotated[User, Depends(auth.account)]
 
 
 def prepare() -> None:
@@ -30,7 +32,7 @@ def prepare() -> None:
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     prepare()
     async with auth.lifespan(app):
         yield
@@ -40,22 +42,16 @@ app = FastAPI(lifespan=lifespan)
 app.include_router(auth.router, prefix="/auth")
 
 
-def user(account: Annotated[Account, Depends(auth.account)]) -> sa.RowMapping:
-    """The application's own row of whoever is logged in."""
-    with engine.connect() as connection:
-        return connection.execute(sa.select(users).where(users.c.subject == account.subject)).mappings().one()
-
-
 @app.get("/me")
-def me(user: Annotated[Any, Depends(user)]) -> dict[str, Any]:
-    return {"id": user["id"], "name": user["name"], "favourite_coat": user["favourite_coat"]}
+def me(user: Member) -> dict[str, Any]:
+    return {"id": user.id, "name": user.name, "favourite_coat": user.favourite_coat}
 
 
 @app.put("/me/coat")
-def choose(coat: Annotated[str, Body(embed=True)], user: Annotated[Any, Depends(user)]) -> dict[str, Any]:
+def choose(coat: Annotated[str, Body(embed=True)], user: Member) -> dict[str, Any]:
     with engine.begin() as connection:
-        connection.execute(sa.update(users).where(users.c.id == user["id"]).values(favourite_coat=coat))
-    return {"id": user["id"], "favourite_coat": coat}
+        connection.execute(sa.update(User).where(User.id == user.id).values(favourite_coat=coat))
+    return {"id": user.id, "favourite_coat": coat}
 
 
 if __name__ == "__main__":

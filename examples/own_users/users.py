@@ -1,42 +1,51 @@
 """An application's own table of users as Coatcheck's store of accounts, over SQLAlchemy.
 
-`Users` keeps what `coatcheck.stores.protocols.AccountsHalf` promises. Sessions live elsewhere.
+`Users` keeps what `coatcheck.stores.protocols.OwnAccounts` promises: a desk over it speaks of `User`. Sessions live
+elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from coatcheck.core.identifiers import email_key, username_key
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential
 from coatcheck.errors import StoreConflict, StoreUnavailable
 from coatcheck.stores.protocols import AccountPage, Answer, Cutoffs, EventPage, Identified, Purged
 
-metadata = sa.MetaData()
 
-# The table as the application has always had it, and below the line what Coatcheck needs besides.
-users = sa.Table(
-    "users",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String(150)),
-    sa.Column("email", sa.String(254)),
-    sa.Column("password", sa.String(255)),
-    sa.Column("joined", sa.DateTime, nullable=False),
-    sa.Column("favourite_coat", sa.String(50)),
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    """Somebody, as the application has always had them; below the line what Coatcheck needs besides."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(sa.String(150))
+    email: Mapped[str | None] = mapped_column(sa.String(254))
+    password: Mapped[str | None] = mapped_column(sa.String(255))
+    joined: Mapped[datetime] = mapped_column(sa.DateTime)
+    favourite_coat: Mapped[str | None] = mapped_column(sa.String(50))
     # ----
-    sa.Column("subject", sa.String(255), unique=True),  # what sessions know of a person; never changes
-    sa.Column("name_key", sa.String(150), unique=True),  # what names are compared by
-    sa.Column("email_key", sa.String(254), unique=True),
-    sa.Column("password_version", sa.Integer, nullable=False, server_default="1"),
-    sa.Column("password_changed", sa.Integer, nullable=False, server_default="0"),
-)
+    subject: Mapped[str | None] = mapped_column(sa.String(255), unique=True)  # what sessions know; never changes
+    name_key: Mapped[str | None] = mapped_column(sa.String(150), unique=True)  # what names are compared by
+    email_key: Mapped[str | None] = mapped_column(sa.String(254), unique=True)
+    password_version: Mapped[int] = mapped_column(server_default="1")
+    password_changed: Mapped[int] = mapped_column(server_default="0")
+
+
+users = cast(sa.Table, User.__table__)
+metadata = Base.metadata
 
 events_table = sa.Table(
     "security_events",
@@ -63,7 +72,11 @@ def upgrade(engine: sa.Engine) -> None:
         for column in users.columns:
             if column.name not in there:
                 kind = column.type.compile(engine.dialect)
-                default = f" NOT NULL DEFAULT {column.server_default.arg}" if column.server_default is not None else ""
+                default = (
+                    f" NOT NULL DEFAULT {column.server_default.arg}"
+                    if isinstance(column.server_default, sa.DefaultClause)
+                    else ""
+                )
                 connection.execute(sa.text(f"ALTER TABLE users ADD COLUMN {column.name} {kind}{default}"))
                 if column.unique:
                     name = f"users_{column.name}"
@@ -120,6 +133,14 @@ class Users:
         found = await self._one(users.c.subject == subject, asked=subject)
         return None if found is None else _account(found)
 
+    async def own_accounts(self, subjects: Sequence[str]) -> Mapping[str, User]:
+        def work() -> Mapping[str, User]:
+            wanted = User.subject.in_([subject for subject in subjects if _is_text(subject)])
+            with self._told(), Session(self._engine) as session:
+                return {user.subject or "": user for user in session.scalars(sa.select(User).where(wanted))}
+
+        return await self._run(work)
+
     async def credential(self, subject: str) -> PasswordCredential | None:
         found = await self._one(users.c.subject == subject, asked=subject)
         return None if found is None else _credential(found)
@@ -165,7 +186,9 @@ class Users:
                 ):
                     return False
                 # What happened stays with its time and name; whose it was does not.
-                nobody = dict.fromkeys(("subject", "session_id", "ip", "user_agent", "request_id")) | {"details": {}}
+                nobody: dict[str, Any] = dict.fromkeys(("subject", "session_id", "ip", "user_agent", "request_id")) | {
+                    "details": {}
+                }
                 connection.execute(sa.update(events_table).where(events_table.c.subject == subject).values(nobody))
                 _keep(connection, events)
             return True
@@ -221,11 +244,16 @@ class Users:
         self._engine.dispose()
 
     @contextmanager
-    def _begin(self) -> Any:
-        """One transaction. What the engine says when it cannot becomes `StoreUnavailable`."""
+    def _begin(self) -> Generator[sa.Connection]:
+        """One transaction."""
+        with self._told(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        """What the engine says when it cannot becomes `StoreUnavailable`."""
         try:
-            with self._engine.begin() as connection:
-                yield connection
+            yield
         except IntegrityError:
             raise
         except DBAPIError as error:

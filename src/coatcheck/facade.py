@@ -10,14 +10,14 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast, overload
 
 from coatcheck.colour import Async, Blocking, Colour, hashing_lane, run_blocking
 from coatcheck.core.audit import Event
 from coatcheck.core.policy import Policy, make_policy
 from coatcheck.core.records import EventRecord
 from coatcheck.core.tokens import Token
-from coatcheck.core.views import DEFAULT_NAMESPACE, Absent, Account, Client, Login, Session, Visit
+from coatcheck.core.views import DEFAULT_NAMESPACE, A, Absent, Account, Client, Login, Session, Visit
 from coatcheck.crypto.entropy import Entropy, system_entropy
 from coatcheck.crypto.keys import SECRET_BYTES, Keys
 from coatcheck.errors import ConfigurationError
@@ -25,26 +25,61 @@ from coatcheck.flows.bundle import Flows
 from coatcheck.flows.data import Edit
 from coatcheck.flows.parts import Handler, Parts
 from coatcheck.stores.opening import open_store
-from coatcheck.stores.protocols import AccountsHalf, Purged, Store
+from coatcheck.stores.protocols import AccountsHalf, OwnAccounts, Purged, Store
 
 E = TypeVar("E", bound=Event)
 PAGE = 50
 
 
-class _Desk:
+def _blocking(policy: Policy) -> Colour:
+    return Blocking(hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice))
+
+
+def _async(policy: Policy) -> Colour:
+    return Async(hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice))
+
+
+class _Desk(Generic[A]):
     """What both desks are made of. `flows` are the same operations as coroutines, for `coatcheck.web` and the doors."""
+
+    _colour: Callable[[Policy], Colour]
+
+    @overload
+    def __init__(
+        self,
+        store: OwnAccounts[A],
+        *,
+        sessions: str | Store | None = ...,
+        secret: bytes | None = ...,
+        profile: str = ...,
+        settings: Mapping[str, object] | None = ...,
+        clock: Callable[[], int] | None = ...,
+        entropy: Entropy = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: _Desk[Account],
+        store: str | Store | AccountsHalf,
+        *,
+        sessions: str | Store | None = ...,
+        secret: bytes | None = ...,
+        profile: str = ...,
+        settings: Mapping[str, object] | None = ...,
+        clock: Callable[[], int] | None = ...,
+        entropy: Entropy = ...,
+    ) -> None: ...
 
     def __init__(
         self,
-        store: str | Store | AccountsHalf,
-        colour: Callable[[Policy], Colour],
+        store: str | Store | AccountsHalf | OwnAccounts[A],
         *,
         sessions: str | Store | None = None,
-        secret: bytes | None,
-        profile: str,
-        settings: Mapping[str, object] | None,
-        clock: Callable[[], int] | None,
-        entropy: Entropy,
+        secret: bytes | None = None,
+        profile: str = "standard",
+        settings: Mapping[str, object] | None = None,
+        clock: Callable[[], int] | None = None,
+        entropy: Entropy = system_entropy,
     ) -> None:
         problems: list[str] = []
         policy, keys = Policy(), None
@@ -52,7 +87,7 @@ class _Desk:
             policy = make_policy(profile, settings)
         except ConfigurationError as error:
             problems.extend(error.problems)
-        chosen = colour(policy)
+        chosen = self._colour(policy)
         opened: Store | None = None
         try:
             opened = _opened(store, sessions, chosen)
@@ -71,7 +106,8 @@ class _Desk:
         self.clock = clock or _system_clock
         self.entropy = entropy
         parts = Parts(opened, policy=policy, colour=chosen, clock=self.clock, entropy=entropy, keys=keys)
-        self.flows = Flows(parts)
+        own = cast("OwnAccounts[A]", store) if hasattr(store, "own_accounts") else None
+        self.flows: Flows[A] = Flows(parts, own)
 
     def on(self, kind: type[E], handler: Handler[E]) -> None:
         """Have `handler` called with every event of a kind (a class such as `LoggedIn`), after its change is committed.
@@ -84,14 +120,15 @@ class _Desk:
         self.flows.parts.listen(kind, handler)
 
 
-class Coatcheck(_Desk):
+class Coatcheck(_Desk[A]):
     """The blocking front desk. Safe to share between threads, and across a fork.
 
     Nothing is opened before the first call. Use it as a context manager, or call `close()` when done.
 
     Args:
         store: a URL (`sqlite:///app.db`, `memory://`), or a store of your own. With `sessions` one that holds accounts
-            alone will do (`coatcheck.stores.protocols.AccountsHalf`): your own table of users.
+            alone will do (`coatcheck.stores.protocols.AccountsHalf`): your own table of users. One that has objects of
+            its own for them (`OwnAccounts`) makes this a `Coatcheck[User]`, whose methods give those.
         sessions: where sessions, epochs and counters are kept, if not in `store`: a URL, or a store of your own that
             was opened with `holds_accounts=False`. Accounts, passwords and events stay in `store`.
         secret: at least 32 random bytes from which the keys for forms and logs are derived. Sessions do not depend
@@ -107,29 +144,9 @@ class Coatcheck(_Desk):
     Every method may raise `StoreUnavailable`.
     """
 
-    def __init__(
-        self,
-        store: str | Store | AccountsHalf,
-        *,
-        sessions: str | Store | None = None,
-        secret: bytes | None = None,
-        profile: str = "standard",
-        settings: Mapping[str, object] | None = None,
-        clock: Callable[[], int] | None = None,
-        entropy: Entropy = system_entropy,
-    ) -> None:
-        super().__init__(
-            store,
-            _blocking,
-            sessions=sessions,
-            secret=secret,
-            profile=profile,
-            settings=settings,
-            clock=clock,
-            entropy=entropy,
-        )
+    _colour = staticmethod(_blocking)
 
-    def __enter__(self) -> Coatcheck:
+    def __enter__(self) -> Coatcheck[A]:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -142,7 +159,7 @@ class Coatcheck(_Desk):
         email: str | None = None,
         password: str,
         client: Client | None = None,
-    ) -> Account:
+    ) -> A:
         """Open an account; it is not logged in by that. Costs one password hash.
 
         Raises:
@@ -151,7 +168,9 @@ class Coatcheck(_Desk):
             Busy: too many passwords are being hashed.
         """
         return run_blocking(
-            self.flows.accounts.sign_up(username=username, email=email, password=password, client=client)
+            self.flows.views.opened(
+                self.flows.accounts.sign_up(username=username, email=email, password=password, client=client)
+            )
         )
 
     def log_in(
@@ -162,7 +181,7 @@ class Coatcheck(_Desk):
         client: Client | None = None,
         remember: bool = False,
         replaces: str | Token | Session | None = None,
-    ) -> Login:
+    ) -> Login[A]:
         """Start a session for whoever knows the password of the account named by user name or e-mail address.
 
         Args:
@@ -181,7 +200,9 @@ class Coatcheck(_Desk):
         Costs one password hash and at most four steps.
         """
         return run_blocking(
-            self.flows.log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
+            self.flows.views.login(
+                self.flows.log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
+            )
         )
 
     def start_session(
@@ -192,7 +213,7 @@ class Coatcheck(_Desk):
         client: Client | None = None,
         remember: bool = False,
         replaces: str | Token | Session | None = None,
-    ) -> Login:
+    ) -> Login[A]:
         """Start a session for a subject whose identity you have proven your own way; None makes an anonymous one.
 
         Args:
@@ -203,7 +224,9 @@ class Coatcheck(_Desk):
             InvalidCredentials: the subject is disabled.
         """
         return run_blocking(
-            self.flows.sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
+            self.flows.views.login(
+                self.flows.sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
+            )
         )
 
     def authenticate(
@@ -213,7 +236,7 @@ class Coatcheck(_Desk):
         touch: bool = True,
         with_account: bool = True,
         client: Client | None = None,
-    ) -> Visit | Absent:
+    ) -> Visit[A] | Absent:
         """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
 
         One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
@@ -221,9 +244,7 @@ class Coatcheck(_Desk):
         reading the account is one step more, and `with_account=False` spares it. `client` goes into the event
         of a session that is seen to have expired.
         """
-        return run_blocking(
-            self.flows.sessions.authenticate(token, touch=touch, with_account=with_account, client=client)
-        )
+        return run_blocking(self.flows.views.authenticate(token, touch=touch, with_account=with_account, client=client))
 
     def renew(self, session: Session) -> None:
         """Write that a session was used now. Raises `SessionEnded`."""
@@ -252,20 +273,20 @@ class Coatcheck(_Desk):
         """
         return run_blocking(self.flows.data.increment(session, key, by=by, namespace=namespace))
 
-    def rotate(self, session: Session, *, client: Client | None = None) -> Login:
+    def rotate(self, session: Session, *, client: Client | None = None) -> Login[A]:
         """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
-        return run_blocking(self.flows.sessions.rotate(session, client=client))
+        return run_blocking(self.flows.views.login(self.flows.sessions.rotate(session, client=client)))
 
     def log_out(self, token: str | Token | None, *, client: Client | None = None) -> bool:
         """End the session behind a token at once. False if there was none; asking twice is no error."""
         return run_blocking(self.flows.sessions.log_out(token, client=client))
 
-    def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login:
+    def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login[A]:
         """Prove identity again inside a session. It gets a new secret, and both its timeouts start again.
 
         Raises `InvalidCredentials`, `TooManyAttempts` (the limits of log-in), `Busy`, `SessionEnded`.
         """
-        return run_blocking(self.flows.log_ins.reauthenticate(session, password, client=client))
+        return run_blocking(self.flows.views.login(self.flows.log_ins.reauthenticate(session, password, client=client)))
 
     def require_fresh(self, session: Session) -> None:
         """Raise `StepUpRequired` unless identity was proven in this session in the last five minutes (a setting)."""
@@ -273,14 +294,16 @@ class Coatcheck(_Desk):
 
     def change_password(
         self, session: Session, *, current_password: str, new_password: str, client: Client | None = None
-    ) -> Login:
+    ) -> Login[A]:
         """Change the password of the session's account. All its other sessions end; this one gets a new secret.
 
         Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
         """
         return run_blocking(
-            self.flows.passwords.change(
-                session, current_password=current_password, new_password=new_password, client=client
+            self.flows.views.login(
+                self.flows.passwords.change(
+                    session, current_password=current_password, new_password=new_password, client=client
+                )
             )
         )
 
@@ -313,19 +336,17 @@ class Coatcheck(_Desk):
         """End every session there is at once: everybody's, and anonymous ones. For operators (REV-06)."""
         run_blocking(self.flows.oversight.revoke_everybody(note=note))
 
-    def account(self, subject: str) -> Account | None:
+    def account(self, subject: str) -> A | None:
         """Read an account by its subject."""
-        return run_blocking(self.flows.accounts.account(subject))
+        return run_blocking(self.flows.views.account(subject))
 
-    def find_account(self, identifier: str) -> Account | None:
+    def find_account(self, identifier: str) -> A | None:
         """Find an account by user name, e-mail address or subject. For operators: it tells who exists."""
-        return run_blocking(self.flows.accounts.find(identifier))
+        return run_blocking(self.flows.views.find(identifier))
 
-    def all_accounts(
-        self, *, after: str | None = None, limit: int = PAGE
-    ) -> tuple[list[tuple[Account, bool]], str | None]:
+    def all_accounts(self, *, after: str | None = None, limit: int = PAGE) -> tuple[list[tuple[A, bool]], str | None]:
         """Read one page of all accounts, each with whether it is disabled, and where the next page starts."""
-        return run_blocking(self.flows.accounts.scan(after=after, limit=limit))
+        return run_blocking(self.flows.views.scan(after=after, limit=limit))
 
     def is_disabled(self, subject: str) -> bool:
         """Say whether a subject may have no sessions."""
@@ -379,36 +400,16 @@ class Coatcheck(_Desk):
         self.flows.parts.colour.close()
 
 
-class AsyncCoatcheck(_Desk):
+class AsyncCoatcheck(_Desk[A]):
     """The front desk for an event loop. Reads of SQLite happen on the loop, writes and hashing in threads.
 
     Nothing is opened before the first call. Use it as an async context manager, or await `close()` when done.
     Arguments are those of `Coatcheck`, and so are the methods, awaited.
     """
 
-    def __init__(
-        self,
-        store: str | Store | AccountsHalf,
-        *,
-        sessions: str | Store | None = None,
-        secret: bytes | None = None,
-        profile: str = "standard",
-        settings: Mapping[str, object] | None = None,
-        clock: Callable[[], int] | None = None,
-        entropy: Entropy = system_entropy,
-    ) -> None:
-        super().__init__(
-            store,
-            _async,
-            sessions=sessions,
-            secret=secret,
-            profile=profile,
-            settings=settings,
-            clock=clock,
-            entropy=entropy,
-        )
+    _colour = staticmethod(_async)
 
-    async def __aenter__(self) -> AsyncCoatcheck:
+    async def __aenter__(self) -> AsyncCoatcheck[A]:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -421,7 +422,7 @@ class AsyncCoatcheck(_Desk):
         email: str | None = None,
         password: str,
         client: Client | None = None,
-    ) -> Account:
+    ) -> A:
         """Open an account; it is not logged in by that. Costs one password hash.
 
         Raises:
@@ -429,7 +430,9 @@ class AsyncCoatcheck(_Desk):
             UsernameTaken, EmailTaken: somebody was there first.
             Busy: too many passwords are being hashed.
         """
-        return await self.flows.accounts.sign_up(username=username, email=email, password=password, client=client)
+        return await self.flows.views.opened(
+            self.flows.accounts.sign_up(username=username, email=email, password=password, client=client)
+        )
 
     async def log_in(
         self,
@@ -439,7 +442,7 @@ class AsyncCoatcheck(_Desk):
         client: Client | None = None,
         remember: bool = False,
         replaces: str | Token | Session | None = None,
-    ) -> Login:
+    ) -> Login[A]:
         """Start a session for whoever knows the password of the account named by user name or e-mail address.
 
         Args:
@@ -457,8 +460,8 @@ class AsyncCoatcheck(_Desk):
 
         Costs one password hash and at most four steps.
         """
-        return await self.flows.log_ins.log_in(
-            identifier, password, client=client, remember=remember, replaces=replaces
+        return await self.flows.views.login(
+            self.flows.log_ins.log_in(identifier, password, client=client, remember=remember, replaces=replaces)
         )
 
     async def start_session(
@@ -469,7 +472,7 @@ class AsyncCoatcheck(_Desk):
         client: Client | None = None,
         remember: bool = False,
         replaces: str | Token | Session | None = None,
-    ) -> Login:
+    ) -> Login[A]:
         """Start a session for a subject whose identity you have proven your own way; None makes an anonymous one.
 
         Args:
@@ -479,8 +482,8 @@ class AsyncCoatcheck(_Desk):
         Raises:
             InvalidCredentials: the subject is disabled.
         """
-        return await self.flows.sessions.start(
-            subject, methods=methods, client=client, remember=remember, replaces=replaces
+        return await self.flows.views.login(
+            self.flows.sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
         )
 
     async def authenticate(
@@ -490,7 +493,7 @@ class AsyncCoatcheck(_Desk):
         touch: bool = True,
         with_account: bool = True,
         client: Client | None = None,
-    ) -> Visit | Absent:
+    ) -> Visit[A] | Absent:
         """Find out who presents a token: a `Visit`, which is true, or an `Absent`, which is false and has a reason.
 
         One step; none for a value that cannot be a token of ours. At most once a minute "last seen" is written too;
@@ -498,7 +501,7 @@ class AsyncCoatcheck(_Desk):
         reading the account is one step more, and `with_account=False` spares it. `client` goes into the event
         of a session that is seen to have expired.
         """
-        return await self.flows.sessions.authenticate(token, touch=touch, with_account=with_account, client=client)
+        return await self.flows.views.authenticate(token, touch=touch, with_account=with_account, client=client)
 
     async def renew(self, session: Session) -> None:
         """Write that a session was used now. Raises `SessionEnded`."""
@@ -529,20 +532,20 @@ class AsyncCoatcheck(_Desk):
         """
         return await self.flows.data.increment(session, key, by=by, namespace=namespace)
 
-    async def rotate(self, session: Session, *, client: Client | None = None) -> Login:
+    async def rotate(self, session: Session, *, client: Client | None = None) -> Login[A]:
         """Give a session a new secret; the old token is dead when this returns. Raises `SessionEnded`."""
-        return await self.flows.sessions.rotate(session, client=client)
+        return await self.flows.views.login(self.flows.sessions.rotate(session, client=client))
 
     async def log_out(self, token: str | Token | None, *, client: Client | None = None) -> bool:
         """End the session behind a token at once. False if there was none; asking twice is no error."""
         return await self.flows.sessions.log_out(token, client=client)
 
-    async def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login:
+    async def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login[A]:
         """Prove identity again inside a session. It gets a new secret, and both its timeouts start again.
 
         Raises `InvalidCredentials`, `TooManyAttempts` (the limits of log-in), `Busy`, `SessionEnded`.
         """
-        return await self.flows.log_ins.reauthenticate(session, password, client=client)
+        return await self.flows.views.login(self.flows.log_ins.reauthenticate(session, password, client=client))
 
     async def require_fresh(self, session: Session) -> None:
         """Raise `StepUpRequired` unless identity was proven in this session in the last five minutes (a setting)."""
@@ -550,13 +553,15 @@ class AsyncCoatcheck(_Desk):
 
     async def change_password(
         self, session: Session, *, current_password: str, new_password: str, client: Client | None = None
-    ) -> Login:
+    ) -> Login[A]:
         """Change the password of the session's account. All its other sessions end; this one gets a new secret.
 
         Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
         """
-        return await self.flows.passwords.change(
-            session, current_password=current_password, new_password=new_password, client=client
+        return await self.flows.views.login(
+            self.flows.passwords.change(
+                session, current_password=current_password, new_password=new_password, client=client
+            )
         )
 
     async def sessions(self, *, of: str) -> tuple[Session, ...]:
@@ -590,19 +595,19 @@ class AsyncCoatcheck(_Desk):
         """End every session there is at once: everybody's, and anonymous ones. For operators (REV-06)."""
         await self.flows.oversight.revoke_everybody(note=note)
 
-    async def account(self, subject: str) -> Account | None:
+    async def account(self, subject: str) -> A | None:
         """Read an account by its subject."""
-        return await self.flows.accounts.account(subject)
+        return await self.flows.views.account(subject)
 
-    async def find_account(self, identifier: str) -> Account | None:
+    async def find_account(self, identifier: str) -> A | None:
         """Find an account by user name, e-mail address or subject. For operators: it tells who exists."""
-        return await self.flows.accounts.find(identifier)
+        return await self.flows.views.find(identifier)
 
     async def all_accounts(
         self, *, after: str | None = None, limit: int = PAGE
-    ) -> tuple[list[tuple[Account, bool]], str | None]:
+    ) -> tuple[list[tuple[A, bool]], str | None]:
         """Read one page of all accounts, each with whether it is disabled, and where the next page starts."""
-        return await self.flows.accounts.scan(after=after, limit=limit)
+        return await self.flows.views.scan(after=after, limit=limit)
 
     async def is_disabled(self, subject: str) -> bool:
         """Say whether a subject may have no sessions."""
@@ -696,11 +701,3 @@ def _store_of(store: object, colour: Colour, *, holds_accounts: bool, needs: str
 
 def _system_clock() -> int:
     return int(time.time())
-
-
-def _blocking(policy: Policy) -> Colour:
-    return Blocking(hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice))
-
-
-def _async(policy: Policy) -> Colour:
-    return Async(hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice))

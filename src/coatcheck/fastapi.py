@@ -13,12 +13,12 @@ async def me(account: Annotated[Account, Depends(auth.account)]): ...
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Unpack, cast
+from typing import Any, Generic, Unpack, cast
 
 from coatcheck.asgi import CoatcheckASGI, Exemption, Passage, Receive, Scope, Send, SessionData
 from coatcheck.asgi.messages import BODY_SECONDS
 from coatcheck.asgi.middleware import ANOTHER_SESSION, SOCKET_SECONDS, Sleep
-from coatcheck.core.views import Account
+from coatcheck.core.views import A
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck
 from coatcheck.http.messages import Request
@@ -55,10 +55,10 @@ class FastAPIDoorway(StarletteDoorway):
         return request.is_navigation and any(b"html" in value for value in request.all(b"accept"))
 
 
-class Guard(SecurityBase):
+class Guard(SecurityBase, Generic[A]):
     """A dependency that looks at the session. In OpenAPI it is a security scheme: an API key in a cookie."""
 
-    def __init__(self, auth: "CoatcheckFastAPI") -> None:
+    def __init__(self, auth: "CoatcheckFastAPI[A]") -> None:
         self._auth = auth
         told = {
             "in": APIKeyIn.cookie,
@@ -69,23 +69,23 @@ class Guard(SecurityBase):
         self.scheme_name = SCHEME
 
 
-class AccountGuard(Guard):
+class AccountGuard(Guard[A]):
     """The account of whoever is logged in; else 401."""
 
-    async def __call__(self, connection: HTTPConnection) -> Account:
+    async def __call__(self, connection: HTTPConnection) -> A:
         """Give the account."""
         return await self._auth.passage(connection).require_account()
 
 
-class OptionalGuard(Guard):
+class OptionalGuard(Guard[A]):
     """The account of whoever is logged in, or None."""
 
-    async def __call__(self, connection: HTTPConnection) -> Account | None:
+    async def __call__(self, connection: HTTPConnection) -> A | None:
         """Give the account, or None."""
         return await self._auth.passage(connection).account()
 
 
-class SubjectGuard(Guard):
+class SubjectGuard(Guard[A]):
     """The subject of whoever is logged in, account of ours or not; else 401."""
 
     async def __call__(self, connection: HTTPConnection) -> str:
@@ -93,31 +93,31 @@ class SubjectGuard(Guard):
         return cast(str, (await self._auth.passage(connection).require_session()).subject)
 
 
-class FreshGuard(Guard):
+class FreshGuard(Guard[A]):
     """The account of whoever has proven identity in the last five minutes (a setting); else 401 and how to mend it."""
 
-    async def __call__(self, connection: HTTPConnection) -> Account:
+    async def __call__(self, connection: HTTPConnection) -> A:
         """Give the account."""
         passage = self._auth.passage(connection)
         await passage.require_fresh()
         return await passage.require_account()
 
 
-class SameAccountGuard(Guard):
+class SameAccountGuard(Guard[A]):
     """The account whose subject the path names, and nobody else's; else 401 or 403."""
 
-    def __init__(self, auth: "CoatcheckFastAPI", parameter: str) -> None:
+    def __init__(self, auth: "CoatcheckFastAPI[A]", parameter: str) -> None:
         super().__init__(auth)
         self._parameter = parameter
 
-    async def __call__(self, connection: HTTPConnection) -> Account:
+    async def __call__(self, connection: HTTPConnection) -> A:
         """Give the account."""
         passage = self._auth.passage(connection)
         await passage.require_subject(subject_in_path(connection, self._parameter))
         return await passage.require_account()
 
 
-class CoatcheckFastAPI:
+class CoatcheckFastAPI(Generic[A]):
     """A FastAPI application's door to a desk.
 
     `lifespan` puts the door before the application's routes, checks that all is in place, and closes the desk in the
@@ -143,7 +143,7 @@ class CoatcheckFastAPI:
 
     def __init__(
         self,
-        desk: AsyncCoatcheck,
+        desk: AsyncCoatcheck[A],
         *,
         body_seconds: float = BODY_SECONDS,
         socket_seconds: float = SOCKET_SECONDS,
@@ -166,11 +166,11 @@ class CoatcheckFastAPI:
         """The name of the session's cookie."""
         return self._doorway.door.mount.site.session_cookie.name
 
-    def same_account(self, parameter: str) -> SameAccountGuard:
+    def same_account(self, parameter: str) -> SameAccountGuard[A]:
         """Make a dependency: the `Account` whose subject the path's `parameter` is, and nobody else's; else 403."""
         return SameAccountGuard(self, parameter)
 
-    def passage(self, connection: HTTPConnection) -> Passage:
+    def passage(self, connection: HTTPConnection) -> Passage[A]:
         """Give the passage of a request or WebSocket, as a dependency too: log in and out, messages, CSRF tokens."""
         passage = connection.scope.get("coatcheck")
         if not isinstance(passage, Passage) or passage.door is not self._doorway.door:
@@ -180,7 +180,7 @@ class CoatcheckFastAPI:
                 "An application inside another has the door of the outer one"
             )
         answer_refusals(connection.scope)
-        return passage
+        return cast(Passage[A], passage)
 
     def session(self, connection: HTTPConnection) -> SessionData:
         """Give the session data, as a dependency: a mapping, like `request.session`."""

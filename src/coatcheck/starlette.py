@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from coatcheck import asgi
 from coatcheck.asgi import Exemption, Passage, Scope, SessionData
 from coatcheck.asgi.middleware import ANOTHER_SESSION, Doorway
 from coatcheck.colour import run_blocking
-from coatcheck.core.views import Account, Session, Visit
+from coatcheck.core.views import A, Session, Visit
 from coatcheck.errors import ConfigurationError, Refused, StoreError
+from coatcheck.facade import AsyncCoatcheck
 
 try:
     from starlette.authentication import BaseUser
@@ -48,10 +49,10 @@ Endpoint = Callable[P, R]
 AUTHENTICATED = "authenticated"
 
 
-class CoatcheckUser(BaseUser):
+class CoatcheckUser(BaseUser, Generic[A]):
     """Whoever is there, as `request.user`; it follows a log-in or log-out in the same request."""
 
-    def __init__(self, passage: Passage) -> None:
+    def __init__(self, passage: Passage[A]) -> None:
         self._passage = passage
 
     @property
@@ -74,12 +75,13 @@ class CoatcheckUser(BaseUser):
     def display_name(self) -> str:
         """What may be shown of them: user name, address or, where there is no account, the subject."""
         account = self.account
-        return (account.username or account.email if account else None) or self.identity
+        shown = getattr(account, "username", None) or getattr(account, "email", None)
+        return shown if isinstance(shown, str) else self.identity
 
     @property
-    def account(self) -> Account | None:
+    def account(self) -> A | None:
         """The account of whoever is logged in; None for strangers, and subjects without an account of ours."""
-        return self.visit.account if self.visit else None
+        return self._passage.known_account if self.visit else None
 
     @property
     def session(self) -> Session | None:
@@ -90,7 +92,7 @@ class CoatcheckUser(BaseUser):
 class Permissions:
     """What `request.auth` says, for Starlette's own `requires("authenticated")`."""
 
-    def __init__(self, user: CoatcheckUser) -> None:
+    def __init__(self, user: CoatcheckUser[Any]) -> None:
         self._user = user
 
     @property
@@ -104,7 +106,7 @@ class StarletteDoorway(Doorway):
 
     knows_accounts = True  # for `request.user`
 
-    def show(self, scope: Scope, passage: Passage) -> None:
+    def show(self, scope: Scope, passage: Passage[Any]) -> None:
         """Put what an application finds into its scope."""
         super().show(scope, passage)
         user = CoatcheckUser(passage)
@@ -128,16 +130,29 @@ class CoatcheckMiddleware(asgi.CoatcheckMiddleware):
     doorway = StarletteDoorway
 
 
-def passage(connection: HTTPConnection) -> Passage:
-    """Give the passage of a request or WebSocket: log in and out, messages, the account, CSRF tokens."""
+@overload
+def passage(connection: HTTPConnection) -> Passage: ...
+
+
+@overload
+def passage(connection: HTTPConnection, desk: AsyncCoatcheck[A]) -> Passage[A]: ...
+
+
+def passage(connection: HTTPConnection, desk: AsyncCoatcheck[A] | None = None) -> Passage[A]:
+    """Give the passage of a request or WebSocket: log in and out, messages, the account, CSRF tokens.
+
+    Where accounts have a type of your own, `desk` tells it to checkers; the door must be that desk's.
+    """
     found = connection.scope.get("coatcheck")
     if not isinstance(found, Passage):
         raise ConfigurationError(
             "middleware: Coatcheck's door does not stand before this application; make it "
             "Starlette(middleware=[Middleware(CoatcheckMiddleware, desk=desk, ...)])"
         )
+    if desk is not None and found.exchange.flows is not desk.flows:
+        raise ConfigurationError("desk: the door before this application is another desk's")
     answer_refusals(connection.scope)
-    return found
+    return cast("Passage[A]", found)
 
 
 async def answer_refusal(connection: HTTPConnection, error: Exception) -> Response:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from coatcheck.colour import run_blocking
 from coatcheck.errors import BadRequest, Refused, StoreError
@@ -72,7 +72,7 @@ class CoatcheckWSGI:
     def __init__(
         self,
         app: WSGIApplication,
-        desk: Coatcheck,
+        desk: Coatcheck[Any],
         *,
         body_seconds: float = BODY_SECONDS,
         **settings: Unpack[DoorSettings],
@@ -216,7 +216,7 @@ class Blocks(tuple[bytes, ...]):  # noqa: SLOT001 - a tuple's subclass can have 
 class _Answer:
     """The application's answer, held back until its first block: until then it may still become another one."""
 
-    def __init__(self, door: Door, passage: BlockingPassage, start_response: StartResponse) -> None:
+    def __init__(self, door: Door, passage: BlockingPassage[Any], start_response: StartResponse) -> None:
         self._door = door
         self._passage = passage
         self._start_response = start_response

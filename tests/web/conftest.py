@@ -81,16 +81,20 @@ class CountingLane(HashingLane):
 class AsyncDesk(AsyncCoatcheck):
     """The async desk, with its hashing counted."""
 
+    _colour = staticmethod(lambda policy: the_colour())
+
     def __init__(self, store: Store, **settings: Any) -> None:
-        super(AsyncCoatcheck, self).__init__(store, lambda policy: the_colour(), **settings)
+        super().__init__(store, **settings)
         self.flows.parts.hasher = the_hasher()
 
 
 class BlockingDesk(Coatcheck):
     """The blocking desk, with its hashing counted."""
 
+    _colour = staticmethod(lambda policy: Blocking(the_lane()))
+
     def __init__(self, store: Store, **settings: Any) -> None:
-        super(Coatcheck, self).__init__(store, lambda policy: Blocking(the_lane()), **settings)
+        super().__init__(store, **settings)
         self.flows.parts.hasher = the_hasher()
 
 

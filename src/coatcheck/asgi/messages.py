@@ -58,7 +58,7 @@ async def send_reply(reply: Reply, send: Send, *, with_body: bool = True, prefix
     await send({"type": f"{prefix}.body", "body": reply.body if with_body else b""})
 
 
-def dressed(passage: Passage, message: Message) -> Message:
+def dressed(passage: Passage[Any], message: Message) -> Message:
     """Give the first message of an answer with what is to be said of the session."""
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ()))
     told = passage.headers(headers)

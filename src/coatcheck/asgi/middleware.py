@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 from coatcheck.asgi.messages import (
     BODY_SECONDS,
@@ -57,7 +57,7 @@ class Doorway:
 
     def __init__(
         self,
-        desk: AsyncCoatcheck,
+        desk: AsyncCoatcheck[Any],
         settings: DoorSettings,
         *,
         body_seconds: float = BODY_SECONDS,
@@ -122,7 +122,7 @@ class Doorway:
         self.show(scope, entered)
         await crossing.lead(app, entered)
 
-    def show(self, scope: Scope, passage: Passage) -> None:
+    def show(self, scope: Scope, passage: Passage[Any]) -> None:
         """Put what an application finds into its scope."""
         scope["coatcheck_doorway"] = self
         scope["coatcheck"] = passage
@@ -139,7 +139,7 @@ class Doorway:
             return ConfigurationError(ANOTHER_SESSION)
         return None
 
-    def refusal(self, passage: Passage, error: Refused | StoreError) -> Reply:
+    def refusal(self, passage: Passage[Any], error: Refused | StoreError) -> Reply:
         """Give the answer to a request that was refused."""
         return self.door.refusal(passage, error, as_page=self.wants_page(passage.exchange.request))
 
@@ -172,7 +172,7 @@ class CoatcheckMiddleware:
     def __init__(
         self,
         app: App,
-        desk: AsyncCoatcheck,
+        desk: AsyncCoatcheck[Any],
         *,
         body_seconds: float = BODY_SECONDS,
         socket_seconds: float = SOCKET_SECONDS,
@@ -192,7 +192,7 @@ class CoatcheckMiddleware:
 class Crossing:
     """One request on its way to the application, and the answer on its way back."""
 
-    def __init__(self, doorway: Doorway, passage: Passage, receive: Receive, send: Send) -> None:
+    def __init__(self, doorway: Doorway, passage: Passage[Any], receive: Receive, send: Send) -> None:
         self._doorway = doorway
         self._passage = passage
         self._receive = receive

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from coatcheck.asgi.messages import App, Message, Receive, Scope, Send, dressed, send_reply, whole
 from coatcheck.errors import Refused, StoreError
@@ -49,7 +50,7 @@ class SocketCrossing:
         self._incoming: asyncio.Task[Message] | None = None
         self._watch: asyncio.Task[None] | None = None
 
-    async def lead(self, app: App, passage: Passage) -> None:
+    async def lead(self, app: App, passage: Passage[Any]) -> None:
         """Let the application have the socket, unless the handshake is refused before it."""
         self._passage = passage
         try:

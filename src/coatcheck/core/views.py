@@ -6,7 +6,7 @@ Making one costs next to nothing; datetimes and session data are made when they 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Generic, Literal
 
 import msgspec
 
@@ -75,6 +75,17 @@ class Account:
         return f"Account(subject={self.subject!r}, username={self.username!r})"
 
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    A = TypeVar("A", default=Account)
+else:
+    from typing import TypeVar
+
+    # The default is for checkers, who know it without the package: `Coatcheck` alone is `Coatcheck[Account]`.
+    A = TypeVar("A")
+
+
 class Session:
     """A session as it was when it was read. It is safe to show: `id` is public, the secret is not in here."""
 
@@ -141,7 +152,7 @@ class Session:
         return f"Session(id={self.id!r}, subject={self.subject!r})"
 
 
-class Visit:
+class Visit(Generic[A]):
     """A request that presented a live session: true, with the session and the account behind it.
 
     `account` is None for an anonymous session and for a subject that is not one of our accounts. `is_touch_due` says
@@ -150,7 +161,7 @@ class Visit:
 
     __slots__ = ("account", "is_touch_due", "session")
 
-    def __init__(self, session: Session, account: Account | None, *, is_touch_due: bool) -> None:
+    def __init__(self, session: Session, account: A | None, *, is_touch_due: bool) -> None:
         self.session = session
         self.account = account
         self.is_touch_due = is_touch_due
@@ -182,7 +193,7 @@ class Absent:
         return f"Absent({self.reason!r})"
 
 
-class Login:
+class Login(Generic[A]):
     """A session that was just issued or given a new secret. `token` goes into the cookie and nowhere else.
 
     `device`, if there is one, goes into a cookie of its own that outlives the session, and comes back with
@@ -191,7 +202,7 @@ class Login:
 
     __slots__ = ("account", "device", "session", "token")
 
-    def __init__(self, token: Token, session: Session, account: Account | None, *, device: Token | None = None) -> None:
+    def __init__(self, token: Token, session: Session, account: A | None, *, device: Token | None = None) -> None:
         self.token = token
         self.session = session
         self.account = account

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, Unpack, cast
 
 from flask import Flask, Response, got_request_exception, request
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.routing import Rule
 
+from coatcheck.core.views import A
 from coatcheck.errors import ConfigurationError, Refused, StoreError
 from coatcheck.facade import Coatcheck
 from coatcheck.flask import views
@@ -29,7 +30,7 @@ _REFUSAL = "coatcheck_refusal"
 _log = logging.getLogger("coatcheck")
 
 
-class CoatcheckFlask:
+class CoatcheckFlask(Generic[A]):
     """The extension. With an application it is installed at once; without, `init_app` installs it, in any number.
 
     Args:
@@ -48,14 +49,14 @@ class CoatcheckFlask:
     """
 
     def __init__(
-        self, app: Flask | None = None, desk: Coatcheck | None = None, **settings: Unpack[DoorSettings]
+        self, app: Flask | None = None, desk: Coatcheck[A] | None = None, **settings: Unpack[DoorSettings]
     ) -> None:
         self._desk = desk
         self._settings = settings
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask, desk: Coatcheck | None = None, **settings: Unpack[DoorSettings]) -> None:
+    def init_app(self, app: Flask, desk: Coatcheck[A] | None = None, **settings: Unpack[DoorSettings]) -> None:
         """Install the door in an application, before its first request."""
         desk = desk or self._desk
         if desk is None:
@@ -84,11 +85,16 @@ class CoatcheckFlask:
         for page, path in PATHS.items():
             app.add_url_rule(f"{prefix}{path}", endpoint=f"{views.NAME}.{page}", build_only=True)
 
+    @property
+    def account(self) -> A | None:
+        """What `current_account` is, in the desk's own type, which a name that all applications share cannot have."""
+        return cast("A | None", views.account())
+
 
 class Entrance:
     """What stands before one application: a WSGI application around it, and what Flask calls while it works."""
 
-    def __init__(self, app: Flask, desk: Coatcheck, settings: DoorSettings) -> None:
+    def __init__(self, app: Flask, desk: Coatcheck[Any], settings: DoorSettings) -> None:
         self._app = app
         self._inner: WSGIApplication = app.wsgi_app
         self._desk = desk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from flask import Flask, Request, Response
 from flask.json.tag import TaggedJSONSerializer
@@ -25,7 +25,7 @@ class ServerSession(SessionData, SessionMixin):
     changes nothing.
     """
 
-    def __init__(self, passage: BlockingPassage) -> None:
+    def __init__(self, passage: BlockingPassage[Any]) -> None:
         super().__init__(passage.passage, passage.load)
         self.passage = passage
         self.accessed = False  # Flask before 3.1.3 takes every session for looked at

@@ -14,12 +14,12 @@ from contextlib import suppress
 from email.parser import Parser
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct
 
 from coatcheck.colour import run_blocking
-from coatcheck.core.views import Account
+from coatcheck.core.views import A
 from coatcheck.errors import BadRequest, Refused, StoreError
 from coatcheck.http.bodies import form_fields
 from coatcheck.http.headers import Headers
@@ -40,7 +40,7 @@ _LINGER_BYTES = 256 * 1024
 T = TypeVar("T", bound=Struct)
 
 
-class CoatcheckHandler(BaseHTTPRequestHandler):
+class CoatcheckHandler(BaseHTTPRequestHandler, Generic[A]):
     """Handles requests to a `CoatcheckServer`; subclass it and write `do_GET` and the others.
 
     Our pages and calls are answered before any of them is called, and so are refusals: of a host that is not ours, and
@@ -49,7 +49,8 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
     with 500.
 
     `coatcheck` is who is there and what may be done about it, `session` their session data, `account` their account.
-    HEAD is answered by `do_GET` where there is no `do_HEAD`; its body is swallowed.
+    HEAD is answered by `do_GET` where there is no `do_HEAD`; its body is swallowed. Where accounts have a type of
+    the application's own it is a `CoatcheckHandler[User]`.
     """
 
     protocol_version = "HTTP/1.1"
@@ -67,12 +68,12 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
     """The longest body that reaches the application, in octets."""
 
     server: CoatcheckServer  # pyright: ignore[reportIncompatibleVariableOverride]  # of no other server
-    _passage: BlockingPassage | None
+    _passage: BlockingPassage[A] | None
     _pending: list[tuple[str, str]]
     _headers_buffer: list[bytes]
 
     @property
-    def coatcheck(self) -> BlockingPassage:
+    def coatcheck(self) -> BlockingPassage[A]:
         """This request at the desk. Only requests that reach the application have it, not those for our own pages."""
         if self._passage is None:
             raise RuntimeError("coatcheck: this request is not the application's; our own pages and refusals have none")
@@ -84,7 +85,7 @@ class CoatcheckHandler(BaseHTTPRequestHandler):
         return self.coatcheck.session
 
     @property
-    def account(self) -> Account | None:
+    def account(self) -> A | None:
         """The account of whoever is logged in; None where `log_request` notes what never reaches the application."""
         return None if self._passage is None else self._passage.account
 

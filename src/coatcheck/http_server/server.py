@@ -9,7 +9,7 @@ import ssl
 import threading
 from contextlib import suppress
 from http.server import ThreadingHTTPServer
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import Coatcheck
@@ -47,7 +47,7 @@ class CoatcheckServer(ThreadingHTTPServer):
         self,
         server_address: tuple[str, int],
         handler: type[socketserver.BaseRequestHandler],
-        desk: Coatcheck,
+        desk: Coatcheck[Any],
         *,
         ssl_context: ssl.SSLContext | None = None,
         **settings: Unpack[DoorSettings],
@@ -68,7 +68,7 @@ class CoatcheckServer(ThreadingHTTPServer):
         self._is_closing = False
         if ":" in server_address[0]:
             self.address_family = socket.AF_INET6
-        super().__init__(server_address, handler)
+        super().__init__(server_address, cast("type[socketserver.BaseRequestHandler]", handler))
 
     def server_bind(self) -> None:
         """Take the address, without asking the network for its name as `HTTPServer` does."""

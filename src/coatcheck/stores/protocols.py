@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -39,6 +39,8 @@ from coatcheck.core.records import (
 )
 from coatcheck.core.sessions import Rotation
 from coatcheck.core.throttle import Counter, Gate, Settlement
+
+A_co = TypeVar("A_co", covariant=True)
 
 
 class Answer(Enum):
@@ -444,6 +446,17 @@ class AccountsHalf(AccountStore, EventStore, Protocol):
 
     async def close(self) -> None:
         """Let go of connections and files. A later call opens them again."""
+        ...
+
+
+class OwnAccounts(AccountsHalf, Protocol[A_co]):
+    """A store of accounts that the application knows as objects of its own type, such as the rows of its table.
+
+    A desk over one gives these where another gives `coatcheck.Account`: it is a `Coatcheck[User]` then.
+    """
+
+    async def own_accounts(self, subjects: Sequence[str]) -> Mapping[str, A_co]:
+        """Read the application's objects for many subjects in one step; those without an account are left out."""
         ...
 
 

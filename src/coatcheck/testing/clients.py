@@ -68,7 +68,7 @@ def log_in_flask(
 
 def log_in_starlette(
     client: StarletteClient,
-    desk: AsyncCoatcheck,
+    desk: AsyncCoatcheck[Any],
     account: Account | str,
     *,
     age: timedelta | int = 0,

@@ -21,6 +21,7 @@ READS = frozenset(
         "find",
         "find_by_id",
         "identify",
+        "own_accounts",
         "ready",
         "scan_accounts",
         "scan_sessions",

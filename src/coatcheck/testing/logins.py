@@ -7,6 +7,7 @@ frameworks get it there by `coatcheck.testing.clients`.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
@@ -19,7 +20,7 @@ from coatcheck.flows.sessions import SessionFlows
 
 
 def login_as(
-    desk: Coatcheck,
+    desk: Coatcheck[Any],
     account: Account | str,
     *,
     age: timedelta | int = 0,
@@ -48,7 +49,7 @@ def login_as(
 
 
 async def login_as_async(
-    desk: AsyncCoatcheck,
+    desk: AsyncCoatcheck[Any],
     account: Account | str,
     *,
     age: timedelta | int = 0,
@@ -66,7 +67,7 @@ def cookie_name(*, secure: bool) -> str:
 
 
 async def started(
-    flows: Flows,
+    flows: Flows[Any],
     account: Account | str,
     *,
     age: timedelta | int,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TypeVar
+from typing import Generic
 
 from coatcheck.colour import run_blocking
-from coatcheck.core.views import Absent, Account, Login, Session, Visit
+from coatcheck.core.views import A, Absent, Login, Session, Visit
 from coatcheck.web.passage import Passage, ReadFormToken, SessionData
 
-T = TypeVar("T")
 
-
-class BlockingPassage:
+class BlockingPassage(Generic[A]):
     """One request of an application of blocking code. What each method does stands at `Passage`."""
 
-    def __init__(self, passage: Passage) -> None:
+    def __init__(self, passage: Passage[A]) -> None:
         self.passage = passage
 
     @cached_property
@@ -31,7 +29,7 @@ class BlockingPassage:
         return run_blocking(self.passage.visit())
 
     @property
-    def account(self) -> Account | None:
+    def account(self) -> A | None:
         """The account of whoever is logged in."""
         self.passage.is_personal = True
         return run_blocking(self.passage.account())
@@ -80,15 +78,15 @@ class BlockingPassage:
         self.passage.is_personal = True
         return run_blocking(self.passage.flashes())
 
-    def log_in(self, identifier: str, password: str, *, remember: bool = False) -> Login:
+    def log_in(self, identifier: str, password: str, *, remember: bool = False) -> Login[A]:
         """Log in with a password."""
         return run_blocking(self.passage.log_in(identifier, password, remember=remember))
 
-    def start_session(self, subject: str, *, methods: tuple[str, ...] = (), remember: bool = False) -> Login:
+    def start_session(self, subject: str, *, methods: tuple[str, ...] = (), remember: bool = False) -> Login[A]:
         """Log in whoever has proven identity in another way."""
         return run_blocking(self.passage.start_session(subject, methods=methods, remember=remember))
 
-    def sign_up(self, *, username: str | None = None, email: str | None = None, password: str) -> Account:
+    def sign_up(self, *, username: str | None = None, email: str | None = None, password: str) -> A:
         """Open an account."""
         return run_blocking(self.passage.sign_up(username=username, email=email, password=password))
 
@@ -96,11 +94,11 @@ class BlockingPassage:
         """End the session at once."""
         return run_blocking(self.passage.log_out())
 
-    def reauthenticate(self, password: str) -> Login:
+    def reauthenticate(self, password: str) -> Login[A]:
         """Prove identity again inside the session."""
         return run_blocking(self.passage.reauthenticate(password))
 
-    def change_password(self, current_password: str, new_password: str) -> Login:
+    def change_password(self, current_password: str, new_password: str) -> Login[A]:
         """Change the password; all other sessions end."""
         return run_blocking(self.passage.change_password(current_password, new_password))
 

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from msgspec import Struct
 
@@ -103,10 +103,10 @@ class Door:
 
     def __init__(
         self,
-        desk: Coatcheck | AsyncCoatcheck,
+        desk: Coatcheck[Any] | AsyncCoatcheck[Any],
         settings: DoorSettings,
         *,
-        wanted: type[Coatcheck] | type[AsyncCoatcheck],
+        wanted: type[Coatcheck[Any]] | type[AsyncCoatcheck[Any]],
         codec: Codec = JSON,
         knows_accounts: bool = False,
     ) -> None:
@@ -164,7 +164,7 @@ class Door:
         prefix = self.mount.prefix
         return self.has_pages and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
 
-    def enter(self, request: Request) -> Passage | Reply:
+    def enter(self, request: Request) -> Passage[Any] | Reply:
         """Let a request of the application in, or give the reply to a host that is not ours (HST-01). No step."""
         place = locate(self.mount.site, request)
         self._look_around(request)
@@ -173,7 +173,7 @@ class Door:
             return problem_page(self.mount, told) if self.has_pages and request.is_navigation else to_reply(told)
         return Passage(self, Exchange(self.mount, request, place, {}))
 
-    def refusal(self, passage: Passage, error: Exception, *, as_page: bool | None = None) -> Reply:
+    def refusal(self, passage: Passage[Any], error: Exception, *, as_page: bool | None = None) -> Reply:
         """The answer to a request of the application that was refused, in a page or as JSON, as the visitor asks.
 
         `as_page` says it for a door that knows better what its visitors ask for.
@@ -214,7 +214,7 @@ def _networks(texts: Iterable[str], problems: list[str]) -> Iterable[Network]:
             problems.append(f"trusted_proxies: {text!r} is no address or network; write them like 10.0.0.0/8")
 
 
-def _problems(desk: Coatcheck | AsyncCoatcheck, settings: DoorSettings) -> Iterable[str]:
+def _problems(desk: Coatcheck[Any] | AsyncCoatcheck[Any], settings: DoorSettings) -> Iterable[str]:
     for name in settings.keys() - DoorSettings.__annotations__.keys():
         yield f"{name}: there is no such setting of a door"
     prefix = settings.get("prefix", "/auth")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from msgspec import Struct
@@ -88,7 +88,7 @@ class Exchange:
         self._token: str | Duplicate | Literal[False] | None = False
 
     @property
-    def flows(self) -> Flows:
+    def flows(self) -> Flows[Any]:
         """The flows of the desk we stand behind."""
         return self.mount.flows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 from coatcheck.errors import ConfigurationError
@@ -28,7 +28,7 @@ def problems_of_passive_paths(paths: Collection[str]) -> list[str]:
     ]
 
 
-def release_hosts_of(flows: Flows) -> None:
+def release_hosts_of(flows: Flows[Any]) -> None:
     """Give up what the mounts of one desk took by `claim_host`: for who closes a desk and has no mount at hand."""
     for claimed in [claimed for claimed, mount in _claims.items() if mount.flows is flows]:
         del _claims[claimed]
@@ -57,7 +57,7 @@ class Mount:
 
     def __init__(
         self,
-        desk: Coatcheck | AsyncCoatcheck,
+        desk: Coatcheck[Any] | AsyncCoatcheck[Any],
         site: Site,
         *,
         prefix: str = "",

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from msgspec import Struct
 
@@ -27,9 +27,10 @@ from coatcheck.core import session_data
 from coatcheck.core.session_data import FLASHES
 from coatcheck.core.sessions import LOGGED_OUT, REPLACED
 from coatcheck.core.tokens import Token
-from coatcheck.core.views import Absent, Account, Login, Session, Visit
+from coatcheck.core.views import A, Absent, Login, Session, Visit
 from coatcheck.errors import BadRequest, Forbidden, InvalidData, NotAuthenticated, Refused, SessionEnded, StoreError
 from coatcheck.flows.sessions import NO_SESSION, UNKNOWN_SESSION
+from coatcheck.flows.views import ViewFlows
 from coatcheck.http import csrf
 from coatcheck.http.csrf import SAFE_METHODS, Verdict
 from coatcheck.http.headers import Headers, personal_headers
@@ -58,8 +59,12 @@ class Codec(Struct, frozen=True):
 JSON = Codec(to_json=lambda value: value, from_json=lambda value: value)
 
 
-class Passage:
-    """A request of the application. Methods that are coroutines may take a step each."""
+class Passage(Generic[A]):
+    """A request of the application. Methods that are coroutines may take a step each.
+
+    Accounts are given as the application knows them: as `Account`, or as objects of the type its own store has. What
+    came with the session, `visit().account`, is ours.
+    """
 
     def __init__(self, door: Door, exchange: Exchange) -> None:
         self.door = door
@@ -72,6 +77,7 @@ class Passage:
         self._before: dict[str, bytes] = {}
         self._session: Session | None = None
         self._visit: Visit | Absent | None = None
+        self._account: A | None = None
         self._login: Login | None = None
         self._ended = False
         self._is_stranger = False
@@ -109,7 +115,7 @@ class Passage:
             return self.exchange.has_cookie_of_ours
         self._is_stranger = not self.exemption.allow_cookie
         if self._is_stranger:  # to who has looked already, too (CSR-14)
-            self._visit, self.is_loaded = None, False
+            self._visit, self._account, self.is_loaded = None, None, False
         return False
 
     @property
@@ -119,6 +125,10 @@ class Passage:
         return isinstance(token, str) and self.exchange.flows.parts.token_format.fits(token)
 
     # Who is there
+
+    @property
+    def _views(self) -> ViewFlows[A]:
+        return self.exchange.flows.views
 
     async def visit(self) -> Visit | Absent:
         """Find out who is there. One step, once. Raises `StoreUnavailable` rather than take anybody for a stranger."""
@@ -133,12 +143,26 @@ class Passage:
         if self._visit is None:
             self._visit = NO_SESSION if self._is_stranger else await self.exchange.visit()
             if self.door.knows_accounts:
-                await self.exchange.account_of(self._visit)
+                await self._account_of(self._visit)
         return self._visit
 
-    async def account(self) -> Account | None:
+    async def account(self) -> A | None:
         """The account of whoever is logged in; None for strangers and for subjects without an account of ours."""
-        return await self.exchange.account_of(await self.visit())
+        return await self._account_of(await self.visit())
+
+    async def _account_of(self, visit: Visit | Absent) -> A | None:
+        if not self._views.are_own:
+            return cast("A | None", await self.exchange.account_of(visit))
+        if self._account is None and visit and visit.subject is not None:
+            self._account = await self._views.account(visit.subject)
+        return self._account
+
+    @property
+    def known_account(self) -> A | None:
+        """The account, if it was looked up by now: for code that cannot wait."""
+        if self._views.are_own:
+            return self._account
+        return cast("A | None", self._visit.account) if self._visit else None
 
     async def require_session(self) -> Session:
         """Give the session of whoever is logged in. Raises `NotAuthenticated`."""
@@ -147,7 +171,7 @@ class Passage:
             raise NotAuthenticated
         return visit.session
 
-    async def require_account(self) -> Account:
+    async def require_account(self) -> A:
         """Give the account of whoever is logged in.
 
         Raises `NotAuthenticated`; `Forbidden` for a subject known in another way, who has no account of ours.
@@ -333,7 +357,7 @@ class Passage:
 
     # Identity
 
-    async def log_in(self, identifier: str, password: str, *, remember: bool = False) -> Login:
+    async def log_in(self, identifier: str, password: str, *, remember: bool = False) -> Login[A]:
         """Log in with a password; raises what the desk's `log_in` does. The answer bears the new cookie."""
         await self._admit_identity()
         self._require_cookie()
@@ -342,9 +366,9 @@ class Passage:
             identifier, password, client=self.exchange.client, remember=remember, replaces=self._shown()
         )
         self._identified(login)
-        return login
+        return await self._told(login)
 
-    async def start_session(self, subject: str, *, methods: tuple[str, ...] = (), remember: bool = False) -> Login:
+    async def start_session(self, subject: str, *, methods: tuple[str, ...] = (), remember: bool = False) -> Login[A]:
         """Log in whoever has proven identity in another way.
 
         The answer to a GET may do so too, such as a provider's callback: that this browser asked for it is for you to
@@ -358,15 +382,15 @@ class Passage:
             subject, methods=methods, client=self.exchange.client, remember=remember, replaces=self._shown()
         )
         self._identified(login)
-        if self.door.knows_accounts:
-            await self.account()
-        return login
+        return await self._told(login)
 
-    async def sign_up(self, *, username: str | None = None, email: str | None = None, password: str) -> Account:
+    async def sign_up(self, *, username: str | None = None, email: str | None = None, password: str) -> A:
         """Open an account; it is not logged in by that. Raises what the desk's `sign_up` does."""
         await self._admit_identity()
-        return await self.exchange.flows.accounts.sign_up(
-            username=username, email=email, password=password, client=self.exchange.client
+        return await self._views.opened(
+            self.exchange.flows.accounts.sign_up(
+                username=username, email=email, password=password, client=self.exchange.client
+            )
         )
 
     async def log_out(self) -> bool:
@@ -374,20 +398,20 @@ class Passage:
         await self._admit_identity()
         ended = await self.exchange.flows.sessions.log_out(self._shown(), client=self.exchange.client)
         self._ended, self._login = True, None
-        self._visit = Absent(LOGGED_OUT)
+        self._visit, self._account = Absent(LOGGED_OUT), None
         self._take(None)
         return ended
 
-    async def reauthenticate(self, password: str) -> Login:
+    async def reauthenticate(self, password: str) -> Login[A]:
         """Prove identity again inside the session, which gets a new secret. Raises what the desk's method does."""
         await self._admit_identity()
         self._require_cookie()
         session = await self.require_session()
         login = await self.exchange.flows.log_ins.reauthenticate(session, password, client=self.exchange.client)
         self._renewed(login)
-        return login
+        return await self._told(login)
 
-    async def change_password(self, current_password: str, new_password: str) -> Login:
+    async def change_password(self, current_password: str, new_password: str) -> Login[A]:
         """Change the password; all other sessions end, this one gets a new secret. Raises what the desk's does."""
         await self._admit_identity()
         self._require_cookie()
@@ -396,7 +420,7 @@ class Passage:
             session, current_password=current_password, new_password=new_password, client=self.exchange.client
         )
         self._renewed(login)
-        return login
+        return await self._told(login)
 
     async def _admit_identity(self) -> None:
         # CSR-01: also where `admit` had nothing to ask for: no cookie of ours, or an exempt path. Never by a mere link.
@@ -428,6 +452,14 @@ class Passage:
         before = self._visit
         account = before.account if before and before.subject == login.subject else None
         self._visit = Visit(login.session, login.account or account, is_touch_due=False)
+        self._account = None
+
+    async def _told(self, login: Login) -> Login[A]:
+        told = await self._views.shown(login)
+        self._account = told.account
+        if self.door.knows_accounts:
+            await self.account()
+        return told
 
     def _shown(self) -> str | Token | None:
         if self._login is not None:
@@ -504,7 +536,7 @@ class SessionData(MutableMapping[str, object]):
     A change of any depth is noticed and saved. `open` is called before the first use: it loads, where the door has not.
     """
 
-    def __init__(self, passage: Passage, open: Callable[[], None]) -> None:  # noqa: A002 - what it does
+    def __init__(self, passage: Passage[Any], open: Callable[[], None]) -> None:  # noqa: A002 - what it does
         self._passage = passage
         self._open = open
 
