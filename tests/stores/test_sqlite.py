@@ -9,8 +9,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +31,7 @@ from coatcheck.errors import (
 from coatcheck.stores.protocols import Answer, Cutoffs
 from coatcheck.stores.schema import APPLICATION_ID, LATEST
 from coatcheck.stores.sqlite.store import SqliteStore
-from coatcheck.stores.sqlite.writes import Unchanged
+from coatcheck.stores.sqlite.writes import Unchanged, Write
 from coatcheck.testing.driving import AsyncDriver
 from coatcheck.testing.samples import (
     DAY,
@@ -729,3 +731,106 @@ def test_a_purge_shortens_a_long_log_and_waits_for_nobody_who_reads_it(
     assert seen == (1,)
     assert log.stat().st_size == 0
     assert run(store.find(a_digest(2))) is not None
+
+
+class _Awaited(Write[str]):
+    """A write of which a test knows when its thread waits."""
+
+    __slots__ = ("is_awaited",)
+
+    def __init__(self, store: SqliteStore, subject: str, *, patience: float = 60) -> None:
+        super().__init__(store._file.path, _adding(subject), durable=True, deadline=time.monotonic() + patience)
+        self.is_awaited = threading.Event()
+
+    def wait(self, seconds: float | None) -> bool:
+        self.is_awaited.set()
+        return super().wait(seconds)
+
+
+class _GivenUp(_Awaited):
+    """One whose thread is called in the very moment in which its time is over."""
+
+    def wait(self, seconds: float | None) -> bool:
+        super().wait(seconds)
+        return False
+
+
+class _Stopped(_Awaited):
+    """One whose thread is called in the very moment in which it is told to stop."""
+
+    def wait(self, seconds: float | None) -> bool:
+        super().wait(seconds)
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _writing_meanwhile(store: SqliteStore, *waiting: _Awaited) -> Iterator[list[object]]:
+    """Have another thread write until the block ends, while these writes wait; give what becomes of them."""
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def long(_cursor: sqlite3.Cursor) -> None:
+        has_begun.set()
+        may_end.wait()
+
+    def carry_out(write: Write[Any]) -> object:
+        try:
+            return store._file.carry_out(write)
+        except (KeyboardInterrupt, StoreUnavailable) as error:
+            return type(error)
+
+    outcomes: list[object] = []
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(carry_out, store._file.queue(long, durable=True, deadline=time.monotonic() + 60))
+        has_begun.wait()
+        store._file._queued[True].extend(waiting)
+        others = [threads.submit(carry_out, write) for write in waiting]
+        for write in waiting:
+            write.is_awaited.wait()
+        yield outcomes
+        may_end.set()
+        outcomes.extend(one.result() for one in (first, *others))
+
+
+def test_those_who_wait_are_called_when_what_they_wait_for_is_over(store: SqliteStore, path: Path) -> None:
+    with _writing_meanwhile(store, *(_Awaited(store, name) for name in ("ada", "bob", "eve"))) as outcomes:
+        assert _execute(path, "SELECT count(*) FROM subjects") == [(0,)]
+
+    assert outcomes == [None, "ada", "bob", "eve"]
+
+
+def test_a_write_whose_turn_does_not_come_in_time_is_given_up_and_never_done(store: SqliteStore, path: Path) -> None:
+    late = _Awaited(store, "ada", patience=0)
+
+    with _writing_meanwhile(store, late) as outcomes:
+        pass
+
+    assert outcomes == [None, StoreUnavailable]
+    assert _together(store, _adding("bob")) == ["bob"]
+    assert _execute(path, "SELECT subject FROM subjects") == [("bob",)]
+
+
+@pytest.mark.parametrize(("leaver", "outcome"), [(_GivenUp, StoreUnavailable), (_Stopped, KeyboardInterrupt)])
+def test_whoever_is_called_and_leaves_calls_the_next(
+    store: SqliteStore, path: Path, leaver: type[_Awaited], outcome: object
+) -> None:
+    with _writing_meanwhile(store, leaver(store, "ada"), _Awaited(store, "bob")) as outcomes:
+        pass
+
+    assert outcomes == [None, outcome, "bob"]
+    assert _execute(path, "SELECT subject FROM subjects") == [("bob",)]
+
+
+def test_purging_calls_those_who_came_meanwhile(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coatcheck.stores.sqlite.file.LOG_LONG", 0)
+    run(started(store, 0))
+    writing = store._file._writing
+    write = _Awaited(store, "bob")
+    store._file._queued[True].append(write)
+
+    with ThreadPoolExecutor() as threads:
+        with writing.lock:
+            waiting = threads.submit(store._file.carry_out, write)
+            write.is_awaited.wait()
+        store._file.shorten_log()
+
+        assert waiting.result() == "bob"

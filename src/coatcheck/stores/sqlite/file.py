@@ -4,7 +4,8 @@ What must reach the disk and what need not are written through the same connecti
 wait. With two, each commit of one would empty the other's page cache: some twenty pages to be read again in a log-in.
 
 Writes that wait at the same time share one transaction, and with it one wait for the disk: whoever gets the lock
-carries out what the others have queued; one that fails takes none of the others with it.
+carries out what the others have queued; one that fails takes none of the others with it. All whose writes are done are
+called together, so that their next ones wait at the same time again, and one of those whose are not is called to write.
 
 Nothing is opened before first use, and nothing stays open across a fork: before it all connections are closed, and
 parent and child open anew when they need to. Opening anew in the child alone would not do. SQLite keeps its locks in a
@@ -166,15 +167,15 @@ class SqliteFile:
         """
         while not write.is_done:
             writing = self._writing
-            if not writing.lock.acquire(timeout=max(0.0, write.deadline - monotonic())):
-                if self._withdraw(write):
-                    raise StoreUnavailable("the store is busy: no turn to write came in time")
-                continue  # another thread is at it
-            try:
-                if not write.is_done:
-                    self._carry_out_queued(writing, write)
-            finally:
-                writing.lock.release()
+            if writing.lock.acquire(blocking=False):
+                try:
+                    if not write.is_done:
+                        self._carry_out_queued(writing, write)
+                finally:
+                    writing.lock.release()
+                    self._call_next()
+            else:
+                self._await_call(write)
         return write.result()
 
     def shorten_log(self) -> None:
@@ -194,6 +195,7 @@ class SqliteFile:
                 # First without keeping others from writing: little is left to do then.
                 for mode in ("PASSIVE", "TRUNCATE"):
                     link.cursor.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+        self._call_next()
 
     def version(self) -> int:
         """Read the schema's version without creating or changing anything; 0 if there is no file or nothing in it."""
@@ -266,6 +268,28 @@ class SqliteFile:
             if not writer.closed:
                 writer.cursor.execute("PRAGMA busy_timeout = 0")  # `begin` does the waiting
         return writer
+
+    def _await_call(self, write: Write[Any]) -> None:
+        """Wait until a write is done, or it is its thread's turn to write; raise if neither comes in time."""
+        try:
+            is_called = write.wait(max(0.0, write.deadline - monotonic()))
+        except BaseException:  # this thread was told to stop, and may have been called a moment before
+            self._withdraw(write)
+            self._call_next()
+            raise
+        if is_called:
+            return
+        if self._withdraw(write):
+            self._call_next()
+            raise StoreUnavailable("the store is busy: no turn to write came in time")
+        write.wait(None)  # another thread has it in hand
+
+    def _call_next(self) -> None:
+        """Call one of those who wait, now that nobody writes. Whoever leaves the queue unserved has to do it too."""
+        for queued in self._queued.values():
+            with suppress(IndexError):  # it may be empty, by now too
+                queued[0].call()
+                return
 
     def _withdraw(self, write: Write[Any]) -> bool:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
@@ -34,7 +36,7 @@ class Write(Generic[T]):
     `is_done`, `result` tells what became of it.
     """
 
-    __slots__ = ("_answer", "_path", "_work", "deadline", "durable", "error", "is_done")
+    __slots__ = ("_answer", "_path", "_turn", "_work", "deadline", "durable", "error", "is_done")
 
     def __init__(self, path: str, work: Callable[[sqlite3.Cursor], T], *, durable: bool, deadline: float) -> None:
         self._path = path
@@ -44,6 +46,17 @@ class Write(Generic[T]):
         self.is_done = False
         self.error: Exception | None = None
         self._answer: T | None = None
+        self._turn = threading.Lock()  # held until somebody calls
+        self._turn.acquire()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait to be called; say whether that was so."""
+        return self._turn.acquire(timeout=-1 if seconds is None else seconds)
+
+    def call(self) -> None:
+        """Call the thread whose write this is: it is done, or for that thread to do. Once more does no harm."""
+        with suppress(RuntimeError):  # called already
+            self._turn.release()
 
     def attempt(self, cursor: sqlite3.Cursor) -> bool:
         """Do the work and note its answer or error. True if what it did is to be kept."""
@@ -96,6 +109,7 @@ def commit_together(
             connection.rollback()
     for write in writes:
         write.is_done = True
+        write.call()
     return next((write.error for write in writes if isinstance(write.error, sqlite3.Error)), None)
 
 
