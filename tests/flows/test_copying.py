@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from coatcheck import Coatcheck, ConfigurationError, StoreUnavailable
 from coatcheck.colour import run_blocking
-from coatcheck.flows.copying import NAMED, Copied, copy_store
+from coatcheck.core.records import SubjectState
+from coatcheck.errors import CorruptRecord, SchemaMismatch, StoreConflict, StoreError
+from coatcheck.flows.copying import NAMED, Copied, Outcome, Reached, copy_store
 from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
-from coatcheck.stores.protocols import Contents, Store
+from coatcheck.stores.protocols import Contents, Extent, Store
 from coatcheck.testing.samples import NOW, a_password, a_session, an_account, an_event, raise_epoch, start, started
 from coatcheck.testing.suites.copying import everything, fill
 
+replace = msgspec.structs.replace
 PASSWORD = "a long enough passphrase"
 
 
@@ -60,8 +65,14 @@ class Small:
         return await self._inner.export(after=after, limit=2)
 
 
-def copy(source: object, target: object, progress: Callable[[Copied], None] | None = None) -> tuple[Copied, bool]:
-    return run(copy_store(cast(Store, source), cast(Store, target), progress=progress))
+def copy(
+    source: object, target: object, progress: Callable[[Reached], None] | None = None, *, verifies: bool = True
+) -> Outcome:
+    return run(copy_store(cast(Store, source), cast(Store, target), progress=progress, verifies=verifies))
+
+
+def parts(outcome: Outcome) -> tuple[Copied, bool, Extent | None]:
+    return outcome.copied, outcome.went_on, outcome.verified
 
 
 def refusal(source: object, target: object) -> str:
@@ -73,10 +84,11 @@ def refusal(source: object, target: object) -> str:
 def test_everything_arrives_and_the_source_stays(source: MemoryStore) -> None:
     target, before = MemoryStore(), run(everything(source))
 
-    copied, went_on = copy(source, target)
+    copied, went_on, verified = parts(copy(source, target))
 
     assert run(everything(target)) == run(everything(source)) == before
     assert run(target.bookmark()) is None
+    assert verified == run(source.extent())
     assert (copied.accounts, copied.subjects, copied.sessions, copied.counters, copied.events) == (2, 2, 5, 3, 3)
     assert (copied.left_out, went_on) == (0, False)
 
@@ -103,8 +115,9 @@ def test_tokens_stay_valid_and_the_revoked_stay_revoked() -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it is done", "after it is done"])
 def test_a_copy_stopped_at_any_page_goes_on_and_ends_complete_and_equal(source: MemoryStore, after: bool) -> None:
-    pages: list[Copied] = []
-    copy(Small(source), MemoryStore(), pages.append)
+    pages: list[Reached] = []
+    whole = copy(Small(source), MemoryStore(), pages.append)
+    pages = [page for page in pages if page.doing == "copying"]
     assert len(pages) > 5
 
     # One load begins it and one ends it; after that nothing is left to go on with.
@@ -112,10 +125,11 @@ def test_a_copy_stopped_at_any_page_goes_on_and_ends_complete_and_equal(source: 
         target = MemoryStore()
         with pytest.raises(StoreUnavailable):
             copy(Small(source), Stopping(target, loads, after=after))
-        copied, went_on = copy(Small(source), target)
+        copied, went_on, verified = parts(copy(Small(source), target))
 
         assert went_on == (loads > 0 or after)
-        assert copied == pages[-1]
+        assert copied == whole.copied
+        assert verified == whole.verified
         assert run(everything(target)) == run(everything(source))
         assert run(target.bookmark()) is None
 
@@ -189,7 +203,7 @@ def test_a_source_that_was_used_since_the_copy_began_is_told_and_the_copy_stays_
 def test_a_source_that_is_used_amid_the_copy_is_told(source: MemoryStore) -> None:
     target = MemoryStore()
 
-    def use(_so_far: Copied) -> None:
+    def use(_reached: Reached) -> None:
         run(source.record([an_event("logged_in")]))
 
     with pytest.raises(ConfigurationError, match="somebody used"):
@@ -213,7 +227,240 @@ def test_what_cannot_be_read_is_left_out_named_and_counted(source: MemoryStore) 
             names = tuple(f"session {number}" for number in range(NAMED + 5)) if after is None else ()
             return Contents(**{**{f: getattr(page, f) for f in page.__struct_fields__}, "unreadable": names})
 
-    copied, _ = copy(Damaged(source), MemoryStore())
+    copied, _, verified = parts(copy(Damaged(source), MemoryStore()))
 
     assert copied.left_out == NAMED + 5
     assert copied.unreadable == tuple(f"session {number}" for number in range(NAMED))
+    assert verified == run(source.extent())
+
+
+# How far it is
+
+
+def test_progress_is_done_of_total_and_ends_when_all_was_copied_and_when_all_was_compared(source: MemoryStore) -> None:
+    reached: list[Reached] = []
+
+    copy(Small(source), MemoryStore(), reached.append)
+
+    for doing in ("copying", "verifying"):
+        shares = [one.share for one in reached if one.doing == doing]
+        assert shares == sorted(shares)
+        assert (shares[0] < 0.5, shares[-1]) == (True, 1.0)
+    assert [one.doing for one in reached] == sorted(one.doing for one in reached)
+    assert {(one.kind, one.of) for one in reached} == {
+        ("accounts", 2), ("subjects", 2), ("sessions", 5), ("counters", 3), ("events", 3)
+    }  # fmt: skip
+    assert [one for one in reached if not 0 <= one.done <= one.of] == []
+
+
+def test_a_guess_that_was_too_low_never_shows_more_than_all(source: MemoryStore) -> None:
+    class Guessing(Small):
+        async def extent(self) -> Extent:
+            return Extent(sessions=1)
+
+    reached: list[Reached] = []
+
+    copy(Guessing(source), MemoryStore(), reached.append)
+
+    assert max(one.share for one in reached) == 1.0
+    assert [one for one in reached if one.done > one.of] == []
+
+
+# Is it all there?
+
+
+class Spoiling:
+    """Spoils a store when what was copied into it begins to be compared."""
+
+    def __init__(self, target: MemoryStore, change: Contents | Callable[[MemoryStore], None]) -> None:
+        self._target, self._change = target, change
+        self._is_done = False
+
+    def __call__(self, reached: Reached) -> None:
+        if reached.doing == "verifying" and not self._is_done:
+            self._is_done = True
+            if isinstance(self._change, Contents):
+                run(self._target.load(self._change, bookmark=run(self._target.bookmark())))
+            else:
+                self._change(self._target)
+
+
+def mistakes(source: MemoryStore, change: Contents | Callable[[MemoryStore], None]) -> list[str]:
+    """Copy, spoil the target, and give what is said of it after the first sentence."""
+    target = MemoryStore()
+    with pytest.raises(ConfigurationError) as caught:
+        copy(Small(source), target, Spoiling(target, change))
+    summary, *named = caught.value.problems
+    assert summary.startswith(f"TO: {target.location} does not hold what {source.location} holds")
+    assert summary.endswith("empty it and copy again")
+    assert run(target.bookmark()) is not None, "and no server starts on it"
+    return named
+
+
+def test_an_entry_that_differs_is_named_whatever_it_is(source: MemoryStore) -> None:
+    all_of_it = run(everything(source))
+    account, credential = all_of_it.accounts[0]
+    session = all_of_it.sessions[0]
+    key, counter = all_of_it.counters[0]
+    state = next(state for state in all_of_it.states if state.subject)
+    place, event = run(source.export(after=None, limit=1000)).events[0]
+    spoilt = {
+        f"account {account.subject}": Contents(accounts=((account, replace(credential, hash="$other")),)),
+        f"subject {state.subject}": Contents(states=(replace(state, epoch=state.epoch + 1),)),
+        "the state of everybody": Contents(states=(SubjectState("", 99),)),
+        f"session {session.id}": Contents(sessions=(replace(session, last_seen_at=1),)),
+        f"counter {key.hex()}": Contents(counters=((key, replace(counter, failures=77)),)),
+        f"event {place}": Contents(events=((place, replace(event, name="other")),)),
+    }
+
+    for name, change in spoilt.items():
+        assert mistakes(source, change) == [f"TO: {name} differs"]
+
+
+def test_an_entry_that_is_missing_and_one_too_many_are_named(source: MemoryStore) -> None:
+    gone = run(everything(source)).sessions[0]
+
+    def lose(target: MemoryStore) -> None:
+        del target._sessions[gone.digest]
+
+    assert mistakes(source, lose) == [f"TO: session {gone.id} is missing"]
+    assert mistakes(source, Contents(sessions=(a_session(99),))) == [
+        f"TO: session {a_session(99).id} is there and should not be"
+    ]
+
+
+def test_of_very_many_differences_some_are_named_and_the_others_counted(source: MemoryStore) -> None:
+    named = mistakes(source, Contents(sessions=tuple(a_session(number) for number in range(100, 200))))
+
+    assert len(named) == NAMED
+    target = MemoryStore()
+    with pytest.raises(ConfigurationError, match=f"and {100 - NAMED} more at least; empty it"):
+        copy(source, target, Spoiling(target, Contents(sessions=tuple(a_session(n) for n in range(100, 200)))))
+
+
+def test_what_was_found_wrong_and_then_mended_is_found_right(source: MemoryStore) -> None:
+    target, extra = MemoryStore(), a_session(99)
+    with pytest.raises(ConfigurationError):
+        copy(source, target, Spoiling(target, Contents(sessions=(extra,))))
+    del target._sessions[extra.digest]
+
+    outcome = copy(source, target)
+
+    assert (outcome.went_on, outcome.verified) == (True, run(source.extent()))
+    assert run(target.bookmark()) is None
+
+
+def test_nothing_is_compared_when_that_is_not_wanted(source: MemoryStore) -> None:
+    reached: list[Reached] = []
+
+    outcome = copy(source, MemoryStore(), reached.append, verifies=False)
+
+    assert outcome.verified is None
+    assert {one.doing for one in reached} == {"copying"}
+
+
+def test_a_source_that_is_used_while_it_is_compared_is_told_as_that(source: MemoryStore) -> None:
+    target = MemoryStore()
+
+    def use(reached: Reached) -> None:
+        if reached.doing == "verifying":
+            run(start(source, a_session(77), events=[an_event("logged_in")]))
+
+    with pytest.raises(ConfigurationError, match="somebody used"):
+        copy(source, target, Once(use))
+
+
+class Once:
+    """Does its work at the first moment of comparing, and never again."""
+
+    def __init__(self, work: Callable[[Reached], None]) -> None:
+        self._work = work
+        self._is_done = False
+
+    def __call__(self, reached: Reached) -> None:
+        if reached.doing == "verifying" and not self._is_done:
+            self._is_done = True
+            self._work(reached)
+
+
+def test_a_copy_stopped_amid_comparing_compares_anew_and_ends(source: MemoryStore) -> None:
+    class Killed(Exception):
+        pass
+
+    for moment in range(1, 20):
+        target, left = MemoryStore(), [moment]
+
+        def stop(reached: Reached, left: list[int] = left) -> None:
+            left[0] -= reached.doing == "verifying"
+            if left[0] == 0 and reached.doing == "verifying":
+                raise Killed
+
+        with suppress(Killed):
+            copy(Small(source), Small(target), stop)
+            assert moment > 10, "there are as many moments as pages, twice"
+            return
+        assert run(target.bookmark()) is not None
+        reached: list[Reached] = []
+        outcome = copy(Small(source), Small(target), reached.append)
+
+        assert {one.doing for one in reached} == {"verifying"}, "what was copied is not copied again"
+        assert (outcome.went_on, outcome.verified) == (True, run(source.extent()))
+        assert run(everything(target)) == run(everything(source))
+    pytest.fail("it never came to its end")
+
+
+# Whose trouble it is
+
+
+class Failing(Small):
+    """A store that cannot be read, or written, after a while."""
+
+    def __init__(self, inner: Store, error: StoreError, *, reads: int = 1000, loads: int = 1000) -> None:
+        super().__init__(inner)
+        self._error, self._reads, self._loads = error, reads, loads
+
+    async def export(self, *, after: str | None, limit: int) -> Contents:
+        self._reads -= limit > 1  # not the look whether it is empty
+        if self._reads < 0:
+            raise self._error
+        return await super().export(after=after, limit=limit)
+
+    async def load(self, contents: Contents, *, bookmark: str | None) -> None:
+        self._loads -= 1
+        if self._loads < 0:
+            raise self._error
+        await self._inner.load(contents, bookmark=bookmark)
+
+
+DOWN = StoreUnavailable("the store there cannot be reached (no answer); is it running, and is the setting store right?")
+
+
+@pytest.mark.parametrize("reads", [0, 3, 12])
+def test_trouble_with_the_source_is_told_of_the_source(source: MemoryStore, reads: int) -> None:
+    target = MemoryStore()
+
+    with pytest.raises(StoreUnavailable, match=r"^FROM: the store there .*right\?\. .* it goes on where it stood$"):
+        copy(Failing(source, DOWN, reads=reads), target)
+
+    assert copy(Small(source), target).went_on
+
+
+@pytest.mark.parametrize("broken", [{"loads": 1}, {"loads": 3}, {"reads": 0}, {"reads": 3}])
+def test_trouble_with_the_target_is_told_of_the_target(source: MemoryStore, broken: dict[str, int]) -> None:
+    target = MemoryStore()
+
+    with pytest.raises(StoreUnavailable, match=r"^TO: the store there .* it goes on where it stood$"):
+        copy(Small(source), Failing(target, DOWN, **broken))
+
+    assert copy(Small(source), target).went_on
+
+
+def test_other_trouble_bears_the_side_too(source: MemoryStore) -> None:
+    with pytest.raises(StoreConflict, match=r"^TO: a constraint"):
+        copy(source, Failing(MemoryStore(), StoreConflict("a constraint refused it"), loads=2))
+    with pytest.raises(StoreError, match=r"^FROM: corrupt record in the store: everybody$"):
+        copy(Failing(source, CorruptRecord("everybody"), reads=1), MemoryStore())
+    with pytest.raises(SchemaMismatch, match=r"^FROM: it is older; run: coatcheck schema upgrade$"):
+        copy(
+            Failing(source, SchemaMismatch("store: it is older; run: coatcheck schema upgrade"), reads=1), MemoryStore()
+        )

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Protocol
 
 import click
 
@@ -16,13 +17,18 @@ from coatcheck.cli.output import can_draw
 
 LINE_EVERY = 5.0  # seconds between two plain lines; work that is done sooner needs none
 
-Tell = Callable[[str], None]
-"""Says how far the work is."""
+
+class Tell(Protocol):
+    """Says how far the work is."""
+
+    def __call__(self, told: str, *, share: float | None = None, title: str | None = None) -> None:
+        """Say it in words; with the share that is done, if that is known, and the title of the part under way."""
+        ...
 
 
 @contextmanager
 def progress(title: str, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> Generator[Tell]:
-    """Show how far a piece of work is, as long as the block runs. How much is left is not known beforehand."""
+    """Show how far a piece of work is, as long as the block runs."""
     if quiet:
         yield _say_nothing
     elif can_draw(sys.stderr):
@@ -32,7 +38,7 @@ def progress(title: str, *, quiet: bool, clock: Callable[[], float] = time.monot
         yield _Lines(title, clock)
 
 
-def _say_nothing(_told: str) -> None:
+def _say_nothing(told: str, *, share: float | None = None, title: str | None = None) -> None:
     """Keep silent."""
 
 
@@ -42,11 +48,16 @@ class _Lines:
         self._clock = clock
         self._told_at = clock()
 
-    def __call__(self, told: str) -> None:
+    def __call__(self, told: str, *, share: float | None = None, title: str | None = None) -> None:
         now = self._clock()
         if now - self._told_at >= LINE_EVERY:
             self._told_at = now
-            click.echo(f"{self._title}: {told}", err=True)
+            percent = "" if share is None else f"{_percent(share)}, "
+            click.echo(f"{title or self._title}: {percent}{told}", err=True)
+
+
+def _percent(share: float) -> str:
+    return f"{int(100 * share)} %"
 
 
 @contextmanager
@@ -57,4 +68,11 @@ def _bar(title: str) -> Generator[Tell]:
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[told]}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, told="")
-        yield lambda told: bar.update(task, told=told)
+
+        def tell(told: str, *, share: float | None = None, title: str | None = None) -> None:
+            if share is not None:
+                bar.update(task, total=1.0, completed=share)
+                told = f"{_percent(share)}, {told}"
+            bar.update(task, told=told, description=title)
+
+        yield tell

@@ -9,10 +9,10 @@ import click
 
 from coatcheck.cli.options import json_option, quiet_option
 from coatcheck.cli.output import counted, print_json
-from coatcheck.errors import ConfigurationError, StoreUnavailable
+from coatcheck.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from coatcheck.flows.copying import Copied
+    from coatcheck.flows.copying import Copied, Reached
     from coatcheck.stores.protocols import Store
 
 
@@ -26,6 +26,7 @@ def store() -> None:
 @click.argument("target", metavar="TO")
 @click.option("--sessions-from", metavar="URL", help="Where sessions are now, if elsewhere than FROM.")
 @click.option("--sessions-to", metavar="URL", help="Where sessions shall be, if elsewhere than TO.")
+@click.option("--no-verify", is_flag=True, help="Do not read both once more to compare them in the end.")
 @quiet_option
 @json_option
 def copy(
@@ -33,6 +34,7 @@ def copy(
     target: str,
     sessions_from: str | None,
     sessions_to: str | None,
+    no_verify: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -42,8 +44,12 @@ def copy(
     all servers that use either of them before, and start them on TO afterwards, with the same secret: whoever is logged
     in stays so. A copy that was stopped goes on where it stood. FROM is left as it is.
 
+    In the end both are read and every entry is compared. What is not equal is named, and no server starts on TO then.
+
     Exit status 1 if records were left out because they cannot be read; they are named.
     """
+    import msgspec
+
     from coatcheck.cli.progress import progress
     from coatcheck.colour import run_blocking
     from coatcheck.flows.copying import copy_store
@@ -51,10 +57,15 @@ def copy(
     here, there = _stores(("FROM", source, sessions_from), ("TO", target, sessions_to))
     try:
         with progress("copying", quiet=quiet or as_json) as tell:
-            copied, went_on = run_blocking(copy_store(here, there, progress=lambda so_far: tell(_counts(so_far))))
+
+            def show(reached: Reached) -> None:
+                tell(f"{reached.done} of {reached.of} {reached.kind}", share=reached.share, title=reached.doing)
+
+            outcome = run_blocking(copy_store(here, there, progress=show, verifies=not no_verify))
     finally:
         run_blocking(here.close())
         run_blocking(there.close())
+    copied = outcome.copied
     if as_json:
         print_json(
             {
@@ -65,11 +76,14 @@ def copy(
                 "events": copied.events,
                 "left_out": copied.left_out,
                 "unreadable": list(copied.unreadable),
-                "went_on": went_on,
+                "went_on": outcome.went_on,
+                "verified": None if outcome.verified is None else msgspec.structs.asdict(outcome.verified),
             }
         )
     else:
-        click.echo(f"Copied {_counts(copied)}{', going on with what was there' if went_on else ''}.")
+        went_on = ", going on with what was there" if outcome.went_on else ""
+        verified = "" if outcome.verified is None else " Every entry was compared: complete and equal."
+        click.echo(f"Copied {_counts(copied)}{went_on}.{verified}")
         if copied.left_out:
             more = ", ..." if copied.left_out > len(copied.unreadable) else ""
             names = ", ".join(copied.unreadable)
@@ -87,19 +101,20 @@ def _counts(copied: Copied) -> str:
 
 
 def _stores(*sides: tuple[str, str, str | None]) -> list[Store]:
+    from coatcheck.flows.copying import about_side
+
     stores: list[Store] = []
     problems: list[str] = []
     for side, text, sessions in sides:
         try:
-            store, urls = _store_of(text, sessions)
-            if side == "FROM":
-                _require_kept(urls)
-            _require_reached(urls, is_target=side == "TO")
+            with about_side(side):
+                store, urls = _store_of(text, sessions)
+                if side == "FROM":
+                    _require_kept(urls)
+                _require_reached(urls, is_target=side == "TO")
             stores.append(store)
         except ConfigurationError as error:
-            problems.extend(f"{side}: {problem.removeprefix('store: ')}" for problem in error.problems)
-        except StoreUnavailable as error:
-            raise StoreUnavailable(f"{side}: {str(error).removeprefix('store: ')}") from error
+            problems.extend(error.problems)
     if problems:
         raise ConfigurationError(*problems)
     return stores
