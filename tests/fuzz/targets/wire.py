@@ -59,7 +59,8 @@ def _judge_head(octets: bytes, answer: ReadHead | MalformedHead | ClientGone) ->
 def _judge_by_h11(head: Head, consumed: bytes) -> None:
     other = h11.Connection(h11.SERVER, max_incomplete_event_size=4 * MOST_HEAD)
     other.receive_data(consumed.removeprefix(b"\r\n").removeprefix(b"\n"))  # it does not forgive an empty line
-    if [name for name, _ in head.headers].count(b"host") != 1 and head.version > (1, 0):
+    hosts = [name for name, _ in head.headers].count(b"host")
+    if hosts > 1 or (hosts == 0 and head.version > (1, 0)):
         return  # which it refuses, and we do where we ask whose request it is (HST-01)
     event = other.next_event()
     assert isinstance(event, h11.Request), event
