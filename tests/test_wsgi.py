@@ -242,6 +242,32 @@ def test_the_applications_close_is_called_once_also_when_the_visitor_leaves() ->
     assert body.closed == 1
 
 
+def test_hdr_01_who_looks_only_when_the_answer_is_over_keeps_it_everybodys() -> None:
+    class Body:
+        def __init__(self, environ: Any) -> None:
+            self.environ = environ
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"half "
+            yield b"whole"
+
+        def close(self) -> None:
+            seen.append(passage_of(self.environ).session.get("count"))
+
+    def app(environ: Any, start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/count":
+            return routes(environ, start)
+        start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10")])
+        return Body(environ)
+
+    seen: list[object] = []
+    house = House(app)
+    house.send("GET", "/count")
+
+    assert house.send("GET", "/") == (200, b"half whole")
+    assert (house.header("cache-control"), seen) == (None, [1])
+
+
 def test_a_failing_close_of_the_application_does_not_cost_us_ours() -> None:
     class Body(list[bytes]):
         def close(self) -> None:

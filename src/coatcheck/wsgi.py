@@ -169,20 +169,20 @@ def look_at_server(door: Door, environ: WSGIEnvironment) -> None:
 def with_end(
     blocks: Iterable[bytes],
     environ: WSGIEnvironment,
-    when_over: Callable[[], None],
+    passage: BlockingPassage,
     *,
     rest: Iterator[bytes] | None = None,
 ) -> Iterable[bytes]:
-    """Give the server an application's body with something to do when it has been sent, or given up.
+    """Give the server an application's body, after which a request's passage is finished, sent or given up.
 
     `rest` is what goes out of a body that is made while it is sent, if somebody has looked into it already.
     """
     if type(blocks) in (list, tuple):
-        return Blocks(blocks, when_over)
+        return Blocks(blocks, passage.finish)
     if _is_whole(blocks, environ):
-        when_over()
+        passage.finish()
         return blocks
-    return _Stream(iter(blocks) if rest is None else rest, blocks, when_over)
+    return _Stream(iter(blocks) if rest is None else rest, blocks, passage)
 
 
 def _is_whole(blocks: Iterable[bytes], environ: WSGIEnvironment) -> bool:
@@ -257,9 +257,7 @@ class _Answer:
         except BaseException:
             close(blocks)
             raise
-        return with_end(
-            blocks, environ, self._passage.finish, rest=source if first is None else chain((first,), source)
-        )
+        return with_end(blocks, environ, self._passage, rest=source if first is None else chain((first,), source))
 
     def refused(self, error: Refused | StoreError) -> Iterable[bytes]:
         """Answer in the application's place."""
@@ -275,26 +273,28 @@ class _Answer:
         if self._status is None:
             raise AssertionError("the application gave a block before it called start_response()")
         self._passage.save()
-        if first is not None and not self._is_all(first):
-            self._passage.passage.expect_late_look()
+        passage = self._passage.passage
+        lengths = [value for name, value in self._headers if name.lower() == "content-length"]
+        is_late = first is not None and str(len(first)) not in lengths
+        if is_late and not lengths:
+            passage.expect_late_look()
         headers = self._dressed()
+        if is_late and lengths:
+            passage.seal()
         self.has_begun = True
         self._write = self._start_response(self._status, headers)
-
-    def _is_all(self, first: bytes) -> bool:
-        return any(name.lower() == "content-length" and value == str(len(first)) for name, value in self._headers)
 
     def _dressed(self) -> list[tuple[str, str]]:
         return list(self._passage.passage.headers(self._headers))
 
 
 class _Stream:
-    """A body that is made while it is sent, with something to do when it is over or given up, but not if it raised."""
+    """A body that is made while it is sent. Then the passage is finished, but not if making it has raised."""
 
-    def __init__(self, blocks: Iterator[bytes], source: Iterable[bytes], when_over: Callable[[], None]) -> None:
+    def __init__(self, blocks: Iterator[bytes], source: Iterable[bytes], passage: BlockingPassage) -> None:
         self._blocks = blocks
         self._source = source
-        self._when_over = when_over
+        self._passage = passage
         self._has_raised = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -312,11 +312,12 @@ class _Stream:
 
     def close(self) -> None:
         """End the application's part, then ours."""
+        self._passage.passage.unseal()
         try:
             close(self._source)
         finally:
             if not self._has_raised:
-                self._when_over()
+                self._passage.finish()
 
 
 def close(blocks: Iterable[bytes]) -> None:

@@ -274,6 +274,21 @@ def test_what_changes_while_it_streams_or_in_the_background_is_kept(house: House
     assert house.data() == [{"a": 1, "streamed": 2, "later": True}]
 
 
+def test_hdr_01_who_looks_only_when_the_answer_is_over_keeps_it_everybodys(house: House) -> None:
+    house.logged_in()
+    seen: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+        await send({"type": "http.response.body", "body": b"x"})
+        seen.append((await scope["coatcheck"].visit()).subject)
+
+    house.app = app
+    told = house.get()
+
+    assert (told.body, told.all("cache-control"), seen) == (b"x", [], ["ada"])
+
+
 def test_what_a_stranger_stores_too_late_is_told_to_the_developer(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:

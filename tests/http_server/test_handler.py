@@ -172,6 +172,27 @@ def test_hdr_01_an_answer_that_may_look_while_it_streams_is_the_visitors_own(
     assert connect(server).ask("GET / HTTP/1.1")[1]["cache-control"] == "public, max-age=60", "nobody's"
 
 
+def test_hdr_01_who_looks_only_when_the_answer_is_over_keeps_it_everybodys(
+    serve: Serve, connect: Connect, desk: Coatcheck
+) -> None:
+    seen: list[str | None] = []
+
+    class After(App):
+        def home(self, _rest: str) -> None:
+            self.answer("hello")
+            seen.append(self.account.username if self.account else None)
+
+    desk.sign_up(username="ada", password=PASSWORD)
+    server = serve(After)
+    cookie = cookie_of(posted(connect(server), "/login", f"username=ada&password={PASSWORD.replace(' ', '+')}")[1])
+
+    _, fields, body = connect(server).ask(f"GET / HTTP/1.1\nConnection: close\nCookie: {cookie}")
+
+    assert (fields.get("cache-control"), body) == (None, b"hello")
+    server.server_close()
+    assert seen == ["ada"]
+
+
 def test_a_form_is_read_strictly_and_says_what_is_wrong(line: Line) -> None:
     text = "username=ada&username=eve"
     head = f"POST /login HTTP/1.1\n{FORM}\nAccept: application/json\nContent-Length: {len(text)}"

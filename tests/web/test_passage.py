@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -603,6 +603,75 @@ def test_no_session_starts_when_its_cookie_can_no_longer_be_sent(house: House) -
             run_blocking(late)
 
     assert house.desk.all_sessions()[0] == []
+
+
+def test_hdr_01_amid_an_answer_that_went_out_as_everybodys_nobody_is_looked_at(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not by a look, whoever came: a mistake that shows at the first try is better than one that only members meet."""
+    looks: list[Callable[[Passage, SessionData], object]] = [
+        lambda passage, _data: run_blocking(passage.visit()),
+        lambda passage, _data: run_blocking(passage.account()),
+        lambda passage, _data: run_blocking(passage.require_session()),
+        lambda passage, _data: run_blocking(passage.flashes()),
+        lambda passage, _data: run_blocking(passage.increment("x")),
+        lambda passage, _data: passage.csrf_token(),
+        lambda _passage, data: "x" in data,
+        lambda _passage, data: data.pop("x", None),
+    ]
+    for is_member in (False, True):
+        if is_member:
+            house.visit(put(x=1))
+        for look in looks:
+            passage = house.enter("GET")
+            data = SessionData(passage, lambda passage=passage: run_blocking(passage.load()))  # type: ignore[misc]
+            assert passage.headers(()) == ()
+            passage.seal()
+
+            with pytest.raises(RuntimeError, match="look before the answer begins"):
+                look(passage, data)
+
+    assert "let caches give it to anybody" in caplog.text
+    assert house.visit(get) == {"x": 1}
+
+
+def test_hdr_01_what_is_changed_there_is_kept_and_when_it_is_over_all_is_as_ever(house: House) -> None:
+    house.visit(put(x=1))
+    passage = house.enter("GET")
+    data = SessionData(passage, lambda: run_blocking(passage.load()))
+    assert passage.headers(()) == ()
+    passage.seal()
+
+    data["y"] = 2
+    passage.unseal()
+    data["x"] = cast("int", data["x"]) + 1
+    run_blocking(passage.finish())
+
+    assert house.visit(get) == {"x": 2, "y": 2}
+
+
+def test_hdr_01_an_answer_that_has_looked_before_may_look_again(house: House) -> None:
+    passage = house.enter("GET")
+    run_blocking(passage.visit())
+    assert passage.headers(()) == (("vary", "Cookie"), ("cache-control", "private"))
+    passage.seal()
+
+    assert not run_blocking(passage.visit())
+
+
+def test_csr_08_a_strangers_token_is_not_made_when_its_cookie_can_no_longer_be_sent(house: House) -> None:
+    late = house.enter("GET")
+    late.headers(())
+    with pytest.raises(RuntimeError, match="begun"):
+        late.csrf_token()
+
+    early = house.enter("GET")
+    early.csrf_token()
+    house.keep(list(early.headers(())))
+    assert early.csrf_token(), "its cookie was sent"
+    again = house.enter("GET")
+    again.headers(())
+    assert again.csrf_token(), "its cookie has come along"
 
 
 def _given(token: str) -> Callable[[], Awaitable[str | None]]:

@@ -5,7 +5,8 @@ What an application may rely on stands in `coatcheck.web.passage`. What is ASGI'
 - A request's body is read only where a form's token is asked for, and given to the application all the same.
 - The answer's first message waits until session data is saved; all other messages pass as they are, extensions too.
 - An answer without `Content-Length` may be one that streams, and look at the session after its headers: it is the
-  visitor's own where a cookie of ours came along, whether it has looked or not.
+  visitor's own where a cookie of ours came along, whether it has looked or not. One with it that has not looked by
+  then must not until its end: it raises.
 - Our own refusals replace an answer that has not begun. So does that of the store, if it cannot save.
 """
 
@@ -45,6 +46,8 @@ ANOTHER_SESSION = (
     "middleware: another session middleware stands before this application, and both would own the session data; "
     "remove it, the session data is Coatcheck's now"
 )
+
+_BODIES = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -251,10 +254,18 @@ class Crossing:
                 await self._refuse(error)
                 return
             self._has_begun = True
-            if streams(message):
-                self._passage.expect_late_look()
-            message = dressed(self._passage, message)
+            message = self._begun(message)
+        elif message["type"] in _BODIES and not message.get("more_body", False):
+            self._passage.unseal()
         await self._send(message)
+
+    def _begun(self, message: Message) -> Message:
+        if streams(message):
+            self._passage.expect_late_look()
+            return dressed(self._passage, message)
+        message = dressed(self._passage, message)
+        self._passage.seal()
+        return message
 
     async def _refuse(self, error: Refused | StoreError) -> None:
         self._is_refused = True

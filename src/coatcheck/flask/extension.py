@@ -131,7 +131,7 @@ class Entrance:
         if isinstance(entered, Reply):
             return send_reply(entered, request, start_response)
         passage = environ[KEY] = BlockingPassage(entered)
-        return with_end(self._inner(environ, start_response), environ, passage.finish)
+        return with_end(self._inner(environ, start_response), environ, passage)
 
     def passage_of(self, environ: WSGIEnvironment) -> BlockingPassage | None:
         """Give a request's passage: a new one where a test has made the context, None if its host is not the site's."""

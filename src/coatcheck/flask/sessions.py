@@ -101,7 +101,9 @@ class ServerSessions(SessionInterface):
         passage = session.passage
         if session.accessed:
             passage.passage.is_personal = True
-        if response.is_streamed and not response.direct_passthrough:  # which a file has
+        is_late = response.is_streamed and not response.direct_passthrough  # which a file has
+        has_length = "Content-Length" in response.headers
+        if is_late and not has_length:
             passage.passage.expect_late_look()
         try:
             if passage.save():
@@ -116,6 +118,8 @@ class ServerSessions(SessionInterface):
             response.headers.clear()  # what the application says of our cookie itself goes too (CKY-07)
         for name, value in told[count:]:
             response.headers.add(name, value)
+        if is_late and has_length:
+            passage.passage.seal()
 
     def _untagged(self, value: object) -> object:
         """Undo `tag`, which Flask offers for whole texts only."""

@@ -183,6 +183,8 @@ class CoatcheckHandler(BaseHTTPRequestHandler, Generic[A]):
             if length is None and self._status not in (204, 304):
                 self.coatcheck.passage.expect_late_look()
             headers = self.coatcheck.passage.headers(headers)
+            if length and self._status not in (204, 304) and self.command != "HEAD":
+                self.coatcheck.passage.seal()
         for name, value in self._framed(headers, length):
             super().send_header(name, value)
         super().end_headers()
@@ -216,7 +218,7 @@ class CoatcheckHandler(BaseHTTPRequestHandler, Generic[A]):
         self._is_application = False
         self._is_promised = False
         self.rfile = self._source
-        self.wfile = self._body_of_answer = BodyOfAnswer(self._send)
+        self.wfile = self._body_of_answer = BodyOfAnswer(self._send, when_whole=self._unseal)
         self._body = Body(self._source, self._wire, 0, seconds=0, before=self._promise)
 
     def _read(self) -> bool:
@@ -331,6 +333,10 @@ class CoatcheckHandler(BaseHTTPRequestHandler, Generic[A]):
             self.close_connection = True  # all that can still be said is that the answer is not whole
             return
         self._reply(self.server.door.refusal(self.coatcheck.passage, error))
+
+    def _unseal(self) -> None:
+        if self._passage is not None:
+            self._passage.passage.unseal()
 
     def _reply(self, reply: Reply) -> None:
         """Send a reply of ours."""

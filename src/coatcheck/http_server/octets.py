@@ -124,10 +124,14 @@ class Body(io.RawIOBase):
 
 
 class BodyOfAnswer(io.BufferedIOBase):
-    """Where an application writes the body of its answer. Nothing passes that would break the next answer's frame."""
+    """Where an application writes the body of its answer. Nothing passes that would break the next answer's frame.
 
-    def __init__(self, send: Callable[[bytes], object]) -> None:
+    `when_whole` is called when as much has been sent as was announced.
+    """
+
+    def __init__(self, send: Callable[[bytes], object], *, when_whole: Callable[[], object]) -> None:
         self._send = send
+        self._when_whole = when_whole
         self._is_open = False
         self._is_silent = False
         self.left: int | None = None
@@ -158,6 +162,8 @@ class BodyOfAnswer(io.BufferedIOBase):
                 raise RuntimeError("the body is longer than its Content-Length says")
             self.left -= len(text)
         self._send(text)
+        if self.left == 0:
+            self._when_whole()
         return len(text)
 
 

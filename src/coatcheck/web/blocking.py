@@ -104,5 +104,6 @@ class BlockingPassage(Generic[A]):
 
     def finish(self) -> None:
         """Do what may wait until the answer is out."""
+        self.passage.unseal()
         if self.passage.has_work_left:
             run_blocking(self.passage.finish())

@@ -235,6 +235,14 @@ class Exchange:
             binding = PRESESSION_BINDING + self._open_presession()
         return csrf.issue_token(self.mount.keys.csrf, binding, self.flows.parts.entropy(csrf.MASK_BYTES))
 
+    @property
+    def begins_presession(self) -> bool:
+        """Whether a pre-session has begun with this request, whose cookie the browser has not got yet."""
+        if self._opened is None:
+            return False
+        shown = self._shown_presession()
+        return shown is None or shown.nonce != self._opened
+
     def query(self, name: str) -> str | None:
         """Give a member of the address's query that stands there once; None otherwise (RED-06)."""
         values = parse_qs(self.request.query, keep_blank_values=True, errors="replace").get(name, [])

@@ -9,6 +9,8 @@ What an application may rely on, in every door:
   along). A request that stores nothing creates nothing (SES-01).
 - Changes of session data are saved as one patch when the answer begins; those made later, while it streams or in the
   background, when the request is done. If the application raises, they are not saved.
+- Looking is for before the answer, or while it goes out if that says not how long it is. Amid one that does and has
+  gone out as everybody's it raises `RuntimeError`, whoever the visitor is (HDR-01); after its end it is free again.
 - What is stored by somebody without a session begins an anonymous one.
 - Log-in, log-out and what else changes identity happen at once and stay, whatever becomes of the request. Changes made
   before belong to the session before.
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
 ReadFormToken = Callable[[], Awaitable[str | None]]
 
 _BARE = Reply(status=200)
+LATE_LOOK = (
+    "the session is looked at amid an answer whose headers have gone out and let caches give it to anybody; "
+    "look before the answer begins"
+)
 
 _log = logging.getLogger("coatcheck")
 
@@ -69,8 +75,9 @@ class Passage(Generic[A]):
     def __init__(self, door: Door, exchange: Exchange) -> None:
         self.door = door
         self.exchange = exchange
-        self.is_personal = False
-        """Whether the application has looked at who is there: the answer is for them alone then."""
+        self._is_personal = False
+        self.is_sealed = False
+        """Whether nobody may be looked at for the moment (`seal`)."""
         self.values: dict[str, object] = {}
         """The session data as the application sees it, once it `is_loaded`; changed in place."""
         self.is_loaded = False
@@ -82,6 +89,7 @@ class Passage(Generic[A]):
         self._ended = False
         self._is_stranger = False
         self._has_begun = False
+        self._has_sent_presession = False
         self._is_abandoned = False
         self.exemption = door.exemptions.get(exchange.request.path)
         """Why this request needs no evidence: by its path, or by what the door knows of the handler, before `admit`."""
@@ -129,6 +137,21 @@ class Passage(Generic[A]):
     @property
     def _views(self) -> ViewFlows[A]:
         return self.exchange.flows.views
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the application has looked at who is there: the answer is for them alone then (HDR-01).
+
+        Raises `RuntimeError` for a look that comes too late: amid an answer that went out as everybody's (`seal`).
+        """
+        return self._is_personal
+
+    @is_personal.setter
+    def is_personal(self, value: bool) -> None:
+        if value and self.is_sealed:
+            _log.error("%s: %s", self.exchange.request.path, LATE_LOOK)
+            raise RuntimeError(LATE_LOOK)
+        self._is_personal = value
 
     async def visit(self) -> Visit | Absent:
         """Find out who is there. One step, once. Raises `StoreUnavailable` rather than take anybody for a stranger."""
@@ -204,20 +227,29 @@ class Passage(Generic[A]):
         return found is None or found[1] is not None
 
     def csrf_token(self) -> str:
-        """Make a token for a form of the application, sent as its field `csrf_token` or the header `X-CSRF-Token`."""
+        """Make a token for a form of the application, sent as its field `csrf_token` or the header `X-CSRF-Token`.
+
+        A stranger's comes with a cookie. Raises `RuntimeError` where the answer has begun and no cookie can be sent.
+        """
         self.is_personal = True
-        return self.exchange.csrf_token(self._login, ended=self._ended)
+        token = self.exchange.csrf_token(self._login, ended=self._ended)
+        if self._has_begun and self.exchange.begins_presession and not self._has_sent_presession:
+            raise RuntimeError(
+                "the answer has begun: a stranger's token for a form has no cookie to be sent with; make it before"
+            )
+        return token
 
     # Session data
 
     async def load(self) -> None:
-        """Read the session data, once."""
+        """Read the session data, once. In a sealed answer that alone is no look, for it may be changed there."""
         if not self.is_loaded:
-            visit = await self.visit()
+            visit = await (self.look() if self.is_sealed else self.visit())
             self._take(visit.session if visit else None)
 
     async def increment(self, key: str, by: int = 1) -> int:
         """Add to a counter in the session data, atomically, at once, and give the sum."""
+        self.is_personal = True
         await self.load()
         if self._session is None and not self._may_begin():
             raise SessionEnded
@@ -339,6 +371,7 @@ class Passage(Generic[A]):
 
     async def flashes(self) -> list[tuple[str, str]]:
         """Take the messages that wait, as pairs of category and text; escape them where they are shown."""
+        self.is_personal = True
         await self.load()
         waiting = self._flashes()
         self.values.pop(FLASHES, None)
@@ -477,10 +510,22 @@ class Passage(Generic[A]):
         if self.exchange.has_cookie_of_ours:
             self.is_personal = True
 
+    def seal(self) -> None:
+        """Let nobody be looked at until `unseal`, for the answer has gone out as everybody's. After `headers`.
+
+        For an answer that says how long it is, and of which a part is still to be sent. Session data may be changed.
+        """
+        self.is_sealed = not self._is_personal
+
+    def unseal(self) -> None:
+        """Let the application look again: the answer is over, and what it does now is seen by nobody."""
+        self.is_sealed = False
+
     def headers(self, headers: Headers) -> Headers:
         """Give the headers of the application's answer with what is to be said of the session. After `save`."""
         bare = with_session(self.exchange, _BARE, self._login, ended=self._ended)
         self._has_begun = True
+        self._has_sent_presession = self.exchange.sets_presession is not None
         if not bare.headers and not self.is_personal:
             return headers
         if bare.headers:
@@ -552,7 +597,11 @@ class SessionData(MutableMapping[str, object]):
         return self._values[key]
 
     def __setitem__(self, key: str, value: object) -> None:
-        self._values[key] = value
+        if self._passage.is_sealed:  # no look, and kept
+            self._open()
+            self._passage.values[key] = value
+        else:
+            self._values[key] = value
 
     def __delitem__(self, key: str) -> None:
         del self._values[key]

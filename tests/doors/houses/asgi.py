@@ -13,6 +13,7 @@ from coatcheck.asgi import CoatcheckMiddleware, Passage
 from coatcheck.testing.visits.house import Send, Stage, odd_value
 from coatcheck.testing.visits.ways import into_asgi
 
+LONG = [(b"content-type", b"text/plain"), (b"content-length", b"6")]
 Answer = tuple[int, list[tuple[bytes, bytes]], AsyncIterator[bytes]]
 
 
@@ -62,6 +63,17 @@ async def parts(*blocks: bytes) -> AsyncIterator[bytes]:
         yield block
 
 
+async def late_look(session: Any) -> AsyncIterator[bytes]:
+    yield b"one"
+    yield b"yes" if "x" in session else b"no "
+
+
+async def late_change(session: Any) -> AsyncIterator[bytes]:
+    yield b"one"
+    session["late"] = True
+    yield b"two"
+
+
 def text(words: str, *headers: tuple[bytes, bytes], status: int = 200) -> Answer:
     body = words.encode()
     length = [(b"content-length", str(len(body)).encode())]
@@ -99,6 +111,10 @@ async def looked_at(way: Passage, session: Any, path: str) -> Answer:
         case "/stream":
             session["streamed"] = True
             return 200, [(b"content-type", b"text/plain")], parts(b"one ", b"two ", b"three")
+        case "/late-look":
+            return 200, LONG, late_look(session)
+        case "/late-change":
+            return 200, LONG, late_change(session)
         case "/redirect":
             session["redirected"] = True
             return text("", (b"location", b"/plain"), status=303)

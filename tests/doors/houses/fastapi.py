@@ -83,6 +83,23 @@ def application(desk: AsyncCoatcheck, stage: Stage, **settings: Any) -> FastAPI:
 
         return StreamingResponse(blocks(), media_type="text/plain")
 
+    @looked_at("/late-look")
+    async def late_look(session: Session) -> Response:
+        async def blocks() -> AsyncIterator[str]:
+            yield "one"
+            yield "yes" if "x" in session else "no "
+
+        return StreamingResponse(blocks(), media_type="text/plain", headers={"Content-Length": "6"})
+
+    @looked_at("/late-change")
+    async def late_change(session: Session) -> Response:
+        async def blocks() -> AsyncIterator[str]:
+            yield "one"
+            session["late"] = True
+            yield "two"
+
+        return StreamingResponse(blocks(), media_type="text/plain", headers={"Content-Length": "6"})
+
     @looked_at("/redirect")
     async def redirected(session: Session) -> Response:
         session["redirected"] = True

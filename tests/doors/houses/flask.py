@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from flask import Flask, Response, flash, get_flashed_messages, jsonify, redirect, request, session
+from flask import Flask, Response, flash, get_flashed_messages, jsonify, redirect, request, session, stream_with_context
 
 from coatcheck import Coatcheck
 from coatcheck.flask import (
@@ -78,6 +78,25 @@ def application(desk: Coatcheck, stage: Stage, **settings: Any) -> Flask:
     def stream() -> Iterator[str]:
         session["streamed"] = True
         return iter(["one ", "two ", "three"])
+
+    @app.get("/late-look")
+    def late_look() -> Response:
+        @stream_with_context
+        def parts() -> Iterator[str]:
+            yield "one"
+            yield "yes" if "x" in session else "no "
+
+        return Response(parts(), headers={"Content-Length": "6"})
+
+    @app.get("/late-change")
+    def late_change() -> Response:
+        @stream_with_context
+        def parts() -> Iterator[str]:
+            yield "one"
+            session["late"] = True
+            yield "two"
+
+        return Response(parts(), headers={"Content-Length": "6"})
 
     @app.get("/redirect")
     def redirected() -> Any:
@@ -177,7 +196,10 @@ def through_test_client(app: Flask) -> Send:
 
     def send(method: str, target: str, headers: Fields, body: bytes) -> Raw:
         with app.test_client(use_cookies=False) as client:
-            response = client.open(target, method=method, headers=list(headers), data=body, buffered=True)
+            try:
+                response = client.open(target, method=method, headers=list(headers), data=body, buffered=True)
+            except RuntimeError:  # of a body that breaks off; a server would end the connection
+                return Raw(500, [], b"")
         fields = [(name.lower(), value) for name, value in response.headers]
         return Raw(response.status_code, fields, response.data)
 

@@ -40,6 +40,8 @@ class Handler(CoatcheckHandler):
             "/fresh": self.fresh,
             "/flashes": lambda: self.answer(json.dumps([text for _, text in self.coatcheck.flashes()])),
             "/stream": self.stream,
+            "/late-look": self.late_look,
+            "/late-change": self.late_change,
             "/redirect": self.redirected,
             "/not-modified": self.not_modified,
         }
@@ -100,6 +102,21 @@ class Handler(CoatcheckHandler):
         self.end_headers()
         for part in (b"one ", b"two ", b"three"):
             self.wfile.write(part)
+
+    def begin(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"one")
+
+    def late_look(self) -> None:
+        self.begin()
+        self.wfile.write(b"yes" if "x" in self.session else b"no ")
+
+    def late_change(self) -> None:
+        self.begin()
+        self.session["late"] = True
+        self.wfile.write(b"two")
 
     def redirected(self) -> None:
         self.session["redirected"] = True

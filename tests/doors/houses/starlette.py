@@ -70,6 +70,21 @@ def application(desk: AsyncCoatcheck, stage: Stage, **settings: Any) -> Starlett
 
         return StreamingResponse(blocks(), media_type="text/plain")
 
+    async def late_look(request: Request) -> Response:
+        async def blocks() -> AsyncIterator[str]:
+            yield "one"
+            yield "yes" if "x" in request.session else "no "
+
+        return StreamingResponse(blocks(), media_type="text/plain", headers={"Content-Length": "6"})
+
+    async def late_change(request: Request) -> Response:
+        async def blocks() -> AsyncIterator[str]:
+            yield "one"
+            request.session["late"] = True
+            yield "two"
+
+        return StreamingResponse(blocks(), media_type="text/plain", headers={"Content-Length": "6"})
+
     async def redirected(request: Request) -> Response:
         request.session["redirected"] = True
         return RedirectResponse("/plain", 303)
@@ -146,6 +161,8 @@ def application(desk: AsyncCoatcheck, stage: Stage, **settings: Any) -> Starlett
         "/users/{subject}": user,
         "/flashes": shown,
         "/stream": stream,
+        "/late-look": late_look,
+        "/late-change": late_change,
         "/redirect": redirected,
         "/not-modified": not_modified,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from coatcheck.testing.visits.ways import into_wsgi
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.wsgi import KEY, CoatcheckWSGI
 
+LONG = [("Content-Type", "text/plain"), ("Content-Length", "6")]
 Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
 
@@ -32,6 +33,17 @@ def application(stage: Stage) -> Callable[[dict[str, Any], Any], Iterable[bytes]
 def text(words: str, *headers: tuple[str, str], status: str = "200 OK") -> Answer:
     body = words.encode()
     return status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *headers], [body]
+
+
+def late_look(session: Any) -> Iterator[bytes]:
+    yield b"one"
+    yield b"yes" if "x" in session else b"no "
+
+
+def late_change(session: Any) -> Iterator[bytes]:
+    yield b"one"
+    session["late"] = True
+    yield b"two"
 
 
 def who(way: BlockingPassage) -> str:
@@ -70,6 +82,10 @@ def answer(way: BlockingPassage, stage: Stage, method: str, path: str, environ: 
         case "GET", "/stream":
             session["streamed"] = True
             return "200 OK", [("Content-Type", "text/plain")], (part for part in (b"one ", b"two ", b"three"))
+        case "GET", "/late-look":
+            return "200 OK", LONG, late_look(session)
+        case "GET", "/late-change":
+            return "200 OK", LONG, late_change(session)
         case "GET", "/redirect":
             session["redirected"] = True
             return text("", ("Location", "/plain"), status="303 See Other")

@@ -122,12 +122,18 @@ class Premises:
 
     def await_touch(self, browser: Browser) -> None:
         """Wait until it is written that the browser's session was used now: that comes after the answer."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
+
+        def is_touched() -> bool:
             visit = self.office.authenticate(browser.token, touch=False)
-            if visit and visit.session.record.last_seen_at == self.stage.clock():
-                return
-            assert time.monotonic() < deadline, "the session was not touched"
+            return False if not visit else visit.session.record.last_seen_at == self.stage.clock()
+
+        self.await_that(is_touched, "the session was not touched")
+
+    def await_that(self, is_so: Callable[[], bool], otherwise: str) -> None:
+        """Wait for what comes after an answer."""
+        deadline = time.monotonic() + PATIENCE
+        while not is_so():
+            assert time.monotonic() < deadline, otherwise
             time.sleep(0.005)
 
     @property

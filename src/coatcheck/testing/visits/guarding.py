@@ -277,6 +277,26 @@ class AnswerStories(Stories):
         assert answer.text == "ada"
         assert answer.listed("cache-control") == {"private", "max-age=60"}
 
+    def test_hdr_01_what_has_begun_as_everybodys_looks_at_nobody_any_more(self, here: Premises) -> None:
+        """Its headers have gone out and let caches keep it: it breaks off rather than say what is the visitor's."""
+        visitor = here.browser()
+        visitor.store(x=1)
+
+        for browser in (visitor, here.browser()):
+            answer = browser.get("/late-look")
+
+            assert answer.text in ("one", "") or answer.status == 500
+        assert visitor.data() == {"x": 1}
+
+    def test_what_is_changed_while_an_answer_goes_out_is_kept(self, here: Premises) -> None:
+        visitor = here.browser()
+        visitor.store(x=1)
+
+        answer = visitor.get("/late-change")
+
+        assert (answer.status, answer.text) == (200, "onetwo")
+        here.await_that(lambda: visitor.data() == {"x": 1, "late": True}, "it was not kept")
+
     def test_hdr_02_a_log_in_and_a_log_out_are_stored_by_nobody(self, here: Premises) -> None:
         ada = here.browser()
         for path in ("/start", "/log-out"):

@@ -26,6 +26,8 @@
 | `POST /raise`            | sets the key `lost` and raises `RuntimeError`                               |
 | `POST /log-in-and-raise` | starts a session for `subject`, sets the key `lost` and raises              |
 | `GET /stream`            | sets the key `streamed`, and answers `one two three` in three parts         |
+| `GET /late-look`         | part `one` of an answer whose length is announced; then asks like `/look`   |
+| `GET /late-change`       | the same, but sets the key `late`, and goes on with part `two`              |
 | `GET /redirect`          | sets the key `redirected`: 303 to `/plain`                                  |
 | `GET /not-modified`      | sets the key `seen`: 304 with `ETag: "1"`                                   |
 
@@ -64,7 +66,10 @@ class Send(Protocol):
     """Sends one request to a house, with these fields and no others but what HTTP itself needs."""
 
     def __call__(self, method: str, target: str, headers: Fields, body: bytes) -> Raw:
-        """Give the answer. Characters of fields are octets (ISO 8859-1)."""
+        """Give the answer. Characters of fields are octets (ISO 8859-1).
+
+        Of an answer that breaks off, what there is of it; it may be 500 instead, if there is more between.
+        """
         ...
 
 

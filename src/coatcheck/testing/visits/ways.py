@@ -35,7 +35,11 @@ def over_http(port: int, *, host: str = "127.0.0.1") -> Send:
             connection.endheaders(body or None)
             response = connection.getresponse()
             fields = [(name.lower(), value) for name, value in response.getheaders()]
-            return Raw(response.status, fields, response.read())
+            try:
+                content = response.read()
+            except http.client.IncompleteRead as error:
+                content = error.partial
+            return Raw(response.status, fields, content)
         finally:
             connection.close()
 
