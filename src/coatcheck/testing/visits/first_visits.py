@@ -175,6 +175,27 @@ class MeetingStories(Stories):
         assert [answer.text for answer in pair.all()] == ["stored", "stored"]
         assert visitor.data() == {"before": 0, "one": 1, "other": 1}
 
+    @pytest.mark.parametrize("has_presession", [False, True], ids=["nothing to show", "a pre-session to show"])
+    def test_fix_01_two_first_requests_at_once_are_two_strangers(self, here: Premises, has_presession: bool) -> None:
+        """No token is made of what a browser shows already: who planted that would know it. The last cookie stays."""
+        visitor = here.browser()
+        if has_presession:
+            visitor.get("/csrf")
+
+        one, other = visitor.copy(), visitor.copy()
+        pair = Together([partial(one.post, "/slow", {"key": "one"}), partial(other.post, "/slow", {"key": "other"})])
+        here.stage.gate.await_arrivals(2)
+        here.stage.gate.open()
+        pair.all()
+
+        assert here.rows == 2
+        assert one.token != other.token
+        visitor.jar.update(other.jar)  # it came last
+        assert visitor.data() == {"other": 1}
+        assert [visitor.post("/count").text for _ in range(2)] == ["1", "2"]
+        assert visitor.data() == {"other": 1, "count": 2}
+        assert here.rows == 2
+
     def test_ses_05_a_save_that_comes_after_log_out_revives_nothing(self, here: Premises) -> None:
         ada = here.logged_in()
         slow = Together([lambda: ada.copy().post("/slow", {"key": "late"})])
