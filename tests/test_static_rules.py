@@ -23,6 +23,7 @@ CRYPTO_USERS = {
     "core/tokens.py": {"hashlib"},  # digests of tokens
     "crypto": CRYPTO,
     "flows/copying.py": {"hashlib"},  # whether a store's newest event is still the same
+    "flows/verifying.py": {"hashlib"},  # whether two entries are the same
     "http/csrf.py": {"hashlib", "hmac"},
     "http/presession.py": {"hashlib", "hmac"},
     "http_server/server.py": {"ssl"},  # speaks TLS
@@ -150,7 +151,7 @@ def test_tok_02_secrets_are_drawn_in_one_place():
 
 # SQL that is put together: of constants (in capitals) and of these names, which hold no value from outside.
 SQL_NAMES = {
-    "stores/schema.py": {"len", "steps"},  # how many steps there are
+    "stores/sqlite/schema.py": {"len", "steps"},  # how many steps there are
     "stores/sqlite/store.py": {"rows"},  # the module
     "testing/servers.py": {"an operator"},  # a name drawn here, in the quotes of psycopg.sql
     "stores/sqlite/file.py": {"durable", "mode"},  # which of two words

@@ -28,7 +28,7 @@ from coatcheck.server.sample import policy_bounds, policy_groups, sample
 from coatcheck.server.settings import POLICY_SETTINGS, SETTINGS, is_duration
 from coatcheck.server.store_urls import store_at
 from coatcheck.stores.protocols import Contents
-from coatcheck.stores.schema import LATEST, SQLITE_STEPS, apply_steps
+from coatcheck.stores.sqlite.schema import LATEST, STEPS, apply_steps
 from coatcheck.testing.samples import a_session
 from tests.cli.conftest import Ran, Run
 
@@ -78,7 +78,7 @@ def test_schema_upgrade_of_a_current_store_changes_nothing(coatcheck: Run) -> No
 def outdated(tmp_path: Path) -> int:
     """A store with the schema of the first release; gives its version."""
     with closing(sqlite3.connect(tmp_path / "coatcheck.db", isolation_level=None)) as connection:
-        apply_steps(connection, "coatcheck.db", SQLITE_STEPS[:1], only_if_empty=False)
+        apply_steps(connection, "coatcheck.db", STEPS[:1], only_if_empty=False)
     return 1
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from coatcheck.colour import Blocking, HashingLane, run_blocking
-from coatcheck.stores.schema import APPLICATION_ID, LATEST, SQLITE_STEPS
+from coatcheck.stores.sqlite.schema import APPLICATION_ID, LATEST, STEPS
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.kill_points import Death, Tell, deaths
 from coatcheck.testing.samples import a_digest, a_password, an_account, an_event, started
@@ -70,7 +70,7 @@ LATER_STEPS = (
 class Later(SqliteStore):
     """The store of the release after the next."""
 
-    schema_steps = (*SQLITE_STEPS, *LATER_STEPS)
+    schema_steps = (*STEPS, *LATER_STEPS)
 
 
 class Upgrade:
@@ -120,7 +120,7 @@ def fill_first_release(file: Path) -> None:
     """Make a file as the first release left it."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        for statement in (*SQLITE_STEPS[0], *FIRST_RELEASE):
+        for statement in (*STEPS[0], *FIRST_RELEASE):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 1")

@@ -29,7 +29,7 @@ from coatcheck.errors import (
     StoreUnavailable,
 )
 from coatcheck.stores.protocols import Answer, Cutoffs
-from coatcheck.stores.schema import APPLICATION_ID, LATEST
+from coatcheck.stores.sqlite.schema import APPLICATION_ID, LATEST
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.stores.sqlite.writes import Unchanged, Write
 from coatcheck.testing.driving import AsyncDriver

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -517,6 +517,10 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, CopyStore, Pro
         ...
 
 
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told of the statements done so far, and their number."""
+
+
 class VersionedStore(Protocol):
     """What an engine keeps has a version, by which programs of another version find out that it is not for them."""
 
@@ -536,7 +540,7 @@ class VersionedStore(Protocol):
 class UpgradableStore(VersionedStore, Protocol):
     """A store whose schema can be brought from one version to the next."""
 
-    async def upgrade_schema(self, progress: Callable[[int, int], None] | None = None) -> tuple[int, int]:
+    async def upgrade_schema(self, progress: Progress | None = None) -> tuple[int, int]:
         """Bring the schema to the latest version and give the versions before and after.
 
         `progress` is called with the statements done so far and their number. A newer schema is refused.

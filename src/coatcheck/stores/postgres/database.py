@@ -19,8 +19,8 @@ from coatcheck.stores.postgres.address import Address
 from coatcheck.stores.postgres.driver import AsyncPool, BlockingLink, BlockingPool, Link, Parameters, Pool, Statement
 from coatcheck.stores.postgres.statements import within
 from coatcheck.stores.postgres.texts import given_row, kept_parameters
+from coatcheck.stores.protocols import Progress
 from coatcheck.stores.rows import Row
-from coatcheck.stores.schema import Progress
 
 T = TypeVar("T")
 

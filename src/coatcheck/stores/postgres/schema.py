@@ -25,7 +25,7 @@ from coatcheck.stores.postgres.statements import within
 if TYPE_CHECKING:
     from coatcheck.stores.postgres.address import Address
     from coatcheck.stores.postgres.driver import Link
-    from coatcheck.stores.schema import Progress
+    from coatcheck.stores.protocols import Progress
 
 
 class Concurrently(NamedTuple):

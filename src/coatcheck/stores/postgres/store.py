@@ -44,12 +44,12 @@ from coatcheck.stores.protocols import (
     Extent,
     Found,
     Identified,
+    Progress,
     Purged,
     SessionPage,
     Started,
 )
 from coatcheck.stores.rows import Row, is_text
-from coatcheck.stores.schema import Progress
 
 R = TypeVar("R")
 replace = msgspec.structs.replace

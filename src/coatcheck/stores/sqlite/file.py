@@ -34,8 +34,8 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from coatcheck.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
-from coatcheck.stores import schema
-from coatcheck.stores.schema import Progress
+from coatcheck.stores.protocols import Progress
+from coatcheck.stores.sqlite import schema
 from coatcheck.stores.sqlite.writes import MOST_TOGETHER, MOVED, Write, begin, commit_together, is_busy, translated
 
 T = TypeVar("T")

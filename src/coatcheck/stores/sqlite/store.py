@@ -23,7 +23,7 @@ from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredentia
 from coatcheck.core.sessions import REPLACED, Rotation
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import StoreConflict
-from coatcheck.stores import rows, schema
+from coatcheck.stores import rows
 from coatcheck.stores.protocols import (
     AccountPage,
     Answer,
@@ -33,12 +33,13 @@ from coatcheck.stores.protocols import (
     Extent,
     Found,
     Identified,
+    Progress,
     Purged,
     SessionPage,
     Started,
 )
 from coatcheck.stores.rows import STANDING, Row, found_of, is_text
-from coatcheck.stores.sqlite import copying, steps
+from coatcheck.stores.sqlite import copying, schema, steps
 from coatcheck.stores.sqlite.file import PATIENCE, Link, SqliteFile
 from coatcheck.stores.sqlite.purge import purge_batch
 from coatcheck.stores.sqlite.writes import Unchanged, translated
@@ -77,7 +78,7 @@ class SqliteStore:
     """
 
     shelf_bits = 0
-    schema_steps: ClassVar[Sequence[schema.Step]] = schema.SQLITE_STEPS
+    schema_steps: ClassVar[Sequence[schema.Step]] = schema.STEPS
 
     def __init__(self, path: str, colour: Colour, *, holds_accounts: bool = True, creates: bool = True) -> None:
         self.holds_accounts = holds_accounts
@@ -467,7 +468,7 @@ class SqliteStore:
         """
         return await self._colour.offload(self._file.version)
 
-    async def upgrade_schema(self, progress: schema.Progress | None = None) -> tuple[int, int]:
+    async def upgrade_schema(self, progress: Progress | None = None) -> tuple[int, int]:
         """Bring the file to the latest schema, all or nothing, and give the versions before and after.
 
         `progress` is called with the statements done so far and their number.

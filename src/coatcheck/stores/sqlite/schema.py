@@ -1,4 +1,4 @@
-"""Numbered schema steps of the SQL stores, and how an SQLite file gets from one to the next.
+"""The schema of an SQLite file: numbered steps, and how a file gets from one to the next.
 
 Step n turns version n - 1 into version n and is never edited once released. All steps that are due run in one
 transaction: a process killed half way leaves the old schema whole (DAT-08).
@@ -7,17 +7,17 @@ transaction: a process killed half way leaves the old schema whole (DAT-08).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from coatcheck.errors import SchemaMismatch
+from coatcheck.stores.protocols import Progress
 
 Step = tuple[str, ...]
-Progress = Callable[[int, int], None]
 
 # "COAT" in the file's header: tells our files from other programs' (https://sqlite.org/pragma.html#pragma_application_id).
 APPLICATION_ID = 0x434F4154
 
-SQLITE_STEPS: tuple[Step, ...] = (
+STEPS: tuple[Step, ...] = (
     (
         # A subject has a row as soon as anything speaks of it; `epoch` is NULL until it has a state. Its integer
         # stands for it everywhere else, so that rows stay small.
@@ -129,7 +129,7 @@ SQLITE_STEPS: tuple[Step, ...] = (
         "CREATE INDEX sessions_of_subject ON sessions (subject, epoch, ended_at) WHERE subject IS NOT NULL",
     ),
 )
-LATEST = len(SQLITE_STEPS)
+LATEST = len(STEPS)
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:
