@@ -227,6 +227,19 @@ def test_the_skip_link_leads_to_the_main_content(open_browser: Open) -> None:
     assert page.evaluate("document.activeElement.id") == "main"
 
 
+def test_the_contents_of_the_reference_are_folded_where_they_would_push_it_off_the_screen(open_browser: Open) -> None:
+    page = open_browser()
+    page.goto("/docs")
+    contents = page.get_by_role("navigation", name="Contents")
+
+    page.set_viewport_size({"width": 1200, "height": 900})
+    expect(contents.get_by_role("link", name="/api/login")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(contents.get_by_role("link", name="/api/login")).to_have_count(0)
+    contents.locator("summary").click()
+    expect(contents.get_by_role("link", name="/api/login")).to_be_visible()
+
+
 def test_a_refused_form_says_all_at_once_and_leads_to_each_field(open_browser: Open) -> None:
     page = open_browser()
     page.goto("/signup")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -19,7 +21,9 @@ from coatcheck.flask import (
     current_account,
     current_passage,
     log_in,
+    log_out,
     login_required,
+    start_session,
 )
 from tests.flask.conftest import PASSWORD, SITE, House
 
@@ -266,6 +270,29 @@ def test_err_02_no_runtime_error_makes_a_stranger_of_a_visitor(house: House, mon
 
     assert house.get().status_code == 500
     assert not current_account, "outside a request there is nobody"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda: current_account.username,
+        lambda: current_passage.visit,
+        lambda: log_in("ada", PASSWORD),
+        lambda: start_session("ada"),
+        log_out,
+        csrf_token,
+    ],
+    ids=["account", "passage", "log in", "start", "log out", "token"],
+)
+@pytest.mark.parametrize("is_in_application", [False, True])
+def test_outside_a_request_who_looks_hears_what_to_do(
+    house: House, look: Callable[[], object], is_in_application: bool
+) -> None:
+    with (
+        house.app.app_context() if is_in_application else nullcontext(),
+        pytest.raises(RuntimeError, match=r"no request is being answered.*desk\.find_account"),
+    ):
+        look()
 
 
 @pytest.mark.parametrize("method", ["patch", "start"])

@@ -33,6 +33,11 @@ View = TypeVar("View", bound=Callable[..., Any])
 NAME = "coatcheck"
 """Under which Flask's `app.extensions` has the door."""
 
+OUTSIDE = (
+    "no request is being answered here, and what coatcheck.flask gives speaks of one. In a job, a shell or a thread of "
+    "yours ask the desk itself, desk.find_account(...) or desk.sessions(of=...), and hand over what the request knows, "
+    "such as current_account.subject, as an argument. In tests: with app.test_request_context():"
+)
 _EXEMPTION = "coatcheck_exemption"
 
 
@@ -43,7 +48,10 @@ def passage() -> BlockingPassage:
     have neither the check for cross-site requests nor the headers that keep its answers out of caches.
     """
     # Each look through one of Flask's proxies costs as much as a look at a cookie: one for each object, not more.
-    found: BlockingPassage | None = _behind(request).environ.get(KEY)
+    try:
+        found: BlockingPassage | None = _behind(request).environ.get(KEY)
+    except RuntimeError:
+        raise RuntimeError(OUTSIDE) from None
     entrance: Entrance | None = _behind(current_app).extensions.get(NAME)
     if entrance is None:
         raise ConfigurationError(f"CoatcheckFlask: is missing in {current_app.name}; CoatcheckFlask(app, desk)")
@@ -63,7 +71,8 @@ def account() -> Account | None:
     """Give the account of whoever is logged in.
 
     A `LocalProxy` takes any `RuntimeError` for "there is nothing behind me", which is false: what fails at a look for a
-    visitor must not make a stranger of one (ERR-02). Outside a request it is as it says.
+    visitor must not make a stranger of one (ERR-02). Outside a request it is as it says: there, who asks for more than
+    whether there is somebody hears what to do.
     """
     try:
         return passage().account
