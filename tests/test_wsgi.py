@@ -650,6 +650,8 @@ def test_a_body_has_the_length_it_says_or_the_end_the_server_knows(house: House)
     stream = {"wsgi.input": Dripping(b"abc")}
 
     assert read(house.environ(CONTENT_LENGTH="3", **stream)) == b"abc"
+    assert read(house.environ(CONTENT_LENGTH="0" * 30 + "3", **{"wsgi.input": Dripping(b"abc")})) == b"abc"
+    assert read(house.environ(CONTENT_LENGTH="0" * 30, **{"wsgi.input": Dripping(b"abc")})) == b""
     assert read(house.environ(**{"wsgi.input": Dripping(b"abc"), "wsgi.input_terminated": True})) == b"abc"
     assert read(house.environ(**{"wsgi.input": Dripping(b"abc")})) == b""
     for length in ("", "x", "-1", "\xb2"):
@@ -661,7 +663,7 @@ def test_reading_stops_where_the_limit_is_passed(house: House) -> None:
 
     assert reason_of(lambda: read(house.environ(**endless))) == "body_too_large"
     assert endless["wsgi.input"].tell() <= 16 * 1024  # type: ignore[union-attr]
-    for length in ("11", "9" * 50):
+    for length in ("11", "0" * 30 + "11", "9" * 50):
         announced = house.environ(CONTENT_LENGTH=length, **{"wsgi.input": None})
         assert reason_of(lambda announced=announced: read(announced)) == "body_too_large"
 

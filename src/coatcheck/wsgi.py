@@ -360,7 +360,8 @@ def _reader(environ: WSGIEnvironment, seconds: float) -> Read:
     stream = environ["wsgi.input"]
 
     async def read(limit: int) -> bytes:
-        length = int(announced[:20]) if announced.isascii() and announced.isdigit() else None
+        is_number = announced.isascii() and announced.isdigit()
+        length = int(announced.lstrip("0")[:20] or "0") if is_number else None  # as much of it as says "too large"
         if length is None and not has_end:
             return b""  # PEP 3333 knows no end of a body but its length, unless the server says that there is one
         if length is not None and length > limit:

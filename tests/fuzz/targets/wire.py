@@ -131,14 +131,13 @@ def _judge_environ(octets: bytes, answer: tuple[Request, bytes | BadRequest | Cl
     for name, _ in request.headers:
         assert name == name.lower()
         assert b"_" not in name
-    announced = request.all(b"content-length")
+    announced = next(iter(request.all(b"content-length")), b"0")
+    length = int(announced.lstrip(b"0")[:99] or b"0") if announced.isdigit() else 0  # Python reads 4300 digits at most
     if isinstance(body, bytes):
         assert arrived.startswith(body)
-        assert len(body) == (int(announced[0]) if announced and announced[0].isdigit() else 0)
-    elif isinstance(body, BadRequest):
-        assert int(announced[0]) > MAX_BODY
+        assert len(body) == length
     else:
-        assert int(announced[0]) > len(arrived)
+        assert length > (MAX_BODY if isinstance(body, BadRequest) else len(arrived))
 
 
 # The form
@@ -227,7 +226,8 @@ TARGETS = (
             b"QUERY_STRING=a=b\n", b"HTTP_COOKIE=", b"HTTP_X_FORWARDED_FOR=6.6.6.6\n", b"HTTP_", b"HTTP_CONTENT_TYPE=x",
             b"HTTP_CONTENT_LENGTH=9\n", b"CONTENT_TYPE=", FORM, b"\nCONTENT_LENGTH=5", b"\nCONTENT_LENGTH=",
             b"CONTENT_LENGTH=-1", b"CONTENT_LENGTH=65537\n", b"CONTENT_LENGTH=" + b"9" * 40, b"CONTENT_LENGTH=+5",
-            b"CONTENT_LENGTH=\xb2", b"CONTENT_LENGTH=1_0", b"CONTENT_LENGTH=05", b"\n\nhello", b"\n\n", b"\n", b"=",
+            b"CONTENT_LENGTH=\xb2", b"CONTENT_LENGTH=1_0", b"CONTENT_LENGTH=05",
+            b"0" * 30, b"\n\nhello", b"\n\n", b"\n", b"=",
             b"x" * 5, b"\xff", b"\x00", b" ", b"_", b"/", b"%", *PATHS[:12],
         ),
         MAX_BODY,
