@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from coatcheck.testing.stories import DoorStories
+from tests.conftest import ROOT
 from tests.doors.places import STORES
 
 CLIENT = "client"
@@ -150,11 +152,11 @@ def in_docs() -> Iterator[str]:
     yield "Not told:"
     yield ""
     for one in NOT_TOLD:
-        what = f"`{one.story}`" if one.story else "Any"
+        what = f"`{one.story}`" if one.story else "All"
         what += f" ({_listed(one.variations)})" if one.variations else ""
         doors = _listed(DOORS[door] for door in one.doors)
         stores = "" if set(one.stores) == set(STORES) else f" on {_listed(STORES[store] for store in one.stores)}"
-        yield f"- {what}, {doors} under {_listed(one.ways)}{stores}: {one.why}."
+        yield f"- {what}: {doors} under {_listed(one.ways)}{stores}: {one.why}."
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -165,5 +167,12 @@ def _listed(words: Iterable[str]) -> str:
     return " and ".join(words)
 
 
+def write(page: Path) -> None:
+    """Write it into a page, between its marks."""
+    before, begin, rest = page.read_text("utf-8").partition("<!-- stories -->\n")
+    _, end, after = rest.partition("<!-- end of stories -->")
+    page.write_text(before + begin + "".join(f"{line}\n" for line in in_docs()) + end + after, "utf-8")
+
+
 if __name__ == "__main__":
-    print("\n".join(in_docs()))
+    write(ROOT / "docs/stories.md")
