@@ -39,6 +39,7 @@ def target_of(value: object, **settings: object) -> str:
         "/%C3%A9",
         "/%252fe",
         "/a...b/...",
+        "/a;b=..;c/..d;e",
         "/?",
     ],
 )
@@ -63,6 +64,10 @@ def test_red_01_a_plain_local_path_is_kept(path):
         "https://e",
         "///e",
         "////e",
+        "/..;",
+        "/a/..;/e",
+        "/.;a=b/e",
+        "/a/%2e%2e%3b/e",
         "javascript:",
         "javascript:alert(1)",
         "data:text/html,x",

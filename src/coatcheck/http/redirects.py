@@ -26,9 +26,9 @@ def local_target(value: object, *, default: str, never: Set[str] = frozenset()) 
 
     Accepted is text of at most 2048 bytes that begins with exactly one `/` and has no backslash, whitespace, control
     or invisible character, not even after one percent-decoding, and no `.` or `..` segment (a browser would resolve
-    `/.//e` to `//e`). Missing, repeated and array-valued parameters arrive as something other than a text and give
-    the default (RED-06). `never` holds paths that must not be reached this way, like `/logout` (RED-05), however they
-    are encoded. `default` is the developer's and is not judged.
+    `/.//e` to `//e`, other readers `/a/..;/e` to `/e`). Missing, repeated and array-valued parameters arrive as
+    something other than a text and give the default (RED-06). `never` holds paths that must not be reached this way,
+    like `/logout` (RED-05), however they are encoded. `default` is the developer's and is not judged.
     """
     target = _local(value, never) if isinstance(value, str) else None
     return default if target is None else target
@@ -60,7 +60,8 @@ def _local(text: str, never: Set[str]) -> str | None:
     if match is None:
         return None
     path = unquote_to_bytes(match["path"]).decode()
-    if not {".", ".."}.isdisjoint(path.split("/")) or (path.rstrip("/") or "/") in never:
+    segments = {segment.partition(";")[0] for segment in path.split("/")}  # some readers drop what follows a ";"
+    if not segments.isdisjoint({".", ".."}) or (path.rstrip("/") or "/") in never:
         return None
     target = quote(match["path"], safe=_PATH_SAFE)
     target += quote(match["query"] or "", safe=_QUERY_SAFE)

@@ -65,7 +65,7 @@ PIECES = (
     b"/", b"//", b"\\", b"e", b".", b"..", b"%", b"%2f", b"%5c", b"%2e", b"%09", b"%0a", b"%00", b"%25", b"\t", b"\n",
     b" ", b"@", b":", b"?", b"#", b"https:", b"https://", b"http:", b"javascript:", b"data:", b"ok.example",
     b"ok.example:8443", b"xn--bcher-kva.example", b"b\xc3\xbccher.example", b":443", b"evil.example", b"/account",
-    b"/logout", b"/auth", b"/log%6Fut", b"%6c", b"?next=", b"&", b"=", b";", b"[", b"]", b"'", b'"', b"|", b"^",
+    b"/logout", b"/auth", b"/log%6Fut", b"%6c", b"?next=", b"&", b"=", b";", b"..;", b"[", b"]", b"'", b'"', b"|", b"^",
     b"\x00", b"\x1f", b"\x7f", b"%7f", b"\xc2\x85", b"\xe2\x80\x8b", b"\xe3\x80\x80", b"%e3%80%80", b"\xef\xbc\x8f",
     b"%ef%bc%8f", b"\xe3\x80\x82", b"\xc3\xa9", b"%c3%a9", b"%ff", b"\xed\xa0\x80", b"x" * 2040,
 )  # fmt: skip
