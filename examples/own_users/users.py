@@ -127,7 +127,7 @@ class Users:
 
     async def identify(self, key: str) -> Identified | None:
         found = await self._one(sa.or_(users.c.name_key == key, users.c.email_key == key), asked=key)
-        return None if found is None else Identified(_account(found), _credential(found), None)
+        return None if found is None else Identified(_account(found), _credential(found))
 
     async def account(self, subject: str) -> AccountRecord | None:
         found = await self._one(users.c.subject == subject, asked=subject)

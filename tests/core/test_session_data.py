@@ -298,20 +298,24 @@ def test_bytes_of_puts_count_as_the_limit_does():
 
 
 @pytest.mark.parametrize(
-    ("kept", "left"),
+    ("kept", "crossing"),
     [
-        (None, {"app": {"_flashes"}}),
-        (["cart"], {"app": {"_flashes", "other"}, "shop": {"more"}}),
-        (["cart", "_flashes", "more", "other"], {"app": {"_flashes"}}),
-        ([], {"app": {"_flashes", "cart", "other"}, "shop": {"more"}}),
+        (None, b'{"app":{"cart":[1, 2],"other":2},"shop":{"more":3}}'),
+        (["cart"], b'{"app":{"cart":[1, 2]}}'),
+        (["cart", "_flashes", "more", "other"], b'{"app":{"cart":[1, 2],"other":2},"shop":{"more":3}}'),
+        ([], EMPTY_DATA),
     ],
 )
-def test_fix_02_ses_12_what_does_not_cross_a_log_in(kept, left):
-    data = b'{"app":{"_flashes":[],"cart":1,"other":2},"shop":{"more":3}}'
+def test_fix_02_ses_12_what_crosses_a_log_in(kept, crossing):
+    data = b'{"app":{"_flashes":[],"cart":[1, 2],"other":2},"shop":{"more":3}}'
 
-    assert session_data.left_at_login(data, kept) == left
-    assert session_data.left_at_login(EMPTY_DATA, kept) == {}
-    assert session_data.left_at_login(b'{"shop":{"cart":1}}', ["cart"]) == {}
+    assert session_data.crossing_login(data, kept) == crossing
+    assert session_data.crossing_login(EMPTY_DATA, kept) == EMPTY_DATA
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b'{"app":1}', b"[" * 99_999])
+def test_err_05_nothing_crosses_a_log_in_of_what_cannot_be_read(data):
+    assert session_data.crossing_login(data, None) == EMPTY_DATA
 
 
 def test_ses_12_messages_are_the_newest_twenty_and_five_hundred_characters_long():

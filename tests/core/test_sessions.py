@@ -267,3 +267,28 @@ def test_tmo_07_clock_set_back_grants_no_more_life_than_the_jump(idle, uses, lea
     assert rotated.last_seen_at <= max(now, session.last_seen_at)
     assert rotated.expires_at == session.expires_at
     assert dies_at <= session.last_seen_at + idle + sessions.touch_step(idle)
+
+
+DATA = b'{"app":{"_flashes":[],"cart":1,"theme":2}}'
+CROSSED = b'{"app":{"cart":1,"theme":2}}'
+LEAVINGS = [
+    # whose it was, whose takes over, seconds later, what may cross a log-in, what is left to it
+    (None, "ada", 0, None, CROSSED),
+    (None, "ada", 0, ("theme",), b'{"app":{"theme":2}}'),
+    (None, "ada", 0, (), EMPTY_DATA),
+    (None, None, 0, (), DATA),
+    ("ada", "ada", 0, (), DATA),
+    ("eve", "ada", 0, None, None),
+    ("eve", None, 0, None, None),
+    ("ada", "ada", 3659, None, DATA),
+    ("ada", "ada", 3660, None, None),
+    (None, "ada", 14 * DAY + 59, None, CROSSED),
+    (None, "ada", 14 * DAY + 60, None, None),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "later", "keep", "left"), LEAVINGS)
+def test_fix_02_ses_10_what_a_session_leaves_to_the_one_that_replaces_it(before, after, later, keep, left):
+    old = replace(issue(before), data=DATA)
+
+    assert sessions.carried(old, issue(after, now=T + later), keep) == left

@@ -21,6 +21,7 @@ from coatcheck.core.audit import Event
 from coatcheck.core.policy import make_policy
 from coatcheck.core.records import AccountRecord, PasswordCredential
 from coatcheck.crypto.hashing import PasswordHasher
+from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.clock import MovableClock
@@ -82,19 +83,31 @@ class Face:
 class World:
     """A desk, its clock, the steps it took at its store, the events it told of.
 
+    With `sessions`, the URL of a second store, it is one whose accounts and sessions live apart. `steps` are what the
+    flows asked of the store, `trips` what that asked of its halves.
     Each password is hashed and verified once in all tests, unless a desk has options of its own.
     """
 
     def __init__(
-        self, url: str, *, is_async: bool, wrap: Callable[[Store], Store] | None = None, **options: Any
+        self,
+        url: str,
+        *,
+        is_async: bool,
+        sessions: str | None = None,
+        wrap: Callable[[Store], Store] | None = None,
+        **options: Any,
     ) -> None:
         self.url = url
         self.is_async = is_async
         self.clock = MovableClock()
-        self.steps = Steps()
+        self.steps, self.trips = Steps(), Steps()
         policy = make_policy(options.get("profile", "standard"), options.get("settings"))
         lane = hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice)
-        store = open_store(url, (Async if is_async else Blocking)(lane))
+        colour = (Async if is_async else Blocking)(lane)
+        store = open_store(url, colour)
+        if sessions is not None:
+            beside = open_store(sessions, colour, holds_accounts=False)
+            store = ApartStore(self.trips.of(store, "accounts"), self.trips.of(beside, "sessions"))
         self.inner = store if wrap is None else wrap(store)
         self.store = self.steps.of(self.inner)
         make = AsyncCoatcheck if is_async else Coatcheck
@@ -112,6 +125,7 @@ class World:
         credential = PasswordCredential(subject, hashed or hashed_once(), 1, self.clock())
         assert await self.store.create_account(account, credential, events=()) is None
         self.steps.clear()
+        self.trips.clear()
         return subject
 
     async def log_in(self, name: str = "ada", password: str = PASSWORD, **options: Any) -> Login:

@@ -205,7 +205,7 @@ async def flood(world, identifiers: int) -> int:
     for number in range(identifiers):
         now = world.clock.move(number % 11 == 0)
         passed = gates([f"random-{number}"], "198.51.100.7", world.desk.policy, now=now)
-        if await world.inner.admit(passed, now=now) == 0:
+        if await world.inner.admit(passed, subject=None, now=now) == 0:
             admitted += 1
             await world.inner.settle(throttle.settlements_of(passed, "failure", at=now), account=None, events=())
     return admitted

@@ -28,6 +28,7 @@ from coatcheck.testing.samples import (
     a_password,
     a_rotation,
     a_session,
+    admit,
     an_account,
     an_event,
     change_password,
@@ -95,7 +96,6 @@ WRITES: dict[str, Callable[[Store], Any]] = {
         store,
         a_session(9),
         replaces=a_digest(3),
-        carry=True,
         most=1,
         settlements=[Settlement(a_gate(), "success", NOW)],
         events=[an_event()],
@@ -111,7 +111,7 @@ WRITES: dict[str, Callable[[Store], Any]] = {
     "raise_epoch": lambda store: raise_epoch(store, keep=a_rotation(a_session(1), 9), events=[an_event()]),
     "raise_everybody": lambda store: store.raise_everybody(at=NOW, reason="x", events=[an_event()]),
     "enable": lambda store: store.enable("eve", events=[an_event()]),
-    "admit": lambda store: store.admit([a_gate("new"), a_gate("other")], now=NOW),
+    "admit": lambda store: admit(store, [a_gate("new"), a_gate("other")]),
     "settle": lambda store: store.settle([Settlement(a_gate(), "failure", NOW)], account="ada", events=[an_event()]),
     "create_account": lambda store: store.create_account(
         an_account("carol", username="carol", email="c@example.org"), a_password("carol"), events=[an_event()]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from coatcheck import Client, Coatcheck, ConfigurationError, InvalidCredentials, StoreUnavailable
+from coatcheck import Coatcheck, ConfigurationError, InvalidCredentials, StoreUnavailable
 from coatcheck.colour import Blocking, Colour, HashingLane, run_blocking
 from coatcheck.core.records import SubjectState
 from coatcheck.core.sessions import LOGGED_OUT
@@ -367,33 +367,6 @@ class TestDesk:
         assert steps == ["find", "account", "find"]
         assert [visit.account is None for visit in visits if visit] == [False, True]
 
-    def test_a_log_in_costs_five_round_trips(self) -> None:
-        steps = Steps()
-        both = ApartStore(
-            cast(Store, steps.of(MemoryStore())), cast(Store, steps.of(MemoryStore(holds_accounts=False)))
-        )
-        with Coatcheck(both) as desk:
-            desk.sign_up(username="ada", password=PASSWORD)
-            steps.clear()
-
-            desk.log_in("ada", PASSWORD)
-
-        assert steps == ["identify", "states_of", "admit", "start", "settle"]
-
-    def test_a_log_in_that_replaces_a_session_costs_one_more(self) -> None:
-        steps = Steps()
-        both = ApartStore(
-            cast(Store, steps.of(MemoryStore())), cast(Store, steps.of(MemoryStore(holds_accounts=False)))
-        )
-        with Coatcheck(both) as desk:
-            desk.sign_up(username="ada", password=PASSWORD)
-            before = desk.log_in("ada", PASSWORD)
-            steps.clear()
-
-            desk.log_in("ada", PASSWORD, replaces=before.token)
-
-        assert steps == ["identify", "states_of", "admit", "find", "start", "settle"]
-
     def test_err_06_while_accounts_are_down_who_is_logged_in_goes_on_and_can_be_thrown_out(
         self, halves: Halves, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -430,33 +403,6 @@ class TestDesk:
             for asking in (lambda: desk.authenticate(login.token), lambda: desk.log_in("ada", PASSWORD)):
                 with pytest.raises(StoreUnavailable):
                     asking()
-
-    def test_enu_02_enu_08_every_refusal_costs_the_same_round_trips(self) -> None:
-        steps = Steps()
-        both = ApartStore(
-            cast(Store, steps.of(MemoryStore())), cast(Store, steps.of(MemoryStore(holds_accounts=False)))
-        )
-        costs: dict[str, str] = {}
-        with Coatcheck(both) as desk:
-            for name in ("ada", "dora"):
-                desk.sign_up(username=name, password=PASSWORD)
-            disabled = desk.find_account("dora")
-            assert disabled is not None
-            desk.disable(disabled.subject)
-            for number, (name, password) in enumerate(
-                [
-                    ("nobody", PASSWORD),
-                    ("ada", "a wrong passphrase"),
-                    ("dora", PASSWORD),
-                    ("dora", "a wrong passphrase"),
-                ]
-            ):
-                steps.clear()
-                with pytest.raises(InvalidCredentials):
-                    desk.log_in(name, password, client=Client(ip=f"198.51.100.{number}"))
-                costs[f"{name} {password}"] = " ".join(steps)
-
-        assert costs == dict.fromkeys(costs, "identify states_of admit settle settle")
 
     def test_ses_07_a_disabled_account_is_refused_and_its_event_says_why(self, desk: Coatcheck) -> None:
         ada = desk.find_account("ada")

@@ -26,6 +26,7 @@ from coatcheck.testing.samples import (
     a_password,
     a_rotation,
     a_session,
+    admit,
     an_account,
     an_event,
     change_password,
@@ -110,12 +111,12 @@ ROUND_TRIPS: dict[str, tuple[int, Call]] = {
     "raise_epoch, one kept": (2, lambda s, n: raise_epoch(s, keep=turned(n), events=[an_event()])),
     "change_password": (2, lambda s, n: change_password(s, keep=turned(n), version=n + 1)),
     "delete_account": (2, lambda s, n: s.delete_account("ada", counters=[GATE.key], events=[an_event()])),
-    "admit": (2, lambda s, n: s.admit([GATE, a_gate("another")], now=NOW)),
+    "admit": (2, lambda s, n: admit(s, [GATE, a_gate("another")])),
     "settle": (2, lambda s, n: s.settle(FAILED, account="ada", events=[an_event()])),
     "start": (
         2,
         lambda s, n: start(
-            s, a_session(9 + n), replaces=a_digest(8 + n), carry=True, credential_version=1, settlements=FAILED,
+            s, a_session(9 + n), replaces=a_digest(8 + n), credential_version=1, settlements=FAILED,
             events=[an_event()],
         ),
     ),
@@ -260,7 +261,7 @@ def test_g2_only_touch_admit_and_settle_go_on_when_the_log_cannot_be_made_safe(
     wait_until(lambda: execute(url, "SHOW synchronous_standby_names") == [("nobody",)])
 
     assert driver.run(store.touch(a_digest(1), seen_at=NOW + 60))
-    assert driver.run(store.admit([GATE], now=NOW)) == 0
+    assert driver.run(admit(store, [GATE])) == 0
     assert driver.run(store.settle(FAILED, account=None, events=[an_event()])) is None
     for durable in (put(store, a_digest(1), key=b"1"), store.record([an_event()])):
         with pytest.raises(StoreUnavailable):
@@ -353,12 +354,12 @@ def test_err_05_damaged_details_leave_their_event_out(two: PostgresStore, driver
 
 
 def test_err_05_a_counter_beyond_all_counting_is_refused(two: PostgresStore, driver: Driver, postgres_url: str) -> None:
-    driver.run(two.admit([GATE], now=NOW))
+    driver.run(admit(two, [GATE]))
     execute(postgres_url, "UPDATE coatcheck.counters SET failures = 2 ^ 40")
 
     with pytest.raises(CorruptRecord, match="counter"):
-        driver.run(two.admit([GATE], now=NOW))
-    assert driver.run(two.admit([a_gate("another")], now=NOW)) == 0
+        driver.run(admit(two, [GATE]))
+    assert driver.run(admit(two, [a_gate("another")])) == 0
 
 
 def test_err_05_without_everybodys_row_nobody_is_let_in(two: PostgresStore, driver: Driver, postgres_url: str) -> None:

@@ -24,7 +24,7 @@ from coatcheck.colour import run_blocking
 from coatcheck.errors import StoreError, StoreUnavailable
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
-from coatcheck.testing.samples import NOW, a_digest, a_gate, data_of, put, raise_epoch, started
+from coatcheck.testing.samples import NOW, a_digest, a_gate, admit, data_of, put, raise_epoch, started
 from coatcheck.testing.servers import PostgresServer
 from tests.conftest import missing
 from tests.engines.relay import Relay
@@ -437,7 +437,7 @@ def test_pgbouncer_in_transaction_mode_is_noticed_and_nothing_of_a_session_is_re
         [
             *(store.increment(a_digest(1), namespace="app", key="n", by=1, limit=99) for _ in range(40)),
             *(started(store, number) for number in range(2, 22)),
-            *(store.admit([a_gate(free=100)], now=NOW) for _ in range(20)),
+            *(admit(store, [a_gate(free=100)]) for _ in range(20)),
             *(raise_epoch(store, f"subject {number}") for number in range(20)),
         ]
     )

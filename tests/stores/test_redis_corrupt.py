@@ -23,6 +23,7 @@ from coatcheck.testing.samples import (
     a_password,
     a_rotation,
     a_session,
+    admit,
     an_account,
     an_event,
     change_password,
@@ -163,14 +164,14 @@ def test_err_05_a_counter_that_cannot_be_read_harms_nobody_else(
     told(any_redis_url, "SET", f"coatcheck:counter:{{attempts}}:{a_gate('mine').key.hex()}", garbage)
 
     for call in (
-        store.admit([a_gate("mine"), a_gate("other")], now=NOW),
+        admit(store, [a_gate("mine"), a_gate("other")]),
         store.settle([Settlement(a_gate("mine"), "success", NOW)], account=None, events=()),
         start(store, a_session(1), settlements=[Settlement(a_gate("mine"), "success", NOW)]),
     ):
         with pytest.raises(CorruptRecord, match="counter"):
             driver.run(call)
 
-    assert driver.run(store.admit([a_gate("other")], now=NOW)) == 0
+    assert driver.run(admit(store, [a_gate("other")])) == 0
     assert driver.run(store.find(a_digest(1))) is None
 
 

@@ -24,6 +24,7 @@ from coatcheck.testing.samples import (
     a_password,
     a_rotation,
     a_session,
+    admit,
     an_account,
     raise_epoch,
     start,
@@ -105,7 +106,7 @@ def _patch(store: SqliteStore, turn: int) -> Answer | None:
 
 
 def _admit(store: SqliteStore, _turn: int) -> int:
-    return run_blocking(store.admit([a_gate(free=5)], now=NOW))
+    return run_blocking(admit(store, [a_gate(free=5)]))
 
 
 def _start_or_change_password(store: SqliteStore, turn: int) -> object:

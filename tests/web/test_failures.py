@@ -24,7 +24,7 @@ PATHS = {
     ("DELETE", "/api/sessions"): ("find", "sessions_of", "raise_epoch"),
     ("POST", "/api/sessions/revoke-others"): ("find", "sessions_of", "raise_epoch"),
     ("POST", "/api/logout"): ("find", "end"),
-    ("POST", "/api/login"): ("find", "identify", "admit", "start"),
+    ("POST", "/api/login"): ("identify", "admit", "start"),
     ("POST", "/api/signup"): ("admit", "settle", "identify", "create_account"),
     ("POST", "/api/reauthenticate"): ("find", "account", "credential", "admit", "rotate"),
     ("POST", "/api/password/change"): ("find", "account", "credential", "admit", "change_password"),

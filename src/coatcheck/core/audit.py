@@ -6,6 +6,7 @@ An event is announced after the change it tells of is committed. It carries publ
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import msgspec
@@ -206,6 +207,13 @@ def record_of(event: Event) -> EventRecord:
         request_id=event.request_id,
         details=details,
     )
+
+
+def one_for_each(event: EventRecord | None, session_ids: Iterable[str]) -> tuple[EventRecord, ...]:
+    """Give an event once for each of these sessions, in their order; none where there is no event."""
+    if event is None:
+        return ()
+    return tuple(msgspec.structs.replace(event, session_id=session_id) for session_id in session_ids)
 
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")

@@ -88,21 +88,25 @@ def changes(before: Mapping[str, bytes], values: Mapping[str, object]) -> tuple[
     return puts, before.keys() - values.keys()
 
 
-def left_at_login(data: bytes, kept: Collection[str] | None) -> dict[str, set[str]]:
-    """Name, by namespace, the data of an anonymous session that does not cross a log-in (FIX-02, SES-12).
-
-    Messages never do: they were for whoever it was. With `kept` nothing does but the keys it names.
-    """
-    left: dict[str, set[str]] = {}
-    for namespace, values in decode(data).items():
-        keys = {key for key in values if not crosses_login(key, kept)}
-        if keys:
-            left[namespace] = keys
-    return left
+def crossing_login(data: bytes, kept: Collection[str] | None) -> bytes:
+    """Give what of an anonymous session's data crosses a log-in; nothing of what cannot be read (FIX-02, SES-12)."""
+    try:
+        namespaces = decode(data)
+    except UNREADABLE:
+        return EMPTY_DATA
+    crossing: dict[str, Values] = {}
+    for namespace, values in namespaces.items():
+        kept_values = {key: value for key, value in values.items() if crosses_login(key, kept)}
+        if kept_values:
+            crossing[namespace] = kept_values
+    return msgspec.json.encode(crossing)
 
 
 def crosses_login(key: str, kept: Collection[str] | None) -> bool:
-    """Say whether a key of an anonymous session is kept at log-in; None keeps all but messages."""
+    """Say whether a key of an anonymous session is kept at log-in; None keeps all but messages.
+
+    Those were for whoever it was.
+    """
     return key != FLASHES and (kept is None or key in kept)
 
 

@@ -10,8 +10,11 @@ asked for their opinion, their TTLs and purges are housekeeping (TMO-08).
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
+from coatcheck.core import session_data
 from coatcheck.core.policy import Policy
 from coatcheck.core.records import EMPTY_DATA, SessionRecord, SubjectState
 
@@ -79,6 +82,17 @@ def issue(
         user_agent=user_agent,
         data=EMPTY_DATA,
     )
+
+
+def carried(old: SessionRecord, new: SessionRecord, keep_at_login: Collection[str] | None) -> bytes | None:
+    """Give the data that a session leaves to the one that replaces it; None where it leaves nothing (FIX-02, SES-10).
+
+    All of it where both are the same subject's, or nobody's. What was nobody's crosses a log-in as `crossing_login`
+    says. Nothing is left by a session of another subject, or by one that time had ended when the new one began.
+    """
+    if old.subject not in (None, new.subject) or timeout_of(old, now=new.created_at) is not None:
+        return None
+    return old.data if old.subject == new.subject else session_data.crossing_login(old.data, keep_at_login)
 
 
 def touch_step(idle_timeout: int) -> int:

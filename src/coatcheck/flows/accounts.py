@@ -65,7 +65,7 @@ class AccountFlows:
         if origin.network is None:
             return
         gate = throttle.sign_up_gate(origin.network, self._parts.policy)
-        await admit(self._parts, [gate], named=name_key, origin=origin)
+        await admit(self._parts, [gate], subject=None, named=name_key, origin=origin)
         now = self._parts.clock()
         await self._store.settle(throttle.settlements_of([gate], "failure", at=now), account=None, events=())
 

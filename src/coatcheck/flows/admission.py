@@ -17,12 +17,15 @@ from coatcheck.stores.protocols import Answer
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """A try that was admitted: the gates it passed, the account it was at, if any, and the device if it is known."""
+    """A try that was admitted: the gates it passed, the account it was at, if any, and the device if it is known.
+
+    `refusal` is what was known then: `LOCKED` or `REFUSED` if the right password opens nothing either.
+    """
 
     gates: tuple[Gate, ...]
     credential: PasswordCredential | None
     lock: Gate | None
-    is_locked: bool
+    refusal: Answer | None
     device: KnownDevice | None
 
     @property
@@ -36,13 +39,15 @@ class Attempt(msgspec.Struct, frozen=True):
         return throttle.settlements_of(gates, outcome, at=at)
 
 
-async def admit(parts: Parts, gates: Sequence[Gate], *, named: str, origin: Origin) -> bool:
-    """Count an attempt at every gate, or raise while one is closed. True if it has to fail, for a gate has locked.
+async def admit(
+    parts: Parts, gates: Sequence[Gate], *, subject: str | None, named: str, origin: Origin
+) -> Answer | None:
+    """Count an attempt at every gate, or raise while one is closed; give what it will have to fail for, if anything.
 
     `named` is told to listeners as a keyed hash.
     """
     now = parts.clock()
-    wait = await parts.store.admit(gates, now=now)
+    wait = await parts.store.admit(gates, subject=subject, now=now)
     if isinstance(wait, int) and wait > 0:
         event = Throttled(
             at=now,
@@ -52,4 +57,4 @@ async def admit(parts: Parts, gates: Sequence[Gate], *, named: str, origin: Orig
         )
         await parts.announce(event)
         raise TooManyAttempts(retry_after=wait)
-    return wait is Answer.LOCKED
+    return wait if isinstance(wait, Answer) else None

@@ -1,7 +1,8 @@
 """Proving identity with a password: logging in, and again inside a session.
 
-Order of a log-in, at most four steps: read the account, count the attempt (before the password is looked at, RAT-06),
-hash in the lane, then start the session, which also ends the one that was shown and settles the counters.
+Order of a log-in, three steps: read the account, count the attempt (before the password is looked at, RAT-06) and hear
+whether its subject is disabled, hash in the lane, then start the session, which also ends the one that was shown and
+settles the counters. Where accounts and sessions live apart, that the account is still there is a fourth.
 """
 
 from __future__ import annotations
@@ -69,10 +70,9 @@ class LogInFlows:
         if identified is None or credential is None or not matches:
             cause = "unknown_identifier" if identified is None else "wrong_password"
             raise await self._failed(key, origin, attempt, cause)
-        if attempt.is_locked:
-            raise await self._failed(key, origin, attempt, "password_locked")
-        if identified.state is not None and identified.state.disabled_at is not None:
-            raise await self._failed(key, origin, attempt, "account_disabled")
+        if attempt.refusal is not None:
+            cause = "password_locked" if attempt.refusal is Answer.LOCKED else "account_disabled"
+            raise await self._failed(key, origin, attempt, cause)
 
         try:
             login = await self._sessions.start(
@@ -123,7 +123,7 @@ class LogInFlows:
         # The same counters as at the log-in page (STP-05): a stolen session is no second budget of guesses.
         names = [] if account is None else [key for key in (account.username_key, account.email_key) if key]
         attempt = await self.admit(names, credential, origin)
-        matches = await self.matches(credential, secret, attempt) and not attempt.is_locked
+        matches = await self.matches(credential, secret, attempt) and attempt.refusal is not Answer.LOCKED
         if matches and credential is not None and account is not None:
             success = attempt.settled("success", at=parts.clock())
             if await self._store.settle(success, account=subject, events=()) is None:
@@ -151,8 +151,11 @@ class LogInFlows:
             gates = throttle.gates_of(name_keys, origin.network, parts.policy, now=now)
         lock = None if credential is None else throttle.lock_of(credential.subject, parts.policy)
         asked = gates if lock is None else (*gates, lock)
-        is_locked = await admit(parts, asked, named=" ".join(name_keys), origin=origin)
-        return Attempt(gates, credential, lock, is_locked, device)
+        named = " ".join(name_keys)
+        # Somebody is asked for at unknown names too: what it costs must not tell who exists (ENU-02).
+        subject = named if credential is None else credential.subject
+        refusal = await admit(parts, asked, subject=subject, named=named, origin=origin)
+        return Attempt(gates, credential, lock, refusal, device)
 
     def note_device(self, credential: PasswordCredential, attempt: Attempt) -> Token | None:
         """Make the note by which the browser is known to the account from now on; None while it has a young one."""

@@ -7,7 +7,6 @@ from typing import cast
 
 import msgspec
 
-from coatcheck.core import session_data
 from coatcheck.core import sessions as decisions
 from coatcheck.core.audit import (
     Event,
@@ -16,6 +15,7 @@ from coatcheck.core.audit import (
     SessionEvicted,
     SessionExpired,
     SessionRotated,
+    record_of,
 )
 from coatcheck.core.records import SessionRecord
 from coatcheck.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, LOGGED_OUT, Rotation
@@ -65,12 +65,14 @@ class SessionFlows:
         credential_version: int | None = None,
         settlements: Sequence[Settlement] = (),
     ) -> Login:
-        """Start a session; what `replaces` held (a token shown with the request) ends with it (FIX-01, SES-10)."""
+        """Start a session; what `replaces` held (a token shown with the request) ends with it (FIX-01, SES-10).
+
+        One step. One that time has ended already is ended for good too: the clock may be set back (TMO-07).
+        """
         if subject is not None:
             check_subject(subject)
         _check_methods(methods)
         parts, now, origin = self._parts, self._clock(), self._parts.origin_of(client)
-        old = await self._presented(replaces, now=now)
         token, digest = parts.new_session_token(subject)
         session = decisions.issue(
             digest=digest,
@@ -95,27 +97,22 @@ class SessionFlows:
                     is_persistent=session.is_persistent,
                 )
             )
+        eviction = SessionEvicted(at=now, subject=subject)  # whose turn it is only the store can say
         answer = await self._store.start(
             session,
-            replaces=None if old is None else old.digest,
-            # Data of an anonymous session, or of this very subject, survives; another subject's never does (FIX-02),
-            # nor does what an expired session held.
-            carry=old is not None and old.subject in (None, subject) and decisions.timeout_of(old, now=now) is None,
+            replaces=self._digest_of(replaces),
+            keep_at_login=parts.policy.keep_at_login,
             credential_version=credential_version,
             most=parts.policy.sessions_per_subject,
             settlements=settlements,
             events=records(*events),
+            eviction=record_of(eviction),
         )
         if isinstance(answer, Answer):
             raise InvalidCredentials from Refusal(answer)
-        evictions = [SessionEvicted(at=now, subject=subject, session_id=name) for name in answer.evicted]
-        if evictions:  # only the store could say whose turn it was
-            await self._store.record(records(*evictions))
+        evictions = [msgspec.structs.replace(eviction, session_id=session_id) for session_id in answer.evicted]
         await parts.announce(*events, *evictions)
-        kept = answer.session
-        if old is not None and old.subject != subject:
-            kept = await self._narrowed(kept)
-        return Login(token, Session(kept), account)
+        return Login(token, Session(answer.session), account)
 
     async def authenticate(
         self, token: object, *, touch: bool, with_account: bool = False, client: Whence = None
@@ -211,32 +208,11 @@ class SessionFlows:
         if not decisions.is_fresh(session.record, max_age=max_age, now=self._clock()):
             raise StepUpRequired(max_age=max_age)
 
-    async def _narrowed(self, session: SessionRecord) -> SessionRecord:
-        # Before anybody has the token: a death in between leaves a session that nobody can use.
-        try:
-            left = session_data.left_at_login(session.data, self._parts.policy.keep_at_login)
-            data = session.data
-            for namespace, keys in left.items():
-                limit = self._parts.policy.session_data_bytes
-                await self._store.patch(session.digest, namespace=namespace, puts={}, removes=keys, limit=limit)
-                data = session_data.patched(data, namespace, {}, keys, limit=limit) or data
-        except session_data.UNREADABLE:
-            return session  # nobody can read anything from it
-        return msgspec.structs.replace(session, data=data)
-
-    async def _presented(self, shown: str | Token | Session | None, *, now: int) -> SessionRecord | None:
-        # The store ends it only if it is still standing. An expired one is ended too: the clock may be set back.
+    def _digest_of(self, shown: str | Token | Session | None) -> bytes | None:
         if isinstance(shown, Session):
-            if decisions.timeout_of(shown.record, now=now) is None:
-                return shown.record
-            digest = shown.record.digest
-        else:
-            text = shown.reveal() if isinstance(shown, Token) else shown
-            if text is None or not self._fits(text):
-                return None
-            digest = session_digest(text)
-        found = await self._store.find(digest)
-        return None if found is None else found.session
+            return shown.record.digest
+        text = shown.reveal() if isinstance(shown, Token) else shown
+        return session_digest(text) if self._fits(text) else None
 
     async def _note_expiry(self, session: SessionRecord, death: str, *, now: int, client: Whence = None) -> None:
         # What was seen expired stays so even if the clock is set back (TMO-07).

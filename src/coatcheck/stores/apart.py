@@ -10,7 +10,7 @@ both must change, the order is such that dying in between leaves the safer state
     change a password          the password, then the epoch; `start` completes what died in between
     delete an account          no session may live or start any more, then the account, then what is left of it
 
-What is known of a session's account is known by asking for it: `find` asks one of the two, `identify` both.
+What is known of a session's account is known by asking for it: `find` asks one of the two, `identify` the other.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import cast
 
 import msgspec
 
+from coatcheck.core.audit import one_for_each
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
 from coatcheck.core.sessions import REVOKED, Rotation
 from coatcheck.core.throttle import Gate, Settlement
@@ -85,23 +86,26 @@ class ApartStore:
         session: SessionRecord,
         *,
         replaces: bytes | None,
-        carry: bool,
+        keep_at_login: Collection[str] | None,
         credential_version: int | None,
         most: int,
         settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
+        eviction: EventRecord | None,
     ) -> Started | Answer:
         outcome = await self.sessions.start(
             session,
             replaces=replaces,
-            carry=carry,
+            keep_at_login=keep_at_login,
             credential_version=credential_version,
             most=most,
             settlements=settlements,
             events=(),
+            eviction=None,
         )
         if isinstance(outcome, Answer):
             return outcome
+        events = (*events, *one_for_each(eviction, outcome.evicted))
         if credential_version is None or session.subject is None:
             await self._note(events)
             return outcome
@@ -192,8 +196,8 @@ class ApartStore:
 
     # Attempts
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
-        return await self.sessions.admit(gates, now=now)
+    async def admit(self, gates: Sequence[Gate], *, subject: str | None, now: int) -> int | Answer:
+        return await self.sessions.admit(gates, subject=subject, now=now)
 
     async def settle(
         self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
@@ -220,10 +224,7 @@ class ApartStore:
         return await self.accounts.create_account(account, credential, events=events)
 
     async def identify(self, key: str) -> Identified | None:
-        found = await self.accounts.identify(key)
-        # Asked for unknown names too: how long it takes must not tell who exists, nor who is disabled (ENU-02, ENU-08).
-        states = await self.sessions.states_of([key if found is None else found.account.subject])
-        return None if found is None else replace(found, state=states.get(found.account.subject))
+        return await self.accounts.identify(key)
 
     async def account(self, subject: str) -> AccountRecord | None:
         return await self.accounts.account(subject)

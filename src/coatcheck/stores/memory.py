@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from coatcheck.core import session_data, throttle
+from coatcheck.core.audit import one_for_each
 from coatcheck.core.records import (
     EMPTY_DATA,
     AccountRecord,
@@ -21,7 +22,16 @@ from coatcheck.core.records import (
     SessionRecord,
     SubjectState,
 )
-from coatcheck.core.sessions import EVICTED, REPLACED, Rotation, death_of, idle_deadline, standing_under, timeout_of
+from coatcheck.core.sessions import (
+    EVICTED,
+    REPLACED,
+    Rotation,
+    carried,
+    death_of,
+    idle_deadline,
+    standing_under,
+    timeout_of,
+)
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import (
@@ -72,11 +82,12 @@ class MemoryStore:
         session: SessionRecord,
         *,
         replaces: bytes | None,
-        carry: bool,
+        keep_at_login: Collection[str] | None,
         credential_version: int | None,
         most: int,
         settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
+        eviction: EventRecord | None,
     ) -> Started | Answer:
         with self._lock:
             state = SubjectState("")
@@ -99,13 +110,13 @@ class MemoryStore:
             session = replace(session, epoch=standing_under(state, self._everybody).epoch)
             old = None if replaces is None else self._standing(replaces)
             if old is not None:
-                if carry:
-                    session = replace(session, data=old.data)
+                data = carried(old, session, keep_at_login)
+                session = session if data is None else replace(session, data=data)
                 self._mark_ended(old, at=session.created_at, reason=REPLACED)
             self._sessions[session.digest] = session
             evicted = self._evict(session, most)
             self._settle(settlements)
-            self._append(events)
+            self._append((*events, *one_for_each(eviction, evicted)))
             return Started(session, evicted)
 
     async def touch(self, digest: bytes, *, seen_at: int) -> bool:
@@ -263,7 +274,7 @@ class MemoryStore:
 
     # Attempts
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
+    async def admit(self, gates: Sequence[Gate], *, subject: str | None, now: int) -> int | Answer:
         with self._lock:
             locked = any(throttle.is_locked(self._counters.get(gate.key), gate) for gate in gates)
             gates = [gate for gate in gates if not gate.locks]
@@ -272,10 +283,14 @@ class MemoryStore:
                 (throttle.wait_of(counter, gate, now=now) for gate, counter in zip(gates, counters, strict=True)),
                 default=0,
             )
-            if wait == 0:
-                for gate, counter in zip(gates, counters, strict=True):
-                    self._counters[gate.key] = throttle.counted(counter, gate, now=now)
-            return Answer.LOCKED if locked and wait == 0 else wait
+            if wait > 0:
+                return wait
+            for gate, counter in zip(gates, counters, strict=True):
+                self._counters[gate.key] = throttle.counted(counter, gate, now=now)
+            if locked:
+                return Answer.LOCKED
+            state = None if subject is None else self._states.get(subject)
+            return 0 if state is None or state.disabled_at is None else Answer.REFUSED
 
     async def settle(
         self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
@@ -314,7 +329,7 @@ class MemoryStore:
             subject = self._keys.get(key)
             if subject is None:
                 return None
-            return Identified(self._accounts[subject], self._credentials.get(subject), self._state(subject))
+            return Identified(self._accounts[subject], self._credentials.get(subject))
 
     async def account(self, subject: str) -> AccountRecord | None:
         with self._lock:

@@ -74,11 +74,10 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Identified(msgspec.Struct, frozen=True):
-    """An account found by name, with its password and, where the store holds sessions too, its subject's state."""
+    """An account found by name, with its password."""
 
     account: AccountRecord
     credential: PasswordCredential | None
-    state: SubjectState | None
 
 
 class AccountPage(msgspec.Struct, frozen=True):
@@ -170,11 +169,12 @@ class SessionStore(Protocol):
         session: SessionRecord,
         *,
         replaces: bytes | None,
-        carry: bool,
+        keep_at_login: Collection[str] | None,
         credential_version: int | None,
         most: int,
         settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
+        eviction: EventRecord | None,
     ) -> Started | Answer:
         """Create a session.
 
@@ -184,11 +184,12 @@ class SessionStore(Protocol):
            the state takes it, and unless it is an account's first (1) the epoch is raised before: a password change
            that died half way is completed. A store that `holds_accounts` refuses a `credential_version` when the
            subject has no password any more: the account was deleted meanwhile.
-        4. `replaces` is marked ended with reason `replaced` if it is standing; with `carry` its data moves to the new
-           session in the same step, and no save that comes later is lost without being told `GONE`.
+        4. `replaces` is marked ended with reason `replaced` if it is standing. What of its data
+           `coatcheck.core.sessions.carried` leaves to the new session, given `keep_at_login`, takes the place of the
+           new one's in the same step, and no save that comes later is lost without being told `GONE`.
         5. If the subject has more than `most` standing sessions then, not counting those whose limits of time have
            passed at the new one's `created_at`, those seen longest ago are marked ended (`too_many_sessions`), never
-           the new one; their ids come back.
+           the new one; their ids come back. After the other events, `eviction` is kept for each, with its id.
         6. `settlements` are applied; `LOCKED` if `settle` would say so of them, and nothing happens then.
         """
         ...
@@ -306,13 +307,14 @@ class SessionStore(Protocol):
 class AttemptStore(Protocol):
     """Counters of failures. They live beside the sessions."""
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
+    async def admit(self, gates: Sequence[Gate], *, subject: str | None, now: int) -> int | Answer:
         """Count one pending attempt at every gate, or none: seconds to wait if any gate is closed, else 0.
 
         A gate that locks counts nothing here and keeps nobody waiting; if it has locked, the answer of an attempt that
-        is counted is `LOCKED` instead of 0.
+        is counted is `LOCKED` instead of 0. If none has, and `subject` is disabled, it is `REFUSED`.
         1. Atomic across processes: of many attempts at once no more are admitted than the gate has room for (RAT-06).
-        2. A refused attempt changes nothing. 3. The arithmetic is that of `coatcheck.core.throttle`.
+        2. A refused attempt changes nothing. 3. The arithmetic is that of `coatcheck.core.throttle`. 4. `subject` is
+        whatever stands for who is tried, and may be nobody's and no text: how long it takes tells nothing of it.
         """
         ...
 

@@ -67,10 +67,9 @@ IDLE_DEADLINE: Final = f"""
 """
 SELECT_ACCOUNT: Final = f"SELECT u.subject, {_ACCOUNT} FROM accounts a JOIN subjects u ON u.id = a.id"
 SELECT_IDENTIFIED: Final = f"""
-    SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at, {_STATE}, {_EVERYBODY}
+    SELECT u.subject, {_ACCOUNT}, p.hash, p.version, p.changed_at
     FROM accounts a
     JOIN subjects u ON u.id = a.id
-    JOIN everybody e ON e.id = 0
     LEFT JOIN passwords p ON p.account = a.id
 """
 SELECT_CREDENTIAL: Final = """
@@ -143,7 +142,7 @@ class _Form:
 _FOUND_FORM = _Form("b IItTiiIiiiitTITB IITII Iit TTTTI T")
 _ACCOUNT_FORM = _Form("t TTTTi")
 _CREDENTIAL_FORM = _Form("t tii")
-_IDENTIFIED_FORM = _Form("t TTTTi TII IitIi iit")
+_IDENTIFIED_FORM = _Form("t TTTTi TII")
 _STATE_FORM = _Form("t iitIi iit")
 _EVENT_FORM = _Form("iit TTTTTT")
 _TEXTS: Final[set[type]] = {str, NoneType}
@@ -210,13 +209,11 @@ def credential_of(row: Row) -> PasswordCredential:
 def identified_of(row: Row) -> Identified:
     """Make what a log-in needs from a row of `SELECT_IDENTIFIED`."""
     _check(row, _IDENTIFIED_FORM, "account")
-    subject, account, password, state, everybody = row[0], row[:6], row[6:9], row[9:14], row[14:]
+    account, password = row[:6], row[6:]
     if password[0] is not None and None in password:
-        raise CorruptRecord(f"password of account {subject}")
+        raise CorruptRecord(f"password of account {account[0]}")
     return Identified(
-        AccountRecord(*account),
-        None if password[0] is None else PasswordCredential(subject, *password),
-        None if state[0] is None else standing_under(SubjectState(subject, *state), SubjectState("", *everybody)),
+        AccountRecord(*account), None if password[0] is None else PasswordCredential(account[0], *password)
     )
 
 

@@ -119,11 +119,14 @@ class Suite:
         driver.run(store.close())
 
 
-def _driven(test: Callable[[Any, Store], Flow[None]]) -> Callable[[Any, Store, Driver], None]:
-    def run(self: object, store: Store, driver: Driver) -> None:
-        driver.run(test(self, store))
+def _driven(test: Callable[..., Flow[None]]) -> Callable[..., None]:
+    def run(self: object, *, driver: Driver, **asked: Any) -> None:
+        driver.run(test(self, **asked))
 
     # Not functools.wraps: pytest would look through it and miss `driver`.
     functools.update_wrapper(run, test, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
     del run.__dict__["__wrapped__"]
+    asked = inspect.signature(test)
+    driver = inspect.Parameter("driver", inspect.Parameter.KEYWORD_ONLY)
+    run.__signature__ = asked.replace(parameters=[*asked.parameters.values(), driver])  # type: ignore[attr-defined] # pytest reads it
     return run

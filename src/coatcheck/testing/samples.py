@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
@@ -117,9 +117,16 @@ async def change_password(store: Store, *, keep: Rotation, version: int = 2) -> 
     )
 
 
+async def admit(
+    store: AttemptStore, gates: Sequence[Gate], *, subject: str | None = None, at: int = NOW
+) -> int | Answer:
+    """Call `admit` with what a test does not speak of left out."""
+    return await store.admit(gates, subject=subject, now=at)
+
+
 async def fail(store: AttemptStore, gate: Gate, *, at: int = NOW) -> int | Answer:
     """Try and fail at a gate, if it admits that; give the seconds it wants to be left alone, 0 if it was open."""
-    wait = await store.admit([gate], now=at)
+    wait = await admit(store, [gate], at=at)
     if wait == 0:
         await store.settle([Settlement(gate, "failure", at)], account=None, events=())
     return wait
@@ -130,21 +137,23 @@ async def start(
     session: SessionRecord,
     *,
     replaces: bytes | None = None,
-    carry: bool = False,
+    keep_at_login: Collection[str] | None = None,
     credential_version: int | None = None,
     most: int = 100,
     settlements: Sequence[Settlement] = (),
     events: Sequence[EventRecord] = (),
+    eviction: EventRecord | None = None,
 ) -> Started | Answer:
     """Call `start` with what a test does not speak of left out."""
     return await store.start(
         session,
         replaces=replaces,
-        carry=carry,
+        keep_at_login=keep_at_login,
         credential_version=credential_version,
         most=most,
         settlements=settlements,
         events=events,
+        eviction=eviction,
     )
 
 

@@ -188,7 +188,7 @@ class Scene:
     def _tries_left(self) -> int:
         gates = throttle.gates_of(["ada"], None, self.flows.parts.policy, now=self.clock())
         store, tries = self.stage.inner, 0
-        while self.stage.run(store.admit(gates, now=self.clock())) == 0:
+        while self.stage.run(store.admit(gates, subject=None, now=self.clock())) == 0:
             tries += 1
             failure = throttle.settlements_of(gates, "failure", at=self.clock())
             self.stage.run(store.settle(failure, account=None, events=()))

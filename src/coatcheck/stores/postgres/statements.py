@@ -63,6 +63,7 @@ ACCOUNT: Final = f"{rows.SELECT_ACCOUNT} WHERE u.subject = %s"
 CREDENTIAL: Final = f"{rows.SELECT_CREDENTIAL} WHERE u.subject = %s"
 SCAN_ACCOUNTS: Final = f"{rows.SELECT_ACCOUNT} WHERE u.subject > %s ORDER BY u.subject LIMIT %s"
 STATES_OF: Final = f"{rows.SELECT_STATE} WHERE u.epoch IS NOT NULL AND u.subject = ANY(%s::text[])"
+DISABLED: Final = "SELECT 1 FROM subjects u WHERE u.subject = %s AND u.disabled_at IS NOT NULL"
 SELECT_EVENT: Final = """
     SELECT e.id, e.at, e.name, e.subject, e.session_id, e.ip, e.user_agent, e.request_id, e.details FROM events e
 """
@@ -101,12 +102,12 @@ def _with_events(change: str) -> str:
 def event_values(event: EventRecord) -> dict[str, object]:
     """Give an event's columns, as JSON can hold them."""
     details = msgspec.json.encode(event.details).decode() if event.details else None
-    return {**kept_parameters(msgspec.structs.asdict(event)), "details": details}
+    return {**msgspec.structs.asdict(event), "details": details}
 
 
 def encoded(events: Sequence[EventRecord]) -> str:
     """Write events as the parameter `events`."""
-    return msgspec.json.encode([event_values(event) for event in events]).decode() if events else "[]"
+    return msgspec.json.encode([kept_parameters(event_values(event)) for event in events]).decode() if events else "[]"
 
 
 # What may lose its last second: this transaction does not wait for the disk.
@@ -200,17 +201,15 @@ ADMIT_SUBJECT: Final = f"""
     WHERE u.disabled_at IS NULL AND coalesce(%(version)s, u.credential_version) >= u.credential_version
 """
 HOLD_REPLACED: Final = f"""
-    SELECT 1 FROM sessions s WHERE s.digest = %(replaces)s AND {STANDING} FOR NO KEY UPDATE OF s
+    {rows.SELECT_FOUND_BY_DIGEST} WHERE s.digest = %(replaces)s AND {STANDING} FOR NO KEY UPDATE OF s
 """
-_CARRIED = f"(SELECT s.data FROM sessions s WHERE s.digest = %(replaces)s AND {STANDING})"
 _SESSION_COLUMNS = """
     digest, id, subject, epoch, created_at, auth_time, last_seen_at, idle_timeout, expires_at, is_persistent, methods,
     ip, user_agent, ended_at, end_reason, data
 """
-_SESSION_VALUES = f"""
+_SESSION_VALUES = """
     %(created_at)s, %(auth_time)s, %(last_seen_at)s, %(idle_timeout)s, %(expires_at)s, %(is_persistent)s, %(methods)s,
-    %(ip)s, %(user_agent)s, %(ended_at)s, %(end_reason)s,
-    CASE WHEN %(carries)s THEN coalesce({_CARRIED}, %(data)s) ELSE %(data)s END
+    %(ip)s, %(user_agent)s, %(ended_at)s, %(end_reason)s, %(data)s
 """
 # No row comes back if the subject may not have the session.
 INSERT_SESSION: Final = f"""
@@ -223,13 +222,13 @@ INSERT_SESSION: Final = f"""
             AND (NOT %(holds_accounts)s OR EXISTS (SELECT 1 FROM passwords p WHERE p.account = u.id))
         )
     )
-    RETURNING epoch, data
+    RETURNING epoch
 """
 INSERT_ANONYMOUS: Final = f"""
     INSERT INTO sessions ({_SESSION_COLUMNS})
     SELECT %(digest)s, %(id)s, NULL, e.epoch, {_SESSION_VALUES}
     FROM (SELECT 0 AS id) AS one LEFT JOIN everybody e ON e.id = one.id
-    RETURNING epoch, data
+    RETURNING epoch
 """
 END_REPLACED: Final = f"""
     UPDATE sessions AS s SET ended_at = %(created_at)s, end_reason = '{REPLACED}', data = NULL

@@ -15,6 +15,7 @@ import msgspec
 
 from coatcheck.colour import Colour
 from coatcheck.core import session_data, throttle
+from coatcheck.core.audit import one_for_each
 from coatcheck.core.records import (
     EMPTY_DATA,
     AccountRecord,
@@ -23,7 +24,7 @@ from coatcheck.core.records import (
     SessionRecord,
     SubjectState,
 )
-from coatcheck.core.sessions import Rotation
+from coatcheck.core.sessions import Rotation, carried
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores import copying, rows
@@ -74,24 +75,24 @@ class PostgresStore:
 
     async def find(self, digest: bytes) -> Found | None:
         found = await self._database.read(statements.FIND, (digest,))
-        return rows.found_of(found[0], digest=digest, user_agent=found[0][0]) if found else None
+        return _found_by(digest, found[0]) if found else None
 
     async def start(
         self,
         session: SessionRecord,
         *,
         replaces: bytes | None,
-        carry: bool,
+        keep_at_login: Collection[str] | None,
         credential_version: int | None,
         most: int,
         settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
+        eviction: EventRecord | None,
     ) -> Started | Answer:
         values = {
             **msgspec.structs.asdict(session),
             "data": _kept_data(session.data),
             "replaces": replaces,
-            "carries": carry and replaces is not None,
             "version": credential_version,
             "most": most,
             "holds_accounts": self.holds_accounts,
@@ -115,11 +116,17 @@ class PostgresStore:
             settled = steps.settled(settlements, heard)
             if settled is None:
                 return await transaction.undo(Answer.LOCKED)
-            await transaction.commit(settled.changes | steps.appending(events))
-            epoch, data = heard["inserted"][0]
-            evicted = sorted(heard.get("evicted", ()))
-            kept_session = replace(session, epoch=epoch, data=EMPTY_DATA if data is None else data)
-            return Started(kept_session, tuple(public_id for _, public_id in evicted))
+            ((epoch,),) = heard["inserted"]
+            begun = replace(session, epoch=epoch)
+            changes = settled.changes
+            if heard.get("held") and replaces is not None:
+                data = carried(_found_by(replaces, heard["held"][0]).session, begun, keep_at_login)
+                if data is not None and data != begun.data:
+                    begun = replace(begun, data=data)
+                    changes |= {"carried": (statements.KEEP_DATA, (_kept_data(data), begun.digest))}
+            evicted = tuple(public_id for _, public_id in sorted(heard.get("evicted", ())))
+            await transaction.commit(changes | steps.appending((*events, *one_for_each(eviction, evicted))))
+            return Started(begun, evicted)
 
         return await self._database.write(work)
 
@@ -239,9 +246,13 @@ class PostgresStore:
 
     # Attempts
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
+    async def admit(self, gates: Sequence[Gate], *, subject: str | None, now: int) -> int | Answer:
+        said: dict[str, Statement] = {}
+        if subject is not None:
+            said["disabled"] = (statements.DISABLED, (subject if is_text(subject) else "",))
+
         async def work(transaction: Transaction) -> int | Answer:
-            heard = await transaction.say(steps.reading([gate.key for gate in gates]), durable=False)
+            heard = await transaction.say(said | steps.reading([gate.key for gate in gates]), durable=False)
             found = steps.counters_of(heard)
             counters = [(gate, found.get(gate.key, Counter())) for gate in gates if not gate.locks]
             wait = max((throttle.wait_of(counter, gate, now=now) for gate, counter in counters), default=0)
@@ -249,9 +260,11 @@ class PostgresStore:
                 return await transaction.leave(wait)
             left = {gate.key: throttle.counted(counter, gate, now=now) for gate, counter in counters}
             await transaction.commit(steps.writing(left))
-            return Answer.LOCKED if any(throttle.is_locked(found.get(gate.key), gate) for gate in gates) else 0
+            if any(throttle.is_locked(found.get(gate.key), gate) for gate in gates):
+                return Answer.LOCKED
+            return Answer.REFUSED if heard.get("disabled") else 0
 
-        return await self._database.write(work) if gates else 0
+        return await self._database.write(work) if gates or said else 0
 
     async def settle(
         self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
@@ -476,4 +489,8 @@ def _id_and_data(row: Row) -> tuple[str, bytes]:
 
 
 def _found_of(row: Row) -> Found:
-    return rows.found_of(row[1:], digest=row[0], user_agent=row[1])
+    return _found_by(row[0], row[1:])
+
+
+def _found_by(digest: bytes, row: Row) -> Found:
+    return rows.found_of(row, digest=digest, user_agent=row[0])

@@ -6,7 +6,7 @@ alone. Scripts take the heads of records apart (`scripts/shared/sessions.lua`); 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from coatcheck.core.records import (
     SessionRecord,
     SubjectState,
 )
-from coatcheck.core.session_data import decode
+from coatcheck.core.session_data import FLASHES, decode
 from coatcheck.core.sessions import Rotation, standing_under
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.core.tokens import subject_digest
@@ -71,6 +71,7 @@ class _EventRest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     details: dict[str, str | int | bool]
 
 
+_ARRAY_OF_SIX = b"\x96"  # what an `_EventRest` begins with
 _pack = msgspec.msgpack.Encoder().encode
 _proof = msgspec.msgpack.Decoder(_Proof).decode
 _rest = msgspec.msgpack.Decoder(_Rest).decode
@@ -107,6 +108,11 @@ def kept_data(data: bytes) -> list[Argument]:
         for key, value in values.items():
             pairs += (field_of(namespace, key), bytes(value))
     return pairs
+
+
+def crossing_arguments(keep_at_login: Collection[str] | None) -> list[Argument]:
+    """Write which keys of nobody's data cross a log-in: what never does, and what alone does, if not all."""
+    return [FLASHES, "-"] if keep_at_login is None else [FLASHES, len(keep_at_login), *keep_at_login]
 
 
 def field_of(namespace: str, key: str) -> bytes:
@@ -220,17 +226,12 @@ def credential_of(subject: str, kept: Sequence[Reply]) -> PasswordCredential | N
         raise CorruptRecord(f"password of account {subject}") from None
 
 
-def identified_of(kept: Sequence[Reply], everybody: Reply) -> Identified | None:
+def identified_of(kept: Sequence[Reply]) -> Identified | None:
     """Make what a log-in needs; None if the name leads to no account."""
     if kept[0] is None:
         return None
     account = account_of(kept[0])
-    state = None if kept[4] is None else state_of(account.subject, kept[4])
-    return Identified(
-        account,
-        credential_of(account.subject, kept[1:4]),
-        None if state is None else standing_under(state, everybody_of(everybody)),
-    )
+    return Identified(account, credential_of(account.subject, kept[1:]))
 
 
 # Attempts
@@ -277,10 +278,25 @@ def event_arguments(events: Sequence[EventRecord]) -> list[Argument]:
 
 def kept_event(event: EventRecord) -> tuple[str, bytes]:
     """Write an event, all but its number, with which it begins, and say whose it is."""
-    subject = "-" if event.subject is None else subject_digest(event.subject).hex()
+    subject, head = _event_head(event)
     rest = _EventRest(event.subject, event.session_id, event.ip, event.user_agent, event.request_id, event.details)
+    return subject, head + _pack(rest)
+
+
+def template_arguments(event: EventRecord | None) -> list[Argument]:
+    """Write an event for `take_template`: whose it is, and what stands before and after the id of its session."""
+    if event is None:
+        return [0]
+    subject, head = _event_head(event)
+    before = _ARRAY_OF_SIX + _pack(event.subject)
+    after = (event.ip, event.user_agent, event.request_id, event.details)
+    return [1, subject, head + before, b"".join(map(_pack, after))]
+
+
+def _event_head(event: EventRecord) -> tuple[str, bytes]:
+    subject = "-" if event.subject is None else subject_digest(event.subject).hex()
     name = event.name.encode()
-    return subject, b"".join((f"{event.at} {subject} {len(name)}:".encode(), name, _pack(rest)))
+    return subject, f"{event.at} {subject} {len(name)}:".encode() + name
 
 
 def number_of(kept: bytes) -> int:

@@ -102,11 +102,12 @@ class RedisStore:
         session: SessionRecord,
         *,
         replaces: bytes | None,
-        carry: bool,
+        keep_at_login: Collection[str] | None,
         credential_version: int | None,
         most: int,
         settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
+        eviction: EventRecord | None,
     ) -> Started | Answer:
         place = place_of(session.digest)
         data = kept.kept_data(session.data)
@@ -125,11 +126,12 @@ class RedisStore:
             most,
             int(self.holds_accounts),
             "-" if replaces is None else place_of(replaces),
-            int(carry),
+            *kept.crossing_arguments(keep_at_login),
             len(data) // 2,
             *data,
             *kept.settlement_arguments(settlements),
             *kept.event_arguments(events),
+            *kept.template_arguments(eviction),
         )
         if answer == b"conflict":
             raise StoreConflict("a session with this digest or id exists already")
@@ -294,14 +296,15 @@ class RedisStore:
 
     # Attempts
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
-        if not gates:
+    async def admit(self, gates: Sequence[Gate], *, subject: str | None, now: int) -> int | Answer:
+        if not gates and subject is None:
             return 0
+        owner = "-" if subject is None else place_of_subject(subject if _is_text(subject) else "")
         written: list[Argument] = []
         for gate in gates:
             written += kept.gate_arguments(gate)
-        answer = await self._write("admit", "counters:{attempts}", *_THROTTLE, now, len(gates), *written)
-        return Answer.LOCKED if answer == b"locked" else int(answer)
+        answer = await self._write("admit", "counters:{attempts}", *_THROTTLE, owner, now, len(gates), *written)
+        return _ANSWERS[answer] if answer in _ANSWERS else int(answer)
 
     async def settle(
         self, settlements: Sequence[Settlement], *, account: str | None, events: Sequence[EventRecord]
@@ -346,7 +349,7 @@ class RedisStore:
         if not _is_text(key):
             return None
         answer = await self._read("identify", f"name:{keys.name_digest(key)}")
-        return None if answer is None else kept.identified_of(*answer)
+        return None if answer is None else kept.identified_of(answer)
 
     async def account(self, subject: str) -> AccountRecord | None:
         answer = await self._of_subject("HGET", subject, "account")

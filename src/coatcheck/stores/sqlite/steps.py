@@ -19,7 +19,16 @@ from coatcheck.core.sessions import EVICTED, PASSWORD_CHANGED, Rotation
 from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.errors import CorruptRecord
 from coatcheck.stores.protocols import Answer
-from coatcheck.stores.rows import IDLE_DEADLINE, STANDING, counter_of
+from coatcheck.stores.rows import (
+    IDLE_DEADLINE,
+    SELECT_FOUND_BY_DIGEST,
+    SELECT_STATE,
+    STANDING,
+    counter_of,
+    found_of,
+    is_text,
+    state_of,
+)
 from coatcheck.stores.sqlite.writes import Unchanged
 
 NOBODY: Mapping[str | None, int | None] = {None: None}
@@ -27,6 +36,8 @@ NOBODY: Mapping[str | None, int | None] = {None: None}
 _SELECT_COUNTERS = """
     SELECT key, failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key IN
 """
+_STATE = f"{SELECT_STATE} WHERE u.epoch IS NOT NULL AND u.subject = ?"
+_STANDING_SESSION = f"{SELECT_FOUND_BY_DIGEST} WHERE s.digest = ? AND {STANDING}"
 # All that decides whether a subject may have one more session.
 _ADMITTED = """
     SELECT u.id, u.epoch, u.disabled_at, u.credential_version, p.account, e.epoch,
@@ -101,6 +112,18 @@ def standing(cursor: sqlite3.Cursor, digest: bytes) -> tuple[str, bytes] | None:
     """Read public id and data of a standing session."""
     row = cursor.execute(f"SELECT s.id, s.data FROM sessions s WHERE s.digest = ? AND {STANDING}", (digest,)).fetchone()
     return None if row is None else (row[0], EMPTY_DATA if row[1] is None else row[1])
+
+
+def standing_session(cursor: sqlite3.Cursor, digest: bytes) -> SessionRecord | None:
+    """Read a standing session, all but its user agent."""
+    row = cursor.execute(_STANDING_SESSION, (digest,)).fetchone()
+    return None if row is None else found_of(row, digest=digest, user_agent=None).session
+
+
+def is_disabled(cursor: sqlite3.Cursor, subject: str) -> bool:
+    """Say whether a subject may have no sessions; what is no text is nobody."""
+    row = cursor.execute(_STATE, (subject if is_text(subject) else "",)).fetchone()
+    return row is not None and state_of(row).disabled_at is not None
 
 
 def insert_session(

@@ -19,8 +19,9 @@ import msgspec
 
 from coatcheck.colour import Colour
 from coatcheck.core import session_data, throttle
+from coatcheck.core.audit import one_for_each
 from coatcheck.core.records import AccountRecord, EventRecord, PasswordCredential, SessionRecord, SubjectState
-from coatcheck.core.sessions import REPLACED, Rotation
+from coatcheck.core.sessions import REPLACED, Rotation, carried
 from coatcheck.core.throttle import Counter, Gate, Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores import rows
@@ -108,11 +109,12 @@ class SqliteStore:
         session: SessionRecord,
         *,
         replaces: bytes | None,
-        carry: bool,
+        keep_at_login: Collection[str] | None,
         credential_version: int | None,
         most: int,
         settlements: Sequence[Settlement],
         events: Sequence[EventRecord],
+        eviction: EventRecord | None,
     ) -> Started | Answer:
         def work(cursor: sqlite3.Cursor) -> Started:
             admitted = None
@@ -127,10 +129,11 @@ class SqliteStore:
             owner = None if admitted is None else admitted.key
             epoch = steps.everybodys_epoch(cursor) if admitted is None else admitted.epoch
             kept = replace(session, epoch=epoch)
-            old = None if replaces is None else steps.standing(cursor, replaces)
-            if replaces is not None and old is not None:
-                kept = replace(kept, data=old[1]) if carry else kept
-                steps.mark_ended(cursor, replaces, at=kept.created_at, reason=REPLACED)
+            old = None if replaces is None else steps.standing_session(cursor, replaces)
+            if old is not None:
+                data = carried(old, kept, keep_at_login)
+                kept = kept if data is None else replace(kept, data=data)
+                steps.mark_ended(cursor, old.digest, at=kept.created_at, reason=REPLACED)
             agents = steps.user_agent_keys(cursor, [kept.user_agent, *(event.user_agent for event in events)])
             steps.insert_session(cursor, kept, owner, user_agent=agents[kept.user_agent])
             evicted: tuple[str, ...] = ()
@@ -138,7 +141,9 @@ class SqliteStore:
                 evicted = steps.evict(cursor, kept, admitted.key, most=most)
             if settlements:
                 steps.settle(cursor, settlements)
-            steps.append_events(cursor, events, subjects={None: None, kept.subject: owner}, user_agents=agents)
+            owners = {None: None, kept.subject: owner}
+            steps.append_events(cursor, events, subjects=owners, user_agents=agents)
+            steps.append_events(cursor, one_for_each(eviction, evicted), subjects=owners)
             return Started(kept, evicted)
 
         return await self._write(work)
@@ -300,7 +305,7 @@ class SqliteStore:
 
     # Attempts
 
-    async def admit(self, gates: Sequence[Gate], *, now: int) -> int | Answer:
+    async def admit(self, gates: Sequence[Gate], *, subject: str | None, now: int) -> int | Answer:
         def work(cursor: sqlite3.Cursor) -> int | Answer:
             counted = steps.read_counters(cursor, [gate.key for gate in gates])
             found = [(gate, counted.get(gate.key)) for gate in gates]
@@ -311,7 +316,9 @@ class SqliteStore:
             steps.write_counters(
                 cursor, [(gate.key, throttle.counted(counter, gate, now=now)) for gate, counter in counters]
             )
-            return Answer.LOCKED if any(throttle.is_locked(counter, gate) for gate, counter in found) else 0
+            if any(throttle.is_locked(counter, gate) for gate, counter in found):
+                return Answer.LOCKED
+            return Answer.REFUSED if subject is not None and steps.is_disabled(cursor, subject) else 0
 
         return await self._write(work, durable=False)
 

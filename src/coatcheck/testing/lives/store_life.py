@@ -28,6 +28,7 @@ from coatcheck.testing.samples import (
     a_handle,
     a_password,
     a_session,
+    admit,
     an_account,
     fail,
     purge_round,
@@ -92,21 +93,23 @@ class StoreLife(RuleBasedStateMachine):
     @rule(
         session=values.sessions(),
         replaces=st.none() | values.picks,
-        carry=st.booleans(),
+        keep_at_login=st.none() | st.lists(values.keys, max_size=3),
         version=values.versions,
         most=st.integers(1, 4),
         settlements=values.settlements,
         events=values.events,
+        eviction=st.none() | values.event,
     )
     def start(
         self,
         session: SessionRecord,
         replaces: int | None,
-        carry: bool,
+        keep_at_login: list[str] | None,
         version: int | None,
         most: int,
         settlements: list[Settlement],
         events: list[EventRecord],
+        eviction: EventRecord | None,
     ) -> None:
         self._counted_at = session.created_at if settlements else None
         session = values.replace(session, digest=self._on_shelf(session.digest, session.subject))
@@ -118,11 +121,12 @@ class StoreLife(RuleBasedStateMachine):
                 store,
                 session,
                 replaces=old,
-                carry=carry,
+                keep_at_login=keep_at_login,
                 credential_version=None if session.subject is None else version,
                 most=most,
                 settlements=settlements,
                 events=kept,
+                eviction=None if eviction is None or session.subject is None else eviction,
             ),
         )
 
@@ -267,10 +271,14 @@ class StoreLife(RuleBasedStateMachine):
 
     # Attempts
 
-    @rule(gates=values.several_gates, at=values.instants)
-    def admit(self, gates: list[Gate], at: int) -> None:
+    @rule(
+        gates=values.several_gates,
+        subject=st.none() | values.people | st.sampled_from(values.NOBODY),
+        at=values.instants,
+    )
+    def admit(self, gates: list[Gate], subject: str | None, at: int) -> None:
         self._counted_at = at
-        self._both("admit", lambda store: store.admit(gates, now=at))
+        self._both("admit", lambda store: admit(store, gates, subject=subject, at=at))
 
     @rule(settlements=values.settlements, account=values.owners, events=values.events)
     def settle(self, settlements: list[Settlement], account: str | None, events: list[EventRecord]) -> None:
@@ -282,7 +290,7 @@ class StoreLife(RuleBasedStateMachine):
     def fail_until_it_closes(self, gate: Gate, at: int, passed: int) -> None:
         async def tries(store: Store) -> list[int | Answer]:
             waits = [await fail(store, gate, at=at) for _ in range(gate.free + 1)]
-            return [*waits, await store.admit([gate], now=at + passed)]
+            return [*waits, await admit(store, [gate], at=at + passed)]
 
         self._counted_at = at + passed
         self._both("fail", tries)

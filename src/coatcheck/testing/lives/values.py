@@ -14,6 +14,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from coatcheck.core.records import AccountRecord, EventRecord, SessionRecord
+from coatcheck.core.session_data import FLASHES
 from coatcheck.core.sessions import Rotation
 from coatcheck.core.throttle import Gate, Settlement
 from coatcheck.core.tokens import shelf_of
@@ -49,7 +50,7 @@ texts = st.one_of(st.none(), st.sampled_from(["", "A", "Browser/1.0", ODD, "x" *
 words = st.sampled_from(["revoked", "logged_out", "", ODD])
 limits = st.sampled_from([8, 30, 1000])
 namespaces = st.sampled_from(["app", "x", "_1"])
-keys = st.sampled_from(["a", "b", "n", "é", "a.b", "$set", "__proto__", "x" * 256])
+keys = st.sampled_from(["a", "b", "n", "é", "a.b", "$set", "__proto__", "x" * 256, FLASHES])
 json_texts = st.sampled_from(
     [
         b"1", b"0", b"-7", b"true", b"null", b"1.0", b"1e2", b"0.1", b'"1"', b'""', b"[1,2]", b'{"a":{"b":[]}}',
@@ -106,7 +107,8 @@ def _one_event(draw: st.DrawFn) -> EventRecord:
     return replace(event, user_agent=text, ip=text, request_id=text)
 
 
-events = st.lists(_one_event(), max_size=2)
+event = _one_event()
+events = st.lists(event, max_size=2)
 
 
 class Turn(NamedTuple):

@@ -12,7 +12,7 @@ from coatcheck.core.records import SessionRecord
 from coatcheck.core.throttle import Gate, Settlement
 from coatcheck.stores.protocols import Answer, Store
 from coatcheck.testing.lives import values
-from coatcheck.testing.samples import a_digest, a_handle
+from coatcheck.testing.samples import a_digest, a_handle, admit
 
 Pages = Callable[[str | None], Awaitable[tuple[tuple[Any, ...], str | None]]]
 
@@ -83,10 +83,10 @@ async def wait_at(store: Store, key: bytes, *, now: int) -> int | Answer:
     A refused attempt changes nothing, so it is made together with one at a gate that is closed for a second.
     """
     plug = Gate(bytes(32), free=1, delay=1, delay_max=1, is_cleared=True, starts_over=False, crowd=0)
-    await store.admit([plug], now=now)
+    await admit(store, [plug], at=now)
     await store.settle([Settlement(plug, "failure", now)], account=None, events=())
     gate = Gate(key, free=2, delay=30, delay_max=30, is_cleared=True, starts_over=False, crowd=0)
-    return await store.admit([plug, gate], now=now)
+    return await admit(store, [plug, gate], at=now)
 
 
 def session_pages(store: Store, limit: int) -> Pages:

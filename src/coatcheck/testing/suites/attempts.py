@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from coatcheck.core.throttle import Outcome, Settlement
 from coatcheck.stores.protocols import Answer, Store
@@ -16,9 +17,11 @@ from coatcheck.testing.samples import (
     a_gate,
     a_lock,
     a_session,
+    admit,
     an_event,
     fail,
     purge_round,
+    raise_epoch,
     start,
 )
 
@@ -44,31 +47,31 @@ class AttemptContract(Suite):
     async def test_rat_06_pending_attempts_take_up_the_free_ones_and_close_nothing(self, store: Store) -> None:
         gate = a_gate(free=3)
 
-        waits = [await store.admit([gate], now=NOW) for _ in range(5)]
+        waits = [await admit(store, [gate]) for _ in range(5)]
         for _ in range(3):
             await store.settle([Settlement(gate, "success", NOW)], account=None, events=())
 
         assert waits == [0, 0, 0, 1, 1]
-        assert await store.admit([gate], now=NOW) == 0
+        assert await admit(store, [gate]) == 0
 
     async def test_rat_06_a_failed_gate_lets_one_try_at_a_time_through_after_its_wait(self, store: Store) -> None:
         gate = a_gate(free=1)
         await fail(store, gate)
 
-        waits = [await store.admit([gate], now=NOW + 30) for _ in range(3)]
+        waits = [await admit(store, [gate], at=NOW + 30) for _ in range(3)]
 
         assert waits == [0, 1, 1]
 
     async def test_a_crowd_may_be_pending_where_the_gate_allows_it(self, store: Store) -> None:
         gate = a_gate(free=2, crowd=3)
 
-        waits = [await store.admit([gate], now=NOW) for _ in range(6)]
+        waits = [await admit(store, [gate]) for _ in range(6)]
 
         assert waits == [0, 0, 0, 0, 0, 1]
 
     async def test_an_attempt_that_is_never_settled_becomes_a_failure(self, store: Store) -> None:
         gate = a_gate(free=2)
-        await store.admit([gate], now=NOW)
+        await admit(store, [gate])
 
         waits = [await fail(store, gate, at=NOW + 60) for _ in range(2)]
 
@@ -88,22 +91,22 @@ class AttemptContract(Suite):
         await fail(store, closed)
 
         for _ in range(5):
-            assert await store.admit([open_, closed], now=NOW) == 30
+            assert await admit(store, [open_, closed]) == 30
 
-        assert [await store.admit([open_], now=NOW) for _ in range(3)] == [0, 0, 1]
+        assert [await admit(store, [open_]) for _ in range(3)] == [0, 0, 1]
 
     async def test_the_longest_wait_is_told(self, store: Store) -> None:
         first, second = a_gate("first", free=1), a_gate("second", free=1)
         await fail(store, first)
         await fail(store, second, at=NOW + 10)
 
-        assert await store.admit([first, second], now=NOW + 20) == 20
+        assert await admit(store, [first, second], at=NOW + 20) == 20
 
     async def test_success_forgets_all_failures_where_the_gate_says_so(self, store: Store) -> None:
         cleared, kept = a_gate("cleared", free=2), a_gate("kept", free=2, is_cleared=False)
         for gate in (cleared, kept):
             await fail(store, gate)
-            await store.admit([gate], now=NOW)
+            await admit(store, [gate])
 
             await store.settle([Settlement(gate, "success", NOW)], account=None, events=())
 
@@ -113,7 +116,7 @@ class AttemptContract(Suite):
     async def test_an_unread_attempt_is_taken_back(self, store: Store) -> None:
         gate = a_gate(free=2)
         await fail(store, gate)
-        await store.admit([gate], now=NOW)
+        await admit(store, [gate])
 
         await store.settle([Settlement(gate, "unread", NOW)], account=None, events=())
 
@@ -177,18 +180,41 @@ class AttemptContract(Suite):
 
         assert refused is Answer.LOCKED
         assert await store.find(a_digest(1)) is None
-        assert await store.admit([gate], now=NOW) == 30
+        assert await admit(store, [gate]) == 30
         assert (await store.events_of(None, after=None, limit=9)).events == ()
 
     async def test_enu_08_whoever_is_admitted_hears_at_once_that_a_lock_has_closed(self, store: Store) -> None:
         lock, gate = a_lock(free=1), a_gate(free=1)
-        before = await store.admit([lock], now=NOW)
+        before = await admit(store, [lock])
         await store.settle([Settlement(lock, "failure", NOW)], account=None, events=())
 
         assert before == 0
-        assert [await store.admit([gate, lock], now=NOW) for _ in range(2)] == [Answer.LOCKED, 1]
+        assert [await admit(store, [gate, lock]) for _ in range(2)] == [Answer.LOCKED, 1]
         await store.settle([Settlement(lock, "lifted", NOW)], account=None, events=())
-        assert await store.admit([lock], now=NOW) == 0
+        assert await admit(store, [lock]) == 0
+
+    async def test_enu_08_whoever_is_admitted_hears_at_once_that_the_subject_is_disabled(self, store: Store) -> None:
+        gate, lock = a_gate(free=2), a_lock(free=1)
+        await raise_epoch(store, disabled_at=NOW)
+
+        answers = [await admit(store, [gate], subject="ada") for _ in range(3)]
+        alone = await admit(store, [], subject="ada")
+        before = await admit(store, [lock], subject="ada")
+        await store.settle([Settlement(lock, "failure", NOW)], account=None, events=())
+        after = await admit(store, [lock], subject="ada")
+        await store.enable("ada", events=())
+
+        assert answers == [Answer.REFUSED, Answer.REFUSED, 1], "it is counted like any other"
+        assert (alone, before, after) == (Answer.REFUSED, Answer.REFUSED, Answer.LOCKED)
+        assert await admit(store, [], subject="ada") == 0
+
+    @pytest.mark.parametrize("subject", [None, "eve", "nobody", "", "ad_", "ada\x00", "\ud800", "x" * 10_000])
+    async def test_enu_02_whoever_else_is_tried_is_admitted(self, store: Store, subject: str | None) -> None:
+        await raise_epoch(store, disabled_at=NOW)
+        await raise_epoch(store, "eve")
+
+        assert await admit(store, [a_gate()], subject=subject) == 0
+        assert await admit(store, [], subject=subject) == 0
 
     async def test_lifting_forgets_failures_of_any_gate(self, store: Store) -> None:
         gate = a_gate(free=1, is_cleared=False)
@@ -196,7 +222,7 @@ class AttemptContract(Suite):
 
         await store.settle([Settlement(gate, "lifted", NOW)], account=None, events=())
 
-        assert await store.admit([gate], now=NOW) == 0
+        assert await admit(store, [gate]) == 0
 
     async def test_rat_12_a_day_without_attempts_starts_afresh(self, store: Store) -> None:
         gate = a_gate(free=2)
@@ -207,4 +233,4 @@ class AttemptContract(Suite):
         assert waits == [0, 0, 30]
 
     async def test_no_gates_admit_all(self, store: Store) -> None:
-        assert await store.admit([], now=NOW) == 0
+        assert await admit(store, []) == 0

@@ -21,6 +21,7 @@ from coatcheck.testing.samples import (
     a_password,
     a_rotation,
     a_session,
+    admit,
     an_account,
     an_event,
     data_of,
@@ -56,7 +57,7 @@ async def fill(store: Store) -> None:
     await raise_epoch(store, "eve: a subject without an account", at=NOW + 4, disabled_at=NOW + 4)
     await fail(store, GATE)
     await fail(store, LOCK)
-    await store.admit([a_gate("pending")], now=NOW)
+    await admit(store, [a_gate("pending")])
 
 
 async def everything(store: CopyStore, *, limit: int = 1000) -> Contents:
@@ -214,9 +215,9 @@ class CopyContract(Suite):
         await fail(source, LOCK)
         await copy(source, store, limit=1000)
 
-        assert await store.admit([GATE], now=NOW) == 30
+        assert await admit(store, [GATE]) == 30
         await fail(store, LOCK)
-        assert await store.admit([LOCK], now=NOW) is Answer.LOCKED
+        assert await admit(store, [LOCK]) is Answer.LOCKED
 
     async def test_dat_06_what_was_loaded_is_purged_in_its_time(self, store: Store) -> None:
         source = MemoryStore()
@@ -317,7 +318,7 @@ class SessionsHalfContract(Suite):
         assert answers == [True, True, True]
         assert [await store.find(a_digest(number)) for number in (1, 2)] == [None, None]
         assert await store.states_of(["ada", "eve"]) == {}
-        assert await store.admit([GATE], now=NOW) == 0
+        assert await admit(store, [GATE]) == 0
         assert await is_standing(store, kept.digest)
 
 

@@ -17,6 +17,7 @@ from coatcheck.testing.samples import (
     a_gate,
     a_rotation,
     a_session,
+    admit,
     an_event,
     is_standing,
     purge_round,
@@ -91,13 +92,13 @@ class PurgeContract(Suite):
 
     async def test_rat_12_a_counter_goes_a_day_after_it_was_last_counted(self, store: Store) -> None:
         gate = a_gate(free=1)
-        await store.admit([gate], now=NOW)
+        await admit(store, [gate])
 
         first = await purge_round(store, replace(NEVER, counters_before=NOW + DAY))
         second = await purge_round(store, replace(NEVER, counters_before=NOW + DAY + 1))
 
         assert (first.counters, second.counters) == (0, 1)
-        assert await store.admit([gate], now=NOW) == 0
+        assert await admit(store, [gate]) == 0
 
     async def test_an_event_goes_after_its_time(self, store: Store) -> None:
         await store.record([an_event("old", at=NOW), an_event("new", at=NOW + 1), an_event("older", at=NOW - 1)])
@@ -109,20 +110,20 @@ class PurgeContract(Suite):
 
     async def test_nothing_that_no_cutoff_names_is_deleted(self, store: Store) -> None:
         await start(store, a_session(), events=[an_event()])
-        await store.admit([a_gate(free=1)], now=NOW)
+        await admit(store, [a_gate(free=1)])
 
         purged = await purge_round(store, Cutoffs(NOW, NOW, NOW))
 
         assert purged == Purged(0, 0, 0, None)
         assert await is_standing(store, a_digest(1))
-        assert await store.admit([a_gate(free=1)], now=NOW) != 0
+        assert await admit(store, [a_gate(free=1)]) != 0
         assert len((await store.events_of(None, after=None, limit=9)).events) == 1
 
     async def test_dat_06_a_round_in_small_batches_deletes_all_that_was_past(self, store: Store) -> None:
         for number in range(40):
             at = NOW if number % 4 else NOW + 10 * DAY
             await start(store, a_session(number, subject=None, at=at), events=[an_event(at=at)])
-            await store.admit([a_gate(str(number))], now=at)
+            await admit(store, [a_gate(str(number))], at=at)
 
         purged = await purge_round(store, Cutoffs(NOW + 5 * DAY, NOW + 5 * DAY, NOW + 5 * DAY), limit=7)
 

@@ -21,6 +21,7 @@ from coatcheck.testing.samples import (
     a_password,
     a_rotation,
     a_session,
+    admit,
     an_account,
     an_event,
     is_standing,
@@ -143,9 +144,7 @@ class RaceContract(Suite):
     ) -> None:
         old = driver.run(started(store, 0, subject=None))
         driver.run(store.patch(old.digest, namespace="app", puts={"cart": b"[1]"}, removes=(), limit=99))
-        flows = [
-            start(store, a_session(n, subject=None), replaces=old.digest, carry=True) for n in range(1, WORKERS + 1)
-        ]
+        flows = [start(store, a_session(n, subject=None), replaces=old.digest) for n in range(1, WORKERS + 1)]
 
         outcomes = _outcomes(driver, flows)
 
@@ -196,7 +195,7 @@ class RaceContract(Suite):
     ) -> None:
         both = [a_gate("account", free=5), a_gate("network", free=10)]
 
-        outcomes = _outcomes(driver, [store.admit(both, now=NOW) for _ in range(WORKERS)])
+        outcomes = _outcomes(driver, [admit(store, both) for _ in range(WORKERS)])
 
         assert outcomes.count(0) == 5
         assert set(outcomes) == {0, 1}

@@ -6,14 +6,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from coatcheck.core.records import EMPTY_DATA, SubjectState
-from coatcheck.core.session_data import decode
+from coatcheck.core.records import EMPTY_DATA, SessionRecord, SubjectState
+from coatcheck.core.session_data import FLASHES, decode
 from coatcheck.core.sessions import EVICTED, LOGGED_OUT, PASSWORD_CHANGED, REPLACED
 from coatcheck.core.throttle import Settlement
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Found, Started, Store
 from coatcheck.testing.driving import Suite
 from coatcheck.testing.samples import (
+    DAY,
     HOUR,
     NOW,
     a_digest,
@@ -21,6 +22,7 @@ from coatcheck.testing.samples import (
     a_handle,
     a_password,
     a_session,
+    admit,
     an_account,
     an_event,
     data_of,
@@ -115,7 +117,7 @@ class StartContract(Suite):
         old = await started(store, 1)
         await put(store, old.digest, cart=b"[1]")
 
-        outcome = await start(store, a_session(2), replaces=old.digest, carry=True, credential_version=2)
+        outcome = await start(store, a_session(2), replaces=old.digest, credential_version=2)
 
         found = await store.find(old.digest)
         assert isinstance(outcome, Started)
@@ -150,21 +152,89 @@ class StartContract(Suite):
         assert found is not None
         assert (found.session.ended_at, found.session.end_reason) == (NOW + 9, REPLACED)
         assert found.session.data == EMPTY_DATA
-        assert await data_of(store, a_digest(2)) == {}
 
-    async def test_carry_moves_the_data_of_the_replaced_session(self, store: Store) -> None:
+    @pytest.mark.parametrize(
+        ("keep_at_login", "crossing"),
+        [(None, ["cart", "theme"]), (("cart", FLASHES, "more"), ["cart"]), ((), [])],
+        ids=["all", "some", "none"],
+    )
+    async def test_fix_02_ses_12_of_nobodys_data_that_crosses_a_log_in_which_may(
+        self, store: Store, keep_at_login: tuple[str, ...] | None, crossing: list[str]
+    ) -> None:
         old = await started(store, 1, subject=None)
-        await put(store, old.digest, cart=b"[1]")
+        mine = {"cart": b"[1]", "theme": b'"dark"', FLASHES: b"[]"}
+        await store.patch(old.digest, namespace="app", puts=mine, removes=(), limit=99)
+        await store.patch(old.digest, namespace="shop", puts={"other": b"1"}, removes=(), limit=99)
 
-        outcome = await start(store, a_session(2), replaces=old.digest, carry=True)
+        outcome = await start(store, a_session(2), replaces=old.digest, keep_at_login=keep_at_login)
+
+        kept = {key: mine[key] for key in crossing}
+        others = {"shop": {"other": b"1"}} if keep_at_login is None else {}
+        assert isinstance(outcome, Started)
+        assert await data_of(store, a_digest(2)) == ({"app": kept} if kept else {}) | others
+        assert decode(outcome.session.data) == decode((await _kept(store, 2)).data)
+        assert (await _kept(store, 1)).data == EMPTY_DATA
+
+    @pytest.mark.parametrize("subject", ["ada", None], ids=["somebody", "nobody"])
+    async def test_a_subjects_own_data_stays_theirs_whole(self, store: Store, subject: str | None) -> None:
+        old = await started(store, 1, subject=subject)
+        theirs = {"cart": b"[1]", FLASHES: b"[]"}
+        await store.patch(old.digest, namespace="app", puts=theirs, removes=(), limit=99)
+
+        outcome = await start(store, a_session(2, subject=subject), replaces=old.digest, keep_at_login=())
 
         assert isinstance(outcome, Started)
-        assert await data_of(store, a_digest(2)) == {"app": {"cart": b"[1]"}}
-        assert decode(outcome.session.data) == decode(b'{"app":{"cart":[1]}}')
+        assert await data_of(store, a_digest(2)) == {"app": theirs}
+        assert decode(outcome.session.data) == decode((await _kept(store, 2)).data)
+
+    @pytest.mark.parametrize("subject", ["ada", None], ids=["somebody", "nobody"])
+    async def test_ses_10_another_subjects_session_ends_and_leaves_nothing(
+        self, store: Store, subject: str | None
+    ) -> None:
+        old = await started(store, 1, subject="eve")
+        await put(store, old.digest, cart=b"[1]")
+
+        outcome = await start(store, a_session(2, subject=subject), replaces=old.digest)
+
+        assert isinstance(outcome, Started)
+        assert outcome.session.data == (await _kept(store, 2)).data == EMPTY_DATA
+        assert (await _kept(store, 1)).end_reason == REPLACED
+
+    @pytest.mark.parametrize(
+        ("idle_timeout", "lifetime", "lives"),
+        [(HOUR, DAY, HOUR + 60), (60, DAY, 63), (14 * DAY, HOUR, HOUR)],
+        ids=["idle", "soon idle", "absolute"],
+    )
+    @pytest.mark.parametrize("subject", ["ada", None], ids=["somebody", "nobody"])
+    async def test_ses_05_a_session_that_time_has_ended_leaves_nothing(
+        self, store: Store, subject: str | None, idle_timeout: int, lifetime: int, lives: int
+    ) -> None:
+        left: list[bool] = []
+        for number, passed in ((1, lives - 1), (2, lives)):
+            old = a_session(number, subject=subject, idle_timeout=idle_timeout, lifetime=lifetime)
+            await start(store, old)
+            await put(store, old.digest, cart=b"[1]")
+
+            await start(store, a_session(number + 2, at=NOW + passed), replaces=old.digest)
+
+            left.append(await data_of(store, a_digest(number + 2)) != {})
+            assert (await _kept(store, number)).end_reason == REPLACED
+
+        assert left == [True, False]
+
+    async def test_data_of_its_own_gives_way_to_what_is_carried(self, store: Store) -> None:
+        old = await started(store, 1, subject=None)
+        its_own = replace(a_session(2), data=b'{"app":{"n":1}}')
+
+        await start(store, its_own)
+        await start(store, replace(its_own, digest=a_digest(3), id=a_handle(3)), replaces=old.digest)
+
+        assert await data_of(store, a_digest(2)) == {"app": {"n": b"1"}}
+        assert await data_of(store, a_digest(3)) == {}
 
     async def test_ses_05_a_save_to_the_replaced_session_is_told_gone(self, store: Store) -> None:
         old = await started(store, 1, subject=None)
-        await start(store, a_session(2), replaces=old.digest, carry=True)
+        await start(store, a_session(2), replaces=old.digest)
 
         assert await put(store, old.digest, cart=b"[1]") is Answer.GONE
         assert await data_of(store, a_digest(2)) == {}
@@ -174,7 +244,7 @@ class StartContract(Suite):
         await put(store, old.digest, cart=b"[1]")
         await store.end(old.digest, at=NOW, reason=LOGGED_OUT, events=())
 
-        await start(store, a_session(2), replaces=old.digest, carry=True)
+        await start(store, a_session(2), replaces=old.digest)
 
         found = await store.find(old.digest)
         assert found is not None
@@ -194,6 +264,19 @@ class StartContract(Suite):
         assert found is not None
         assert (found.session.ended_at, found.session.end_reason) == (NOW + 60, EVICTED)
         assert len(await store.sessions_of("ada")) == 3
+
+    async def test_rev_07_log_07_each_that_is_ended_so_has_its_event_kept_with_it(self, store: Store) -> None:
+        for number in (1, 2, 3):
+            await start(store, a_session(number, at=NOW + number))
+        begun, eviction = an_event("logged_in"), replace(an_event("session_evicted"), session_id=None)
+
+        await start(store, a_session(4, at=NOW + 60), most=2, events=[begun], eviction=eviction)
+        await start(store, a_session(5, at=NOW + 61, subject="eve"), most=2, eviction=replace(eviction, subject="eve"))
+
+        events = (await store.events_of(None, after=None, limit=9)).events
+        ended = [replace(eviction, session_id=a_handle(number)) for number in (1, 2)]
+        assert tuple(reversed(events)) == (begun, *ended)
+        assert (await store.events_of("ada", after=None, limit=9)).events == events
 
     async def test_rev_07_the_new_session_stays_even_if_its_clock_is_behind(self, store: Store) -> None:
         for number in (1, 2):
@@ -243,5 +326,11 @@ class StartContract(Suite):
 
         await start(store, a_session(), settlements=[Settlement(gate, "success", NOW)], events=[an_event("logged_in")])
 
-        assert await store.admit([gate], now=NOW) == 0
+        assert await admit(store, [gate]) == 0
         assert (await store.events_of("ada", after=None, limit=9)).events == (an_event("logged_in"),)
+
+
+async def _kept(store: Store, number: int) -> SessionRecord:
+    found = await store.find(a_digest(number))
+    assert found is not None
+    return found.session

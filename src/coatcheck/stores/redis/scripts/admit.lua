@@ -1,6 +1,8 @@
--- Counts one pending attempt at every gate, or none if one is closed. Says how long to wait, or that a lock has closed.
---@ uses arguments counters
-local now, gates, wait, locked = take_number(), {}, 0, false
+-- Counts one pending attempt at every gate, or none if one is closed. Says how long to wait, that a lock has closed, or
+-- that the subject is disabled.
+--@ uses arguments counters places subjects
+local owner, now, gates, wait, locked = take(), take_number(), {}, 0, false
+local state = owner ~= '-' and state_of(owner)
 for _ = 1, take_number() do
   local gate = take_gate()
   local counter = counter_at(gate.key)
@@ -22,4 +24,5 @@ for _ = 1, take_number() do
 end
 if wait > 0 then return string.format('%.0f', wait) end
 for _, counter in ipairs(gates) do keep_counter(counter.key, counter, now) end
-return locked and 'locked' or '0'
+if locked then return 'locked' end
+return state and state.disabled ~= '-' and 'refused' or '0'

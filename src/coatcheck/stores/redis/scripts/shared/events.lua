@@ -5,18 +5,32 @@ local function log_of(subject)
   return PREFIX .. 'event-of:{log}:' .. subject
 end
 
--- The events given, and a look at the keys that will be written.
+-- A look at the keys that will be written.
+local function check_log(subject)
+  if subject ~= '-' then redis.call('ZCARD', log_of(subject)) end
+  redis.call('ZCARD', LOG)
+  if not string.match(redis.call('GET', COUNT) or '0', '^%d+$') then error('CORRUPT event-count', 0) end
+end
+
 local function take_events()
   local events = {}
   for at = 1, take_number() do
     events[at] = { subject = take(), kept = take() }
-    if events[at].subject ~= '-' then redis.call('ZCARD', log_of(events[at].subject)) end
-  end
-  if #events > 0 then
-    redis.call('ZCARD', LOG)
-    if not string.match(redis.call('GET', COUNT) or '0', '^%d+$') then error('CORRUPT event-count', 0) end
+    check_log(events[at].subject)
   end
   return events
+end
+
+-- An event without the id of its session, if one is given, and the event with one. What is around the id is MessagePack.
+local function take_template()
+  if take() == '0' then return nil end
+  local template = { subject = take(), head = take(), tail = take() }
+  check_log(template.subject)
+  return template
+end
+
+local function filled_in(template, session_id)
+  return { subject = template.subject, kept = template.head .. cmsgpack.pack(session_id) .. template.tail }
 end
 
 local function keep_events(events)
