@@ -14,10 +14,12 @@ READS = frozenset(
     {
         "account",
         "advisories",
+        "any_live",
         "bookmark",
         "credential",
         "events_of",
         "export",
+        "extent",
         "find",
         "find_by_id",
         "identify",
