@@ -1,7 +1,8 @@
-"""Requests as doors get them: the head as octets, the target in it, a WSGI environ, and the form that bears a token."""
+"""Requests as doors get them: the head as octets, the target in it, environ and scope, and the form with a token."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from email.parser import Parser
@@ -10,13 +11,14 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import h11
 
+from coatcheck import wsgi
+from coatcheck.asgi import messages as asgi
 from coatcheck.colour import run_blocking
 from coatcheck.errors import BadRequest
 from coatcheck.http.bodies import MAX_FIELDS, is_form
 from coatcheck.http.messages import MAX_BODY, ClientGone, Request, body_reader, split_target, target_as_seen
 from coatcheck.http_server.octets import MOST_FIELDS, MOST_HEAD, Head, MalformedHead, read_head
 from coatcheck.web import evidence
-from coatcheck.wsgi import request_of
 from tests.fuzz.targets.target import Target
 
 # The head
@@ -116,7 +118,7 @@ def _environ(octets: bytes) -> tuple[Request, bytes | BadRequest | ClientGone]:
         if not name.startswith(SERVERS_OWN):
             environ[name] = value
     environ["wsgi.input"] = io.BytesIO(body)
-    request = request_of(environ)
+    request = wsgi.request_of(environ)
     try:
         return request, run_blocking(request.read(MAX_BODY))
     except (BadRequest, ClientGone) as refused:
@@ -132,12 +134,68 @@ def _judge_environ(octets: bytes, answer: tuple[Request, bytes | BadRequest | Cl
         assert name == name.lower()
         assert b"_" not in name
     announced = next(iter(request.all(b"content-length")), b"0")
-    length = int(announced.lstrip(b"0")[:99] or b"0") if announced.isdigit() else 0  # Python reads 4300 digits at most
+    length = _number(announced)
     if isinstance(body, bytes):
         assert arrived.startswith(body)
         assert len(body) == length
     else:
         assert length > (MAX_BODY if isinstance(body, BadRequest) else len(arrived))
+
+
+def _number(digits: bytes) -> int:
+    return int(digits.lstrip(b"0")[:99] or b"0") if digits.isdigit() else 0  # Python reads 4300 digits at most
+
+
+# The scope
+
+BETWEEN = b"\x1e"
+GONE = b"gone"
+
+
+def _scope(octets: bytes) -> tuple[Request, bytes | BadRequest | ClientGone]:
+    """The first line is the target as it was sent, the next are headers; after an empty one come parts of a body."""
+    head, _, body = octets.partition(b"\n\n")
+    raw, *lines = head.split(b"\n")
+    path, _, query = raw.partition(b"?")
+    scope = {
+        "type": "http",
+        "raw_path": path,
+        "path": unquote_to_bytes(path).decode("utf-8", "replace"),
+        "query_string": query,
+        "headers": [(name.lower(), value) for name, _, value in (line.partition(b":") for line in lines)],
+    }
+    chunks = body.split(BETWEEN)
+
+    async def receive() -> dict[str, object]:
+        chunk = chunks.pop(0)
+        if chunk == GONE:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
+
+    request = asgi.request_of(scope, receive)
+    try:
+        return request, asyncio.run(_read(request))
+    except (BadRequest, ClientGone) as refused:
+        return request, refused
+
+
+async def _read(request: Request) -> bytes:
+    return await request.read(MAX_BODY)
+
+
+def _judge_scope(octets: bytes, answer: tuple[Request, bytes | BadRequest | ClientGone]) -> None:
+    """The body is all that came or none of it; a length only says that it is too long."""
+    request, body = answer
+    chunks = octets.partition(b"\n\n")[2].split(BETWEEN)
+    announced = next(iter(request.all(b"content-length")), b"0")
+    assert request.path
+    if isinstance(body, bytes):
+        assert body == b"".join(chunks)
+        assert len(body) <= MAX_BODY
+    elif isinstance(body, BadRequest):
+        assert max(_number(announced), len(b"".join(chunks))) > MAX_BODY
+    else:
+        assert GONE in chunks
 
 
 # The form
@@ -235,6 +293,18 @@ TARGETS = (
             b"PATH_INFO=/a\nCONTENT_LENGTH=5\nHTTP_COOKIE=a=b\n\nhello",
             b"SCRIPT_NAME=/app\nPATH_INFO=/\xc3\xa9\nRAW_URI=/app/%C3%A9?x\nCONTENT_TYPE=text/plain",
         ),
+    ),
+    Target(
+        "ASGI scope",
+        _scope,
+        _judge_scope,
+        (
+            b"/auth/login", b"\ncontent-length:5", b"\ncontent-length:65537", b"\nContent-Length:", b"0", b"9" * 40,
+            b"0" * 30, b"\xb2", b"-1", b"+5", b"1_0", b"\ncookie:a=b", b"\n:", b"\n", b":", b"\n\n", b"hello", BETWEEN,
+            BETWEEN + GONE, GONE, BETWEEN * 9, b"x" * 5000, b"?a=b", *PATHS[:22],
+        ),
+        MAX_BODY,
+        (b"/a%20b?c\ncontent-length:10\n\nhello" + BETWEEN + b"hello", b"/\n\n" + b"hello" + BETWEEN + GONE),
     ),
     Target(
         "form with a token",
