@@ -145,6 +145,7 @@ _CREDENTIAL_FORM = _Form("t tii")
 _IDENTIFIED_FORM = _Form("t TTTTi TII")
 _STATE_FORM = _Form("t iitIi iit")
 _EVENT_FORM = _Form("iit TTTTTT")
+_COUNTER_FORM = _Form("iiiii")
 _TEXTS: Final[set[type]] = {str, NoneType}
 _NUMBERS: Final[set[type]] = {int, NoneType}
 _DATA: Final[set[type]] = {bytes, NoneType}
@@ -225,7 +226,7 @@ def state_of(row: Row) -> SubjectState:
 
 def counter_of(row: Row) -> Counter:
     """Make an attempt counter from its numbers, in the order of the record's fields."""
-    if not all(type(number) is int for number in row) or max(row[:2]) >= COUNTED_AT_MOST:
+    if not _COUNTER_FORM.fits(row) or max(row[:2]) >= COUNTED_AT_MOST:
         raise CorruptRecord("counter")
     return Counter(*row)
 

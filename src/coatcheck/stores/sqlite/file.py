@@ -287,9 +287,11 @@ class SqliteFile:
     def _call_next(self) -> None:
         """Call one of those who wait, now that nobody writes. Whoever leaves the queue unserved has to do it too."""
         for queued in self._queued.values():
-            with suppress(IndexError):  # it may be empty, by now too
+            try:
                 queued[0].call()
-                return
+            except IndexError:
+                continue  # it is empty, perhaps since a moment ago
+            return
 
     def _withdraw(self, write: Write[Any]) -> bool:
         try:
