@@ -20,6 +20,11 @@ from bench.people import USER_AGENT
 CONNECTIONS = 32
 
 
+def p99(waits: Sequence[float]) -> float:
+    """How long 99 of 100 waited at most."""
+    return quantiles(waits, n=100, method="inclusive")[98] if len(waits) > 1 else waits[0]
+
+
 class Flood:
     """As many connections as cookie fields, each with one request under way all the time, in one thread.
 
@@ -117,7 +122,7 @@ class Storm:
 
     @property
     def p99(self) -> float:
-        return quantiles(self.waits, n=100, method="inclusive")[98]
+        return p99(self.waits)
 
     @property
     def log_ins_per_second(self) -> float:

@@ -36,10 +36,11 @@ def granian(app: str, file: Path, *, workers: int = 1) -> Server:
     return Server("granian", command, _environ(file))
 
 
-def uvicorn(app: str, file: Path, *, workers: int = 1) -> Server:
+def uvicorn(app: str, file: Path, *, workers: int = 1, is_factory: bool = False) -> Server:
     """Uvicorn with uvloop and httptools, as `uvicorn[standard]` runs it."""
     options = f"--host 127.0.0.1 --workers {workers} --timeout-keep-alive {KEEP_ALIVE}"
-    command = ("uvicorn", *options.split(), "--no-access-log", "--log-level", "warning", f"{app}:app", "--port")
+    made = ("--factory", f"{app}:make_app") if is_factory else (f"{app}:app",)
+    command = ("uvicorn", *options.split(), "--no-access-log", "--log-level", "warning", *made, "--port")
     return Server("uvicorn", command, _environ(file))
 
 
@@ -48,6 +49,11 @@ def gunicorn(app: str, file: Path, *, workers: int = 1, threads: int) -> Server:
     options = f"--worker-class gthread --workers {workers} --threads {threads} --keep-alive {KEEP_ALIVE}"
     command = ("gunicorn", *options.split(), "--log-level", "warning", f"{app}:app", "--bind")
     return Server("gunicorn", command, _environ(file))
+
+
+def http_server(module: str, file: Path) -> Server:
+    """A program of its own around the standard library's server, with a thread for each connection."""
+    return Server("http.server", (module,), _environ(file))
 
 
 @contextmanager

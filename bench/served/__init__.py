@@ -1,7 +1,8 @@
 """The applications under load, one module for each server process. `serving` starts them.
 
-All give the same few bytes of JSON, at `/bare` without and at `/authenticated` with asking who is there; `/cpu` tells
-what the process has used so far. `COATCHECK_BENCH_FILE` names the SQLite file, which its side has filled before.
+All give the same few bytes of JSON: `/bare` asks nobody, `/authenticated` asks who is there, `/door` does so behind
+Coatcheck's door, `/raw` reads the row by hand and judges nothing; `/cpu` tells what the process has used so far.
+`COATCHECK_BENCH_FILE` names the SQLite file, which its side has filled before.
 """
 
 from __future__ import annotations

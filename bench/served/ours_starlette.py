@@ -1,4 +1,4 @@
-"""Starlette twice in one process: with Coatcheck asked in the handler or not at all, and with Coatcheck's door."""
+"""Starlette twice in one process: Coatcheck, SQLite or nobody asked in the handler, and with Coatcheck's door."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bench.served import BODY, JSON, cpu, file
-from bench.sides.ours import COOKIE_NAME, DOOR, SECRET, url_of
+from bench.sides.ours import COOKIE_NAME, DOOR, SECRET, RawSelect, url_of
 from coatcheck import AsyncCoatcheck
 from coatcheck.http import cookies
 from coatcheck.starlette import CoatcheckMiddleware, login_required
@@ -22,7 +22,7 @@ App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 def make_app() -> App:
     """Make the application of a worker."""
-    desk = AsyncCoatcheck(url_of(file()))
+    desk, select = AsyncCoatcheck(url_of(file())), RawSelect(file())
 
     async def bare(_request: Request) -> Response:
         return Response(BODY, media_type=JSON)
@@ -32,6 +32,10 @@ def make_app() -> App:
         visit = await desk.authenticate(cookies.read(fields, COOKIE_NAME) or None)  # type: ignore[arg-type]  # ours comes once
         return Response(BODY, 200 if visit else 401, media_type=JSON)
 
+    async def raw(request: Request) -> Response:
+        fields = [value for name, value in request.scope["headers"] if name == b"cookie"]
+        return Response(BODY, 200 if select.knows(fields) else 401, media_type=JSON)
+
     async def used(_request: Request) -> Response:
         return Response(cpu(), media_type=JSON)
 
@@ -39,7 +43,8 @@ def make_app() -> App:
     async def door(request: Request) -> Response:
         return Response(BODY, 200 if request.user.account else 500, media_type=JSON)
 
-    plain = Starlette(routes=[Route("/bare", bare), Route("/authenticated", authenticated), Route("/cpu", used)])
+    handlers = {"/bare": bare, "/authenticated": authenticated, "/raw": raw, "/cpu": used}
+    plain = Starlette(routes=[Route(path, handler) for path, handler in handlers.items()])
     desk_of_door = AsyncCoatcheck(url_of(file()), secret=SECRET)
     ours = Starlette(
         routes=[Route("/door", door)], middleware=[Middleware(CoatcheckMiddleware, desk=desk_of_door, **DOOR)]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bench.rows.http_share import DOOR
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -40,9 +42,26 @@ def test_rev_04_no_request_is_served_after_a_revocation_is_acknowledged(tmp_path
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("key", ["log-in", "postgres", "redis", "http", "storm", "stock", "import"])
+@pytest.mark.parametrize("key", ["log-in", "postgres", "redis", "storm", "stock", "import"])
 def test_the_row_runs(key: str, tmp_path: Path) -> None:
     (row,) = run(key, directory=tmp_path)
 
     assert row["key"] == key
     assert all(line["repetitions"] > 0 for table in row["tables"] for line in table["lines"])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_every_door_is_measured_over_the_bare_handler_of_its_server(tmp_path: Path) -> None:
+    (row,) = run("http", directory=tmp_path)
+
+    rates, added, waits = ([line["name"] for line in table["lines"]] for table in row["tables"])
+
+    doors = [name.partition(":")[0] for name in added if name.endswith(DOOR)]
+    assert doors == [
+        "raw ASGI on granian", "Starlette on granian", "Starlette on uvicorn, our door", "FastAPI on uvicorn, our door",
+        "raw WSGI on gunicorn", "Flask on gunicorn, our door", "http.server",
+    ]  # fmt: skip
+    assert rates == waits
+    assert added == [name for name in rates if not name.endswith(": bare")]
+    assert {f"{door}: bare" for door in doors} <= set(rates)
