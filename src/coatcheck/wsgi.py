@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from coatcheck.colour import run_blocking
 from coatcheck.errors import BadRequest, Refused, StoreError
 from coatcheck.facade import Coatcheck
+from coatcheck.http.headers import length_in
 from coatcheck.http.messages import ClientGone, Read, Reply, Request, target_as_seen
 from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
@@ -236,7 +237,7 @@ class _Answer:
         self._status, self._headers = status, tuple(headers)
         if self.has_begun:
             # The server knows whether its headers are out. Then it raises the error, as PEP 3333 wants.
-            self._write = self._start_response(status, self._dressed(), exc_info)
+            self._write = self._start_response(status, self._dressed(to_come=0), exc_info)
         return self.write
 
     def write(self, block: bytes) -> None:
@@ -245,6 +246,7 @@ class _Answer:
         if self._write is None:
             raise RuntimeError("this server gives no write(): give the blocks as an iterable")
         self._write(block)
+        self._passage.passage.sent(len(block))
 
     def of(self, blocks: Iterable[bytes], environ: WSGIEnvironment) -> Iterable[bytes]:
         """Give the server what the application gave, with its beginning and its end noted."""
@@ -273,19 +275,12 @@ class _Answer:
         if self._status is None:
             raise AssertionError("the application gave a block before it called start_response()")
         self._passage.save()
-        passage = self._passage.passage
-        lengths = [value for name, value in self._headers if name.lower() == "content-length"]
-        is_late = first is not None and str(len(first)) not in lengths
-        if is_late and not lengths:
-            passage.expect_late_look()
-        headers = self._dressed()
-        if is_late and lengths:
-            passage.seal()
+        headers = self._dressed(to_come=0 if first is None else length_in(self._headers))
         self.has_begun = True
         self._write = self._start_response(self._status, headers)
 
-    def _dressed(self) -> list[tuple[str, str]]:
-        return list(self._passage.passage.headers(self._headers))
+    def _dressed(self, *, to_come: int | None) -> list[tuple[str, str]]:
+        return list(self._passage.passage.headers(self._headers, to_come=to_come))
 
 
 class _Stream:
@@ -308,6 +303,7 @@ class _Stream:
             self._has_raised = False
             raise
         self._has_raised = False
+        self._passage.passage.sent(len(block))
         return block
 
     def close(self) -> None:

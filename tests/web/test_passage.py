@@ -625,8 +625,7 @@ def test_hdr_01_amid_an_answer_that_went_out_as_everybodys_nobody_is_looked_at(
         for look in looks:
             passage = house.enter("GET")
             data = SessionData(passage, lambda passage=passage: run_blocking(passage.load()))  # type: ignore[misc]
-            assert passage.headers(()) == ()
-            passage.seal()
+            assert passage.headers((), to_come=6) == ()
 
             with pytest.raises(RuntimeError, match="look before the answer begins"):
                 look(passage, data)
@@ -639,11 +638,12 @@ def test_hdr_01_what_is_changed_there_is_kept_and_when_it_is_over_all_is_as_ever
     house.visit(put(x=1))
     passage = house.enter("GET")
     data = SessionData(passage, lambda: run_blocking(passage.load()))
-    assert passage.headers(()) == ()
-    passage.seal()
+    assert passage.headers((), to_come=6) == ()
 
+    passage.sent(5)
     data["y"] = 2
-    passage.unseal()
+    assert passage.is_sealed
+    passage.sent(1)
     data["x"] = cast("int", data["x"]) + 1
     run_blocking(passage.finish())
 
@@ -653,8 +653,7 @@ def test_hdr_01_what_is_changed_there_is_kept_and_when_it_is_over_all_is_as_ever
 def test_hdr_01_an_answer_that_has_looked_before_may_look_again(house: House) -> None:
     passage = house.enter("GET")
     run_blocking(passage.visit())
-    assert passage.headers(()) == (("vary", "Cookie"), ("cache-control", "private"))
-    passage.seal()
+    assert passage.headers((), to_come=6) == (("vary", "Cookie"), ("cache-control", "private"))
 
     assert not run_blocking(passage.visit())
 

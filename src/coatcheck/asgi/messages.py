@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import Any, TypeVar
 
 from coatcheck.errors import BadRequest
-from coatcheck.http.headers import kept
+from coatcheck.http.headers import kept, length_in
 from coatcheck.http.messages import ClientGone, Read, Reply, Request, target_as_seen
 from coatcheck.web.passage import Passage
 
@@ -20,6 +20,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 T = TypeVar("T")
 
 BODY_SECONDS = 10.0
+# Of a WebSocket's first message there is none at all.
+_BODILESS = (None, 204, 304)
 
 _running: set[asyncio.Task[Any]] = set()
 
@@ -60,20 +62,15 @@ async def send_reply(reply: Reply, send: Send, *, with_body: bool = True, prefix
 
 def dressed(passage: Passage[Any], message: Message) -> Message:
     """Give the first message of an answer with what is to be said of the session."""
-    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ()))
-    told = passage.headers(headers)
-    if told is headers:
+    given: Iterable[tuple[bytes, bytes]] = message.get("headers", ())
+    octets = list(given)  # it may be of a kind that is there to be read once
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in octets)
+    told = passage.headers(headers, to_come=0 if message.get("status") in _BODILESS else length_in(headers))
+    if told is headers and isinstance(given, Sequence):
         return message
     count = kept(headers, told)
     ours = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told[count:]]
-    return {**message, "headers": [*message["headers"], *ours] if count else ours}
-
-
-def streams(message: Message) -> bool:
-    """Whether the body of an answer that begins with this message may still be made: nothing says how long it is."""
-    return message["status"] not in (204, 304) and not any(
-        name.lower() == b"content-length" for name, _ in message.get("headers", ())
-    )
+    return {**message, "headers": [*octets, *ours] if count else ours}
 
 
 def _target_of(scope: Scope) -> tuple[bytes | None, str]:

@@ -26,7 +26,6 @@ from coatcheck.asgi.messages import (
     dressed,
     request_of,
     send_reply,
-    streams,
     whole,
 )
 from coatcheck.asgi.pages import CoatcheckASGI
@@ -46,8 +45,6 @@ ANOTHER_SESSION = (
     "middleware: another session middleware stands before this application, and both would own the session data; "
     "remove it, the session data is Coatcheck's now"
 )
-
-_BODIES = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -254,18 +251,12 @@ class Crossing:
                 await self._refuse(error)
                 return
             self._has_begun = True
-            message = self._begun(message)
-        elif message["type"] in _BODIES and not message.get("more_body", False):
-            self._passage.unseal()
+            message = dressed(self._passage, message)
+        elif self._passage.is_sealed:
+            self._passage.sent(len(message.get("body", b"")))
+            if not message.get("more_body", False):  # or a message of a kind that is the whole body
+                self._passage.unseal()
         await self._send(message)
-
-    def _begun(self, message: Message) -> Message:
-        if streams(message):
-            self._passage.expect_late_look()
-            return dressed(self._passage, message)
-        message = dressed(self._passage, message)
-        self._passage.seal()
-        return message
 
     async def _refuse(self, error: Refused | StoreError) -> None:
         self._is_refused = True

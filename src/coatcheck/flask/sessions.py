@@ -9,7 +9,7 @@ from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 
 from coatcheck.errors import ConfigurationError, InvalidData, Refused, StoreError
-from coatcheck.http.headers import kept
+from coatcheck.http.headers import kept, length_in
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.passage import Codec, SessionData
 
@@ -101,10 +101,6 @@ class ServerSessions(SessionInterface):
         passage = session.passage
         if session.accessed:
             passage.passage.is_personal = True
-        is_late = response.is_streamed and not response.direct_passthrough  # which a file has
-        has_length = "Content-Length" in response.headers
-        if is_late and not has_length:
-            passage.passage.expect_late_look()
         try:
             if passage.save():
                 session.modified = True  # and stays so, for whoever asks later in this request
@@ -112,14 +108,13 @@ class ServerSessions(SessionInterface):
             self._entrance.refuse_instead(response, passage, error)
             return
         headers = tuple(response.headers)
-        told = passage.passage.headers(headers)
+        is_made_later = response.is_streamed and not response.direct_passthrough  # which a file has
+        told = passage.passage.headers(headers, to_come=length_in(headers) if is_made_later else 0)
         count = kept(headers, told)
         if not count:
             response.headers.clear()  # what the application says of our cookie itself goes too (CKY-07)
         for name, value in told[count:]:
             response.headers.add(name, value)
-        if is_late and has_length:
-            passage.passage.seal()
 
     def _untagged(self, value: object) -> object:
         """Undo `tag`, which Flask offers for whole texts only."""

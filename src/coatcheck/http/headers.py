@@ -70,6 +70,14 @@ def personal_headers(headers: Headers, *, sets_session: bool) -> Headers:
     return (*others, ("vary", ", ".join(varied)), ("cache-control", ", ".join(directives)))
 
 
+def length_in(headers: Headers) -> int | None:
+    """How long a body is going to be, by its headers; None where they do not say."""
+    for name, value in headers:
+        if name.lower() == "content-length":
+            return int(value) if value.isascii() and value.isdigit() else None
+    return None
+
+
 def kept(headers: Headers, told: Headers) -> int:
     """Say how many of an application's `headers` stand before what was added in `told`: all, or none.
 

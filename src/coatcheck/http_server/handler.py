@@ -180,11 +180,8 @@ class CoatcheckHandler(BaseHTTPRequestHandler, Generic[A]):
         headers, length = tuple(self._pending), self._announced()
         if self._is_application:
             self.coatcheck.save()
-            if length is None and self._status not in (204, 304):
-                self.coatcheck.passage.expect_late_look()
-            headers = self.coatcheck.passage.headers(headers)
-            if length and self._status not in (204, 304) and self.command != "HEAD":
-                self.coatcheck.passage.seal()
+            is_over = self._status in (204, 304) or (self.command == "HEAD" and length is not None)
+            headers = self.coatcheck.passage.headers(headers, to_come=0 if is_over else length)
         for name, value in self._framed(headers, length):
             super().send_header(name, value)
         super().end_headers()

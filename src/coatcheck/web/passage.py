@@ -76,8 +76,7 @@ class Passage(Generic[A]):
         self.door = door
         self.exchange = exchange
         self._is_personal = False
-        self.is_sealed = False
-        """Whether nobody may be looked at for the moment (`seal`)."""
+        self._to_come = 0
         self.values: dict[str, object] = {}
         """The session data as the application sees it, once it `is_loaded`; changed in place."""
         self.is_loaded = False
@@ -142,7 +141,7 @@ class Passage(Generic[A]):
     def is_personal(self) -> bool:
         """Whether the application has looked at who is there: the answer is for them alone then (HDR-01).
 
-        Raises `RuntimeError` for a look that comes too late: amid an answer that went out as everybody's (`seal`).
+        Raises `RuntimeError` for a look that comes too late: amid an answer that went out as everybody's (`headers`).
         """
         return self._is_personal
 
@@ -502,37 +501,40 @@ class Passage(Generic[A]):
 
     # Going out
 
-    def expect_late_look(self) -> None:
-        """Take an answer that goes on after its headers for personal, where a cookie of ours came along (HDR-01).
+    def headers(self, headers: Headers, *, to_come: int | None = 0) -> Headers:
+        """Give the headers of the application's answer with what is to be said of the session. After `save`.
 
-        What it is going to look at cannot be known, and when it has, no header can be taken back. Before `headers`.
+        `to_come` says how many octets of its body the application may still make, None where nobody knows. What they
+        will look at cannot be known, and when they have, no header can be taken back (HDR-01). An answer that streams
+        is therefore personal wherever a cookie of ours came along. One that tells its length, as downloads do, stays
+        everybody's if it is so by now, and nobody is looked at until it has been `sent`.
         """
-        if self.exchange.has_cookie_of_ours:
+        if to_come is None and self.exchange.has_cookie_of_ours:
             self.is_personal = True
-
-    def seal(self) -> None:
-        """Let nobody be looked at until `unseal`, for the answer has gone out as everybody's. After `headers`.
-
-        For an answer that says how long it is, and of which a part is still to be sent. Session data may be changed.
-        """
-        self.is_sealed = not self._is_personal
-
-    def unseal(self) -> None:
-        """Let the application look again: the answer is over, and what it does now is seen by nobody."""
-        self.is_sealed = False
-
-    def headers(self, headers: Headers) -> Headers:
-        """Give the headers of the application's answer with what is to be said of the session. After `save`."""
         bare = with_session(self.exchange, _BARE, self._login, ended=self._ended)
         self._has_begun = True
         self._has_sent_presession = self.exchange.sets_presession is not None
         if not bare.headers and not self.is_personal:
+            self._to_come = to_come or 0
             return headers
         if bare.headers:
             ours = {cookie.partition("=")[0] for cookie in bare.cookies}
             # CKY-07: never two of one name; what the application says of our cookie itself would come before or after.
             headers = tuple(one for one in headers if not (one[0].lower() == "set-cookie" and _name_in(one[1]) in ours))
         return (*personal_headers(headers, sets_session=bool(bare.headers)), *bare.headers)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether nobody may be looked at: amid an answer that went out as everybody's. Changes are kept even so."""
+        return self._to_come > 0
+
+    def sent(self, octets: int) -> None:
+        """Take note that so much of the body has been made. When it is all there, looking is free again."""
+        self._to_come -= octets
+
+    def unseal(self) -> None:
+        """Let the application look again: the answer is over, and what it does now is seen by nobody."""
+        self._to_come = 0
 
     def dressed(self, reply: Reply) -> Reply:
         """Put the cookies of what has happened so far into a reply of ours, which takes the application's place."""
