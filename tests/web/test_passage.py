@@ -713,6 +713,47 @@ def test_csr_14_an_exempt_path_sees_a_stranger_unless_it_says_otherwise(allow_co
     assert bool(run_blocking(passage.visit())) is allow_cookie
 
 
+def test_csr_02_who_acts_for_somebody_asks_for_the_evidence_that_an_exemption_has_spared() -> None:
+    house = House(csrf_exempt={"/hook": Exemption("thought harmless", allow_cookie=True)})
+    house.jar["coatcheck-dev"] = house.desk.start_session("ada").token.reveal()
+
+    def admitted(method: str, headers: list[tuple[str, str]], path: str = "/hook") -> Passage:
+        passage = house.enter(method, path, headers)
+        run_blocking(passage.admit(no_token))
+        return passage
+
+    foreign = [("origin", "https://evil.example")]
+    for headers, reason in ((foreign, "foreign_origin"), ([], "csrf_token_required")):
+        with pytest.raises(CrossSite) as refused:
+            run_blocking(admitted("POST", headers).require_evidence("POST"))
+        assert refused.value.reason == reason
+        with pytest.raises(CrossSite):  # a GET for the door, and no more for what stands behind it
+            run_blocking(admitted("GET", headers, "/").require_evidence("DELETE"))
+        run_blocking(admitted("GET", headers).require_evidence("GET"))
+    run_blocking(admitted("POST", [OWN]).require_evidence("POST"))
+
+    shown = house.enter("POST", "/", [])
+    token = shown.csrf_token()
+    with_form = house.enter("POST", "/", [])
+    run_blocking(with_form.admit(_given(token)))
+    run_blocking(with_form.require_evidence("POST"))  # a form's token has been read: it is not asked for again
+
+
+def test_csr_13_who_acts_for_somebody_asks_for_a_handshake_s_origin() -> None:
+    house = House(csrf_exempt={"/hook": Exemption("thought harmless", allow_cookie=True)})
+    house.jar["coatcheck-dev"] = house.desk.start_session("ada").token.reveal()
+
+    def admitted(headers: list[tuple[str, str]]) -> Passage:
+        passage = house.enter("GET", "/hook", headers)
+        run_blocking(passage.admit_socket())
+        return passage
+
+    for headers in ([], [("origin", "https://evil.example")]):
+        with pytest.raises(CrossSite):
+            run_blocking(admitted(headers).require_evidence_of_socket())
+    run_blocking(admitted([("origin", "http://localhost:8000")]).require_evidence_of_socket())
+
+
 def test_csr_14_what_an_exempt_path_stores_does_not_push_out_the_session_of_whoever_was_sent_there() -> None:
     """Else another site's page could log visitors out with a form."""
     house = House(csrf_exempt={"/hook": Exemption(reason="signed by the sender")})

@@ -107,6 +107,7 @@ class Doorway:
         if isinstance(entered, Reply):
             await send_reply(entered, send, with_body=request.method != "HEAD")
         else:
+            self.note_handler(scope, entered)
             await Crossing(self, entered, receive, send).lead(app, scope)
 
     async def _lead_socket(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,8 +120,12 @@ class Doorway:
         if isinstance(entered, Reply):
             await crossing.deny(entered)
             return
+        self.note_handler(scope, entered)
         self.show(scope, entered)
         await crossing.lead(app, entered)
+
+    def note_handler(self, scope: Scope, passage: Passage[Any]) -> None:
+        """Tell the passage what is known of the handler of this request, before it is admitted."""
 
     def show(self, scope: Scope, passage: Passage[Any]) -> None:
         """Put what an application finds into its scope."""

@@ -18,7 +18,6 @@ except ModuleNotFoundError as error:
 
 from coatcheck.flask.sessions import ServerSession
 from coatcheck.flask.views import (
-    csrf_exempt,
     csrf_field,
     csrf_token,
     current_account,
@@ -31,7 +30,7 @@ from coatcheck.flask.views import (
     sign_up,
     start_session,
 )
-from coatcheck.web.door import Exemption
+from coatcheck.web.door import Exemption, csrf_exempt
 
 __all__ = [
     "CoatcheckFlask",

@@ -17,7 +17,7 @@ from coatcheck.flask import views
 from coatcheck.flask.sessions import ServerSessions
 from coatcheck.http.messages import MAX_BODY, Reply
 from coatcheck.web.blocking import BlockingPassage
-from coatcheck.web.door import Door, DoorSettings
+from coatcheck.web.door import Door, DoorSettings, exemption_of
 from coatcheck.web.pages import PATHS
 from coatcheck.wsgi import KEY, look_at_server, request_of, send_reply, serve, with_end
 
@@ -146,7 +146,7 @@ class Entrance:
     def admit(self) -> None:
         """Ask for evidence that a request comes from a page of ours, before the application's own functions."""
         passage = views.passage()
-        exemption = views.exemption_of(self._app.view_functions.get(request.endpoint or ""))
+        exemption = exemption_of(self._app.view_functions.get(request.endpoint or ""))
         if exemption is not None:
             passage.passage.exemption = exemption
         passage.admit(_form_token)
@@ -194,7 +194,7 @@ class Entrance:
         if hidden:
             raise ConfigurationError(f"prefix: hides {', '.join(hidden)} of {self._app.name}; choose another one")
         for endpoint, view in sorted(self._app.view_functions.items()):
-            exemption = views.exemption_of(view)
+            exemption = exemption_of(view)
             if exemption is not None:
                 _log.info("csrf_exempt: the view %s needs no evidence of its origin: %s", endpoint, exemption.reason)
         self._has_answered = True

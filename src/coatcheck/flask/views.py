@@ -15,7 +15,6 @@ from coatcheck.core.views import Account, Login
 from coatcheck.errors import CoatcheckError, ConfigurationError
 from coatcheck.flask.sessions import ServerSession
 from coatcheck.web.blocking import BlockingPassage
-from coatcheck.web.door import Exemption
 from coatcheck.wsgi import KEY
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ OUTSIDE = (
     "yours ask the desk itself, desk.find_account(...) or desk.sessions(of=...), and hand over what the request knows, "
     "such as current_account.subject, as an argument. In tests: with app.test_request_context():"
 )
-_EXEMPTION = "coatcheck_exemption"
 
 
 def passage() -> BlockingPassage:
@@ -157,30 +155,6 @@ def same_account_required(name: str) -> Callable[[View], View]:
         return _guarded(view, guard)
 
     return decorate
-
-
-def csrf_exempt(*, reason: str, allow_cookie: bool = False) -> Callable[[View], View]:
-    """Take a view out of the check for cross-site requests, such as a hook that others call.
-
-    The log lists such views at the first request.
-
-    Whoever comes there is a stranger, whatever cookie came along, unless `allow_cookie` says that another site's page
-    does no harm there in a visitor's name.
-    """
-    if not reason.strip():
-        raise ConfigurationError("csrf_exempt: say why the view needs no evidence, csrf_exempt(reason=...)")
-
-    def decorate(view: View) -> View:
-        setattr(view, _EXEMPTION, Exemption(reason=reason, allow_cookie=allow_cookie))
-        return view
-
-    return decorate
-
-
-def exemption_of(view: object) -> Exemption | None:
-    """Give the exemption of a view, also from below other decorators."""
-    found: Exemption | None = getattr(view, _EXEMPTION, None)
-    return found
 
 
 def csrf_token() -> str:

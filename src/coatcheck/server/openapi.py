@@ -9,28 +9,12 @@ import msgspec
 from msgspec import Struct
 
 from coatcheck.http.problems import TITLES
+from coatcheck.web.answers import Problem
 from coatcheck.web.routes import ROUTES, Call
 
 COMPONENTS = "#/components/schemas/{name}"
 HIDDEN_FIELDS = frozenset({"next", "csrf_token"})  # they belong to pages
 PROBLEM = "Problem"
-
-
-class FieldProblem(Struct):
-    """One field that was refused."""
-
-    pointer: str
-    reason: str
-
-
-class Problem(Struct):
-    """Why a request was refused (RFC 9457). `reason` is stable; texts are not."""
-
-    type: str
-    title: str
-    status: int
-    reason: str
-    errors: list[FieldProblem]
 
 
 def document() -> dict[str, Any]:

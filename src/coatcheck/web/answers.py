@@ -84,6 +84,23 @@ class CsrfAnswer(Struct):
     csrf_token: str
 
 
+class FieldProblem(Struct):
+    """One field that was refused."""
+
+    pointer: str
+    reason: str
+
+
+class Problem(Struct):
+    """Why a request was refused (RFC 9457). `reason` is stable; texts are not."""
+
+    type: str
+    title: str
+    status: int
+    reason: str
+    errors: list[FieldProblem]
+
+
 def rfc3339(moment: datetime) -> str:
     """Write an instant as RFC 3339 in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -15,10 +15,10 @@ What a `Passage` then offers stands in `coatcheck.web.passage`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 
 from msgspec import Struct
 
@@ -38,6 +38,10 @@ from coatcheck.web.mount import Mount
 from coatcheck.web.passage import JSON, Codec, Passage
 from coatcheck.web.showing import problem_page
 
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+_EXEMPTION = "coatcheck_exemption"
+
 _log = logging.getLogger("coatcheck")
 
 
@@ -50,6 +54,30 @@ class Exemption(Struct, frozen=True):
 
     reason: str
     allow_cookie: bool = False
+
+
+def csrf_exempt(*, reason: str, allow_cookie: bool = False) -> Callable[[Handler], Handler]:
+    """Take one handler out of the check for cross-site requests, such as a hook that others call.
+
+    The log lists such handlers at start (where that is unknown, at the first request).
+
+    Whoever comes there is a stranger, whatever cookie came along, unless `allow_cookie` says that another site's page
+    does no harm there in a visitor's name.
+    """
+    if not reason.strip():
+        raise ConfigurationError("csrf_exempt: say why there is no need of evidence, csrf_exempt(reason=...)")
+
+    def decorate(handler: Handler) -> Handler:
+        setattr(handler, _EXEMPTION, Exemption(reason=reason, allow_cookie=allow_cookie))
+        return handler
+
+    return decorate
+
+
+def exemption_of(handler: object) -> Exemption | None:
+    """Give the exemption of a handler, also from below other decorators."""
+    found: Exemption | None = getattr(handler, _EXEMPTION, None)
+    return found
 
 
 class DoorSettings(TypedDict, total=False):

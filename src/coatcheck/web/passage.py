@@ -87,6 +87,7 @@ class Passage(Generic[A]):
         self._login: Login | None = None
         self._ended = False
         self._is_stranger = False
+        self._is_admitted = False
         self._has_begun = False
         self._has_sent_presession = False
         self._is_abandoned = False
@@ -108,6 +109,7 @@ class Passage(Generic[A]):
                 # A token in the header leaves the body alone, which may be no form and of any size.
                 field = None if request.has(csrf.TOKEN_HEADER) else await read_form_token()
                 await evidence.require_token(self.exchange, field)
+            self._is_admitted = True
 
     async def admit_socket(self) -> None:
         """Ask a WebSocket's handshake, where a cookie comes with it, for the origin of a page of ours. Before `accept`.
@@ -116,6 +118,28 @@ class Passage(Generic[A]):
         """
         if self._is_decided_by_cookie():
             await evidence.judge_handshake(self.exchange)
+            self._is_admitted = True
+
+    async def require_evidence(self, method: str) -> None:
+        """Ask for what `admit` asks for before somebody is acted for, whatever exemption has let the request in.
+
+        `method` is the one that the application answers to: what stands between may have made another of it. A token
+        counts in its header alone, for the body is the application's by then. Raises `CrossSite`.
+        """
+        if method not in SAFE_METHODS and self._lacks_evidence():
+            if await evidence.judge(self.exchange) is Verdict.NEEDS_TOKEN:
+                await evidence.require_token(self.exchange, None)
+            self._is_admitted = True
+
+    async def require_evidence_of_socket(self) -> None:
+        """Do the same for a WebSocket's handshake, as `admit_socket` does. Raises `CrossSite`."""
+        if self._lacks_evidence():
+            await evidence.judge_handshake(self.exchange)
+            self._is_admitted = True
+
+    def _lacks_evidence(self) -> bool:
+        # Whom an exemption makes a stranger nobody acts for.
+        return not self._is_admitted and not self._is_stranger and self.exchange.has_cookie_of_ours
 
     def _is_decided_by_cookie(self) -> bool:
         if self.exemption is None:

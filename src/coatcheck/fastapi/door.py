@@ -1,12 +1,4 @@
-"""The FastAPI door: a lifespan, a router and dependencies.
-
-auth = CoatcheckFastAPI(AsyncCoatcheck("sqlite:///app.db"), public_url="https://...")
-app = FastAPI(lifespan=auth.lifespan)
-app.include_router(auth.router, prefix="/auth")
-
-@app.get("/me")
-async def me(account: Annotated[Account, Depends(auth.account)]): ...
-"""
+"""Puts the door into a FastAPI application while it runs."""
 
 # Without `from __future__ import annotations`: FastAPI reads the signatures of the dependencies below.
 
@@ -15,106 +7,37 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Generic, Unpack, cast
 
-from coatcheck.asgi import CoatcheckASGI, Exemption, Passage, Receive, Scope, Send, SessionData
+from fastapi import APIRouter, FastAPI
+from fastapi.requests import HTTPConnection
+from starlette.routing import NoMatchFound
+
+from coatcheck.asgi import CoatcheckASGI, Passage, Receive, Scope, Send, SessionData
 from coatcheck.asgi.messages import BODY_SECONDS
 from coatcheck.asgi.middleware import ANOTHER_SESSION, SOCKET_SECONDS, Sleep
 from coatcheck.core.views import A
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck
+from coatcheck.fastapi.guards import AccountGuard, FreshGuard, OptionalGuard, SameAccountGuard, SubjectGuard
+from coatcheck.fastapi.routes import Description, Exemptions
 from coatcheck.http.messages import Request
+from coatcheck.starlette import CoatcheckMiddleware, StarletteDoorway, answer_refusals, has_another_session
 from coatcheck.web.door import DoorSettings
 
-try:
-    from fastapi import APIRouter, FastAPI
-    from fastapi.openapi.models import APIKey, APIKeyIn
-    from fastapi.requests import HTTPConnection
-    from fastapi.security.base import SecurityBase
-    from starlette.routing import NoMatchFound
-except ModuleNotFoundError as error:  # pragma: no cover - a process without it runs in tests/fastapi
-    raise ImportError("coatcheck.fastapi needs FastAPI: pip install 'coatcheck[fastapi]'") from error
-
-from coatcheck.starlette import (
-    CoatcheckMiddleware,
-    StarletteDoorway,
-    answer_refusals,
-    has_another_session,
-    subject_in_path,
-)
-
-__all__ = ["CoatcheckFastAPI", "Exemption", "Passage", "SessionData"]
-
 ROUTE = "coatcheck"
-SCHEME = "coatcheck"
 
 
 class FastAPIDoorway(StarletteDoorway):
     """The way to an API: who does not ask for a page by name gets JSON."""
 
+    exemptions = Exemptions([])
+
     def wants_page(self, request: Request) -> bool:
         """Whether a refusal is told in a page, or by the way to the log-in page."""
         return request.is_navigation and any(b"html" in value for value in request.all(b"accept"))
 
-
-class Guard(SecurityBase, Generic[A]):
-    """A dependency that looks at the session. In OpenAPI it is a security scheme: an API key in a cookie."""
-
-    def __init__(self, auth: "CoatcheckFastAPI[A]") -> None:
-        self._auth = auth
-        told = {
-            "in": APIKeyIn.cookie,
-            "name": auth.cookie_name,
-            "description": "The session cookie, set by the log-in.",
-        }
-        self.model = APIKey.model_validate(told)
-        self.scheme_name = SCHEME
-
-
-class AccountGuard(Guard[A]):
-    """The account of whoever is logged in; else 401."""
-
-    async def __call__(self, connection: HTTPConnection) -> A:
-        """Give the account."""
-        return await self._auth.passage(connection).require_account()
-
-
-class OptionalGuard(Guard[A]):
-    """The account of whoever is logged in, or None."""
-
-    async def __call__(self, connection: HTTPConnection) -> A | None:
-        """Give the account, or None."""
-        return await self._auth.passage(connection).account()
-
-
-class SubjectGuard(Guard[A]):
-    """The subject of whoever is logged in, account of ours or not; else 401."""
-
-    async def __call__(self, connection: HTTPConnection) -> str:
-        """Give the subject."""
-        return cast(str, (await self._auth.passage(connection).require_session()).subject)
-
-
-class FreshGuard(Guard[A]):
-    """The account of whoever has proven identity in the last five minutes (a setting); else 401 and how to mend it."""
-
-    async def __call__(self, connection: HTTPConnection) -> A:
-        """Give the account."""
-        passage = self._auth.passage(connection)
-        await passage.require_fresh()
-        return await passage.require_account()
-
-
-class SameAccountGuard(Guard[A]):
-    """The account whose subject the path names, and nobody else's; else 401 or 403."""
-
-    def __init__(self, auth: "CoatcheckFastAPI[A]", parameter: str) -> None:
-        super().__init__(auth)
-        self._parameter = parameter
-
-    async def __call__(self, connection: HTTPConnection) -> A:
-        """Give the account."""
-        passage = self._auth.passage(connection)
-        await passage.require_subject(subject_in_path(connection, self._parameter))
-        return await passage.require_account()
+    def note_handler(self, scope: Scope, passage: Passage[Any]) -> None:
+        """Tell the passage whether the endpoint of this request is exempt."""
+        passage.exemption = self.exemptions.of(scope) or passage.exemption
 
 
 class CoatcheckFastAPI(Generic[A]):
@@ -122,7 +45,7 @@ class CoatcheckFastAPI(Generic[A]):
 
     `lifespan` puts the door before the application's routes, checks that all is in place, and closes the desk in the
     end. `router` holds our pages and calls. All requests that a cookie decides are asked for evidence that they come
-    from a page of ours before any dependency runs (CSR-02).
+    from a page of ours before any dependency runs, and by each dependency that looks at somebody again (CSR-02).
 
     Attributes:
         account: dependency, the `Account` of whoever is logged in; else 401.
@@ -154,11 +77,11 @@ class CoatcheckFastAPI(Generic[A]):
         self._doorway = FastAPIDoorway(
             desk, settings, body_seconds=body_seconds, socket_seconds=socket_seconds, sleep=sleep
         )
-        self.account = AccountGuard(self)
-        self.browser = AccountGuard(self)
-        self.optional = OptionalGuard(self)
-        self.subject = SubjectGuard(self)
-        self.fresh_account = FreshGuard(self)
+        self.account = AccountGuard(self.passage, self.cookie_name)
+        self.browser = AccountGuard(self.passage, self.cookie_name)
+        self.optional = OptionalGuard(self.passage, self.cookie_name)
+        self.subject = SubjectGuard(self.passage, self.cookie_name)
+        self.fresh_account = FreshGuard(self.passage, self.cookie_name)
         self.router = _router(self._doorway.pages) if self._doorway.door.has_pages else APIRouter()
 
     @property
@@ -168,7 +91,7 @@ class CoatcheckFastAPI(Generic[A]):
 
     def same_account(self, parameter: str) -> SameAccountGuard[A]:
         """Make a dependency: the `Account` whose subject the path's `parameter` is, and nobody else's; else 403."""
-        return SameAccountGuard(self, parameter)
+        return SameAccountGuard(self.passage, self.cookie_name, parameter)
 
     def passage(self, connection: HTTPConnection) -> Passage[A]:
         """Give the passage of a request or WebSocket, as a dependency too: log in and out, messages, CSRF tokens."""
@@ -203,9 +126,13 @@ class CoatcheckFastAPI(Generic[A]):
         # Here and not among the application's middleware, which is complete by now. Behind all of that, and so behind
         # CORS, which answers for itself.
         app.router.middleware_stack = through_the_door
+        self._doorway.exemptions = Exemptions(app.routes)
+        description = Description(app)
+        description.begin()
         try:
             yield
         finally:
+            description.end()
             app.router.middleware_stack = inner
             await self._desk.close()
             self._doorway.door.mount.release_host()
