@@ -477,7 +477,8 @@ class Store(SessionStore, AttemptStore, AccountStore, EventStore, CopyStore, Pro
         """Put a new password in place of the one before it (`version` - 1) and raise the epoch, in one step.
 
         1. All of `replace_password` and `raise_epoch` with this `keep` and version, or nothing: False if the version
-        has moved or `keep` is not a standing session of this subject. 2. Where accounts and sessions live apart it is
+        has moved or `keep` is not a standing session of this subject (where the new digest is taken besides,
+        `StoreConflict` may be told as well). 2. Where accounts and sessions live apart it is
         those two, in this order; what a failure in between leaves undone, `start` completes (its promise 3).
         """
         ...
