@@ -18,6 +18,8 @@ from coatcheck.web.blocking import BlockingPassage
 from coatcheck.wsgi import KEY
 
 if TYPE_CHECKING:
+    from flask import Flask, Request
+
     from coatcheck.flask.extension import Entrance
 
     class CurrentAccount(Account):
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
         def __bool__(self) -> bool: ...
 
 
-T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., Any])
 
 NAME = "coatcheck"
@@ -39,18 +40,23 @@ OUTSIDE = (
 )
 
 
+# What two of Flask's proxies stand for now, by Werkzeug's documented way. Each attribute that is asked of a proxy costs
+# as much as a look at a cookie.
+_request = cast("LocalProxy[Request]", request)._get_current_object  # pyright: ignore[reportPrivateUsage]
+_application = cast("LocalProxy[Flask]", current_app)._get_current_object  # pyright: ignore[reportPrivateUsage]
+
+
 def passage() -> BlockingPassage:
     """Give the passage of the request that is being answered.
 
     Only to the application whose door it came through: another one within the same request would know who is there, and
     have neither the check for cross-site requests nor the headers that keep its answers out of caches.
     """
-    # Each look through one of Flask's proxies costs as much as a look at a cookie: one for each object, not more.
     try:
-        found: BlockingPassage | None = _behind(request).environ.get(KEY)
+        found: BlockingPassage | None = _request().environ.get(KEY)
     except RuntimeError:
         raise RuntimeError(OUTSIDE) from None
-    entrance: Entrance | None = _behind(current_app).extensions.get(NAME)
+    entrance: Entrance | None = _application().extensions.get(NAME)
     if entrance is None:
         raise ConfigurationError(f"CoatcheckFlask: is missing in {current_app.name}; CoatcheckFlask(app, desk)")
     if found is None:
@@ -176,11 +182,6 @@ def _remembers(remember: bool | None) -> bool:
     if remember is not None:
         return remember
     return bool(cast("ServerSession", session).asks_permanent)
-
-
-def _behind(proxy: T) -> T:
-    """Give what one of Flask's proxies stands for now."""
-    return cast("LocalProxy[T]", proxy)._get_current_object()  # pyright: ignore[reportPrivateUsage]  # Werkzeug's way
 
 
 def _guarded(view: View, guard: Callable[[dict[str, Any]], None]) -> View:
