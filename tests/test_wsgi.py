@@ -492,6 +492,36 @@ def test_mounted_below_a_path_the_prefix_is_the_whole_one() -> None:
     assert house.send("GET", "/", SCRIPT_NAME="/shop") == (200, b"GET")
 
 
+def test_a_request_that_is_sent_on_within_its_application_goes_through_the_door_once() -> None:
+    def app(environ: Any, start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/again":
+            return door(environ | {"PATH_INFO": "/count"}, start)
+        return routes(environ, start)
+
+    house = House(app)
+    door = house.door
+
+    assert [house.send("GET", path)[1] for path in ("/count", "/again", "/count")] == [b"1", b"2", b"3"]
+    assert len(house.desk.all_sessions()[0]) == 1
+
+
+def test_two_doors_of_which_the_first_has_looked_are_one_too_many() -> None:
+    """Each would begin a session for a stranger, and the browser keeps one cookie."""
+
+    def app(environ: Any, start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/count":
+            passage_of(environ).session["seen"] = True
+        return inner(environ, start)
+
+    house = House(app)
+    inner = CoatcheckWSGI(routes, house.desk, development=True)
+
+    assert house.send("GET", "/peek") == (200, b"none")
+    with pytest.raises(ConfigurationError, match="stands twice"):
+        house.send("GET", "/count")
+    assert house.desk.all_sessions()[0] == []
+
+
 # Cross-site evidence
 
 

@@ -27,13 +27,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Unpack
 
 from coatcheck.colour import run_blocking
-from coatcheck.errors import BadRequest, Refused, StoreError
+from coatcheck.errors import BadRequest, ConfigurationError, Refused, StoreError
 from coatcheck.facade import Coatcheck
 from coatcheck.http.headers import length_in
 from coatcheck.http.messages import ClientGone, Read, Reply, Request, target_as_seen
 from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
-from coatcheck.web.door import Door, DoorSettings
+from coatcheck.web.door import STANDS_TWICE, Door, DoorSettings
 from coatcheck.web.passage import ReadFormToken
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class CoatcheckWSGI:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
+        if has_come_through(self.door, environ):
+            return self.app(environ, start_response)
         request = request_of(environ, body_seconds=self._body_seconds)
         if self.door.owns(request.path):
             return serve(self.door, request, start_response)
@@ -117,6 +119,20 @@ def request_of(environ: WSGIEnvironment, *, body_seconds: float = BODY_SECONDS) 
         peer=environ.get("REMOTE_ADDR") or None,
         read=_reader(environ, body_seconds),
     )
+
+
+def has_come_through(door: Door, environ: WSGIEnvironment) -> bool:
+    """Say whether a request, which somebody sends on, has been through this door already.
+
+    It may have been another one, of an application that only passes it on. Raises `ConfigurationError` where that one
+    has looked at the session already: both would begin sessions, and one cookie would push the other out.
+    """
+    found: BlockingPassage[Any] | None = environ.get(KEY)
+    if found is None or found.passage.door is door:
+        return found is not None
+    if found.passage.is_personal:
+        raise ConfigurationError(STANDS_TWICE)
+    return False
 
 
 def serve(door: Door, request: Request, start_response: StartResponse) -> Iterable[bytes]:

@@ -35,7 +35,7 @@ from coatcheck.errors import ConfigurationError, Refused, StoreError
 from coatcheck.facade import AsyncCoatcheck
 from coatcheck.http.messages import ClientGone, Reply, Request
 from coatcheck.web import evidence
-from coatcheck.web.door import Door, DoorSettings
+from coatcheck.web.door import STANDS_TWICE, Door, DoorSettings
 from coatcheck.web.passage import Passage, SessionData
 
 SOCKET_SECONDS = 30.0
@@ -137,9 +137,7 @@ class Doorway:
     def trouble(self, scope: Scope) -> ConfigurationError | None:
         """Say what is wrong with the place where this door stands, as far as the scope tells."""
         if "coatcheck_doorway" in scope:
-            return ConfigurationError(
-                "middleware: Coatcheck's door stands twice before this application; remove one of the two"
-            )
+            return ConfigurationError(STANDS_TWICE)
         if "session" in scope:
             return ConfigurationError(ANOTHER_SESSION)
         return None

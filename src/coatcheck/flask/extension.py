@@ -19,7 +19,7 @@ from coatcheck.http.messages import MAX_BODY, Reply
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.door import Door, DoorSettings, exemption_of
 from coatcheck.web.pages import PATHS
-from coatcheck.wsgi import KEY, look_at_server, request_of, send_reply, serve, with_end
+from coatcheck.wsgi import KEY, has_come_through, look_at_server, request_of, send_reply, serve, with_end
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -120,6 +120,8 @@ class Entrance:
             door = self.door
             if not self._has_answered:
                 self._look_at_application(door)
+            if has_come_through(door, environ):
+                return self._inner(environ, start_response)
         except ConfigurationError as error:
             _log.critical("%s", error)  # servers answer 500, and not every one says why
             raise

@@ -40,6 +40,7 @@ from coatcheck.web.showing import problem_page
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
+STANDS_TWICE = "middleware: Coatcheck's door stands twice before this application; remove one of the two"
 _EXEMPTION = "coatcheck_exemption"
 
 _log = logging.getLogger("coatcheck")
