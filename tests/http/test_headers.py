@@ -122,6 +122,19 @@ def test_hdr_01_no_cache_hands_a_personal_answer_to_another(given, told):
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *("CDN-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "Cloudflare-CDN-Cache-Control"),
+        *("Vercel-CDN-Cache-Control", "Netlify-CDN-Cache-Control", "Akamai-Cache-Control", "Edge-Control"),
+    ],
+)
+def test_hdr_01_nor_one_that_obeys_a_field_of_its_own(name):
+    told = personal_headers((("etag", "1"), (name, "max-age=60")), sets_session=False)
+
+    assert told == (("etag", "1"), ("vary", "Cookie"), ("cache-control", "private"))
+
+
+@pytest.mark.parametrize(
     ("given", "told", "count"),
     [
         ((("etag", "1"),), (("etag", "1"), ("vary", "Cookie")), 1),

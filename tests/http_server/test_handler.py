@@ -172,6 +172,31 @@ def test_hdr_01_an_answer_that_may_look_while_it_streams_is_the_visitors_own(
     assert connect(server).ask("GET / HTTP/1.1")[1]["cache-control"] == "public, max-age=60", "nobody's"
 
 
+def test_err_07_who_hangs_up_amid_an_answer_loses_nothing_of_what_was_changed(
+    serve: Serve, connect: Connect, desk: Coatcheck
+) -> None:
+    class Endless(App):
+        def home(self, _rest: str) -> None:
+            self.session["begun"] = True
+            self.send_response(200)
+            self.end_headers()
+            self.session["later"] = True
+            while True:
+                self.wfile.write(b"x" * 65_536)
+
+    server = serve(Endless)
+    line = connect(server)
+    line.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert line.answers.readline().split()[1] == b"200"
+
+    line.close()
+    server.shutdown()
+    server.server_close()  # waits for the handler
+
+    ((session, _),) = desk.all_sessions()[0]
+    assert session.data() == {"begun": True, "later": True}
+
+
 def test_hdr_01_who_looks_only_when_the_answer_is_over_keeps_it_everybodys(
     serve: Serve, connect: Connect, desk: Coatcheck
 ) -> None:

@@ -10,7 +10,12 @@ from collections.abc import Set
 
 Headers = tuple[tuple[str, str], ...]
 
-_TO_CACHES = frozenset({"vary", "cache-control", "cdn-cache-control", "surrogate-control"})
+# Those caches of some kinds obey before Cache-Control, or instead of it (RFC 9213, and what vendors have of their own).
+_TO_SOME_CACHES = (
+    *("cdn-cache-control", "surrogate-control", "x-accel-expires", "edge-control", "x-litespeed-cache-control"),
+    *(f"{vendor}-cache-control" for vendor in ("akamai", "cloudflare-cdn", "netlify-cdn", "vercel-cdn")),
+)
+_TO_CACHES = frozenset({"vary", "cache-control", *_TO_SOME_CACHES})
 _SHARED = ("public", "s-maxage")
 _EVERYWHERE: Headers = (
     ("cache-control", "no-store"),
@@ -53,8 +58,8 @@ def personal_headers(headers: Headers, *, sets_session: bool) -> Headers:
     """Give the headers of an application's answer that looked at a session, so that no cache hands it to another.
 
     `Vary: Cookie` is added to what it varies by. Without `Cache-Control` it becomes `private`; a `public` one loses
-    what speaks to shared caches. An answer that sets or takes away the session's cookie is not stored at all
-    (HDR-01, HDR-02, FIX-07).
+    what speaks to shared caches, and so do fields that some of them obey before it, such as nginx `X-Accel-Expires`.
+    An answer that sets or takes away the session's cookie is not stored at all (HDR-01, HDR-02, FIX-07).
     """
     others = [(name, value) for name, value in headers if name.lower() not in _TO_CACHES]
     if len(others) == len(headers):  # most answers say neither

@@ -282,6 +282,7 @@ class CoatcheckHandler(BaseHTTPRequestHandler, Generic[A]):
             passage.admit(self._form_token)
             self._call()
         except ClientGone:
+            passage.finish()  # hanging up undoes nothing
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the visitor gets an answer and the next one too
             entered.abandon()
