@@ -1,11 +1,11 @@
 """Start and end: what must be in place, what is said where it is not, and a lifespan that composes with another."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
@@ -49,6 +49,33 @@ def test_the_application_is_as_before_when_it_has_ended(house: House) -> None:
     start(house.app)
 
     assert house.app.router.middleware_stack == before
+
+
+def test_a_version_that_asks_nobody_before_its_routes_is_refused_at_start(house: House) -> None:
+    class Deaf(APIRouter):
+        """A router whose routes are found without what stands before them."""
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self.app(scope, receive, send)
+
+    house.app.router.__class__ = Deaf
+    before = house.app.router.middleware_stack
+
+    with pytest.raises(ConfigurationError, match=r"fastapi: \S+ with Starlette \S+ asks nobody"):
+        start(house.app)
+    assert house.app.router.middleware_stack == before
+
+
+def test_an_application_s_middleware_is_complete_when_its_lifespan_begins() -> None:
+    """Why the door goes another way: if this is allowed one day, that is the way to take."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        app.add_middleware(CoatcheckMiddleware, desk=AsyncCoatcheck("memory://"), development=True)
+        yield
+
+    with pytest.raises(RuntimeError, match="after an application has started"):
+        start(FastAPI(lifespan=lifespan))
 
 
 def test_a_router_that_is_not_included_is_told_of(house: House) -> None:

@@ -4,14 +4,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, Unpack, cast
 
+import fastapi
+import starlette
 from fastapi import APIRouter, FastAPI
 from fastapi.requests import HTTPConnection
 from starlette.routing import NoMatchFound
 
-from coatcheck.asgi import CoatcheckASGI, Passage, Receive, Scope, Send, SessionData
+from coatcheck.asgi import CoatcheckASGI, Message, Passage, Receive, Scope, Send, SessionData
 from coatcheck.asgi.messages import BODY_SECONDS
 from coatcheck.asgi.middleware import ANOTHER_SESSION, SOCKET_SECONDS, Sleep
 from coatcheck.core.views import A
@@ -118,24 +120,49 @@ class CoatcheckFastAPI(Generic[A]):
         """
         self._check(app)
         await self._desk.ready()
-        inner = app.router.middleware_stack
-
-        async def through_the_door(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._doorway.lead(inner, scope, receive, send)
-
-        # Here and not among the application's middleware, which is complete by now. Behind all of that, and so behind
-        # CORS, which answers for itself.
-        app.router.middleware_stack = through_the_door
         self._doorway.exemptions = Exemptions(app.routes)
         description = Description(app)
-        description.begin()
         try:
-            yield
+            async with self._before_routes(app):
+                description.begin()
+                yield
         finally:
             description.end()
-            app.router.middleware_stack = inner
             await self._desk.close()
             self._doorway.door.mount.release_host()
+
+    @asynccontextmanager
+    async def _before_routes(self, app: FastAPI) -> AsyncGenerator[None]:
+        """Have all that comes to the application's routes led through the door.
+
+        Nothing documented does that here: the application's middleware is complete when its lifespan begins
+        (`add_middleware` refuses), and a router's own is an argument of its making. What such an argument ends in is
+        this attribute, from Starlette 0.40 to 1.10; behind the application's middleware, and so behind CORS, which
+        answers for itself. Whether a version still goes this way is tried with a message that goes no further.
+        """
+        router = app.router
+        inner = router.middleware_stack
+        attempt: Scope = {"type": "coatcheck.attempt"}
+        arrived: list[Scope] = []
+
+        async def through_the_door(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope is attempt:
+                arrived.append(scope)
+            else:
+                await self._doorway.lead(inner, scope, receive, send)
+
+        router.middleware_stack = through_the_door
+        try:
+            with suppress(Exception):
+                await router(attempt, nothing_comes, nothing_goes)
+            if not arrived:
+                raise ConfigurationError(
+                    f"fastapi: {fastapi.__version__} with Starlette {starlette.__version__} asks nobody before a "
+                    "router's routes, and the door cannot stand there; take an older one, or a newer Coatcheck"
+                )
+            yield
+        finally:
+            router.middleware_stack = inner
 
     def _check(self, app: FastAPI) -> None:
         problems: list[str] = []
@@ -158,6 +185,15 @@ class CoatcheckFastAPI(Generic[A]):
             problems.append("middleware: CoatcheckMiddleware is not needed, the lifespan puts the door in; remove it")
         if problems:
             raise ConfigurationError(*problems)
+
+
+async def nothing_comes() -> Message:
+    """Receive what ends a connection."""
+    return {"type": "http.disconnect"}
+
+
+async def nothing_goes(_message: Message) -> None:
+    """Send nowhere."""
 
 
 def _router(pages: CoatcheckASGI) -> APIRouter:
