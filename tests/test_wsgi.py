@@ -522,6 +522,20 @@ def test_two_doors_of_which_the_first_has_looked_are_one_too_many() -> None:
     assert house.desk.all_sessions()[0] == []
 
 
+def test_a_prefix_that_nobody_gets_to_is_mentioned_once(caplog: pytest.LogCaptureFixture) -> None:
+    for root, prefix in (("/shop", "/auth"), ("/shop", "/shopping/auth"), ("/shop", "/shop/auth"), ("", "/auth")):
+        caplog.clear()
+        house = House(prefix=prefix)
+
+        for _ in range(2):
+            assert house.send("GET", "/", SCRIPT_NAME=root) == (200, b"GET")
+
+        said = [record.message for record in caplog.records if record.message.startswith("prefix")]
+        wrong = root and prefix != "/shop/auth"
+        assert len(said) == bool(wrong)
+        assert not said or f'say prefix="/shop{prefix}"' in said[0]
+
+
 # Cross-site evidence
 
 

@@ -174,7 +174,9 @@ def form_token_reader(environ: WSGIEnvironment, request: Request) -> ReadFormTok
 
 
 def look_at_server(door: Door, environ: WSGIEnvironment) -> None:
-    """Mention a server under which a client may speak for the proxy whose word is believed."""
+    """Mention a server under which a client may speak for the proxy whose word is believed; or no way to our pages."""
+    if root := environ.get("SCRIPT_NAME"):
+        door.stands_below(root)
     if door.mount.trusted_hops and not environ.get("SERVER_SOFTWARE", "").startswith(_DROP_UNDERSCORES):
         door.mention(
             "trusted_proxies",

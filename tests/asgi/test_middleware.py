@@ -202,6 +202,12 @@ def test_hdr_01_an_answer_that_may_look_while_it_streams_is_the_visitor_s_own(ho
         assert house.send("GET", "/", **known).all("cache-control") == ["public, max-age=60"]
 
 
+def test_a_prefix_that_nobody_gets_to_is_mentioned(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.send("GET", "/shop/x", root_path="/shop")
+
+    assert 'say prefix="/shop/auth", the whole path' in caplog.text
+
+
 def test_the_headers_of_an_answer_may_be_of_a_kind_that_is_read_once(house: House) -> None:
     async def app(scope: Any, _receive: Any, send: Any) -> None:
         scope["session"].update(scope.get("more", {}))

@@ -103,6 +103,8 @@ class Doorway:
         if self.door.owns(request.path):
             await self.pages(scope, receive, send)
             return
+        if root := scope.get("root_path"):
+            self.door.stands_below(root)
         entered = self.door.enter(request)
         if isinstance(entered, Reply):
             await send_reply(entered, send, with_body=request.method != "HEAD")

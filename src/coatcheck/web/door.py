@@ -217,6 +217,16 @@ class Door:
         as_page = self.has_pages and (request.is_navigation if as_page is None else as_page)
         return passage.dressed(self.web.refusal(passage.exchange, error, back=back, as_page=as_page))
 
+    def stands_below(self, root: str) -> None:
+        """Look at the path below which the application is mounted: our pages must be below it, too, to be asked for."""
+        root = root.rstrip("/")
+        if root and self.has_pages and not self.mount.prefix.startswith(f"{root}/"):
+            self.mention(
+                "prefix",
+                f"is {self.mount.prefix}, and the application stands below {root}, where no visitor gets to our pages; "
+                f'say prefix="{root}{self.mount.prefix}", the whole path',
+            )
+
     def mention(self, setting: str, words: str) -> None:
         """Say in the log, once, what a setting seems to lack: requests know what start-up cannot."""
         if setting not in self._mentioned:
