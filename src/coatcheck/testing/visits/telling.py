@@ -49,6 +49,7 @@ class Stories:
                     if issubclass(house.desk_type, AsyncCoatcheck)
                     else Blocking(hashing_lane(queue=16, nice=0))
                 )
+                open_.callback(colour.close)  # a desk ends the threads of its own only
                 desk = house.desk_type(
                     stage.steps.of(stage.trouble.of(make_store(colour))),
                     clock=stage.clock,
