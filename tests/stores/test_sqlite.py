@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from coatcheck.errors import (
     StoreUnavailable,
 )
 from coatcheck.stores.protocols import Answer, Cutoffs
+from coatcheck.stores.sqlite import steps
 from coatcheck.stores.sqlite.schema import APPLICATION_ID, LATEST
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.stores.sqlite.writes import Unchanged, Write
@@ -615,6 +616,21 @@ def test_dat_06_user_agents_are_kept_once_and_go_with_their_last_use(store: Sqli
     assert _user_agents(path) == [("Browser/1.0", 1), ("both", 2)]
 
 
+def test_one_more_use_of_a_known_user_agent_writes_one_page(store: SqliteStore, path: Path) -> None:
+    def use(cursor: sqlite3.Cursor) -> object:
+        return steps.user_agent_keys(cursor, ["Browser/1.0"])["Browser/1.0"]
+
+    first = _together(store, use)
+    _execute(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    again = _together(store, use)
+
+    ((_, frames, _),) = _execute(path, "PRAGMA wal_checkpoint(PASSIVE)")
+    assert again == first
+    assert frames == 1
+    assert _user_agents(path) == [("Browser/1.0", 2)]
+
+
 def test_a_refused_change_leaves_no_trace_of_its_user_agent_or_subject(store: SqliteStore, path: Path) -> None:
     run(store.create_account(an_account(), a_password(), events=()))
 
@@ -834,3 +850,29 @@ def test_purging_calls_those_who_came_meanwhile(store: SqliteStore, monkeypatch:
         store._file.shorten_log()
 
         assert waiting.result() == "bob"
+
+
+def test_writes_of_many_threads_with_little_patience_are_done_once_or_not_at_all(
+    store: SqliteStore, path: Path
+) -> None:
+    run(store.ready())
+    patience = (0, 0.0005, 0.002, 60)
+
+    def work(number: int) -> int:
+        event, done = an_event(f"n{number:02}", subject=None), 0
+        for turn in range(50):
+            write = store._file.queue(
+                lambda cursor: steps.insert_event(cursor, event, subject=None, user_agent=None),
+                durable=(number + turn) % 3 == 0,
+                deadline=time.monotonic() + patience[(number + turn) % 4],
+            )
+            with suppress(StoreUnavailable):
+                store._file.carry_out(write)
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(16) as threads:
+        done = list(threads.map(work, range(16)))
+
+    kept = _execute(path, "SELECT count(*) FROM events GROUP BY name ORDER BY name")
+    assert [count for (count,) in kept] == done

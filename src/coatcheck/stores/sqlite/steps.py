@@ -396,13 +396,13 @@ def user_agent_keys(cursor: sqlite3.Cursor, texts: Sequence[str | None]) -> Mapp
     keys: dict[str | None, int | None] = {None: None}
     for text in texts:
         if text not in keys:
-            row = cursor.execute(
-                """
-                INSERT INTO user_agents (text, uses) VALUES (?, ?)
-                ON CONFLICT (text) DO UPDATE SET uses = uses + excluded.uses RETURNING id
-                """,
-                (text, texts.count(text)),
-            ).fetchone()
+            uses = texts.count(text)
+            # Not by an INSERT that does this on a conflict: it would write the highest id anew, in a page of its own.
+            cursor.execute("UPDATE user_agents SET uses = uses + ? WHERE text = ? RETURNING id", (uses, text))
+            row = cursor.fetchone()
+            if row is None:
+                cursor.execute("INSERT INTO user_agents (text, uses) VALUES (?, ?) RETURNING id", (text, uses))
+                row = cursor.fetchone()
             keys[text] = row[0]
     return keys
 
