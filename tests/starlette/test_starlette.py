@@ -27,7 +27,7 @@ from starlette.templating import Jinja2Templates
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from coatcheck import ConfigurationError, Forbidden, NotAuthenticated, Refused
+from coatcheck import AsyncCoatcheck, ConfigurationError, Forbidden, NotAuthenticated, Refused
 from coatcheck.starlette import (
     CoatcheckMiddleware,
     flash,
@@ -38,7 +38,8 @@ from coatcheck.starlette import (
     same_account_required,
     template_context,
 )
-from tests.starlette.conftest import COOKIE, PASSWORD, House
+from coatcheck.stores.memory import MemoryStore
+from tests.starlette.conftest import COOKIE, PASSWORD, SECRET, House
 
 JSON = {"accept": "application/json"}
 
@@ -113,6 +114,25 @@ def test_request_user_and_auth_follow_who_is_there(house: House) -> None:
     assert client.get("/who").json() == [False, "", "", []]
     house.log_in(client, "github|42")
     assert client.get("/who").json() == [True, "github|42", "github|42", ["authenticated"]]
+
+
+def test_err_01_accounts_that_are_down_apart_are_503_for_who_asks_for_them_and_for_nobody_else(house: House) -> None:
+    async def name(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.user.display_name)
+
+    async def subject(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.user.identity)
+
+    sessions = MemoryStore(holds_accounts=False)
+    house.desk = AsyncCoatcheck(house.store, sessions=sessions, secret=SECRET, clock=house.clock)  # type: ignore[call-overload]
+    client = house.client(("/name", name), ("/subject", subject))
+    ada = house.sign_up(client)
+    assert (client.get("/name").text, client.get("/subject").text) == ("ada", ada)
+
+    house.store.broken = {"account"}
+
+    assert client.get("/subject").text == ada
+    assert client.get("/name").status_code == 503
 
 
 def test_starlette_s_own_requires_works(house: House) -> None:

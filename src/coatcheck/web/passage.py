@@ -84,6 +84,7 @@ class Passage(Generic[A]):
         self._session: Session | None = None
         self._visit: Visit | Absent | None = None
         self._account: A | None = None
+        self._account_trouble: StoreError | None = None
         self._login: Login | None = None
         self._ended = False
         self._is_stranger = False
@@ -184,12 +185,15 @@ class Passage(Generic[A]):
     async def look(self) -> Visit | Absent:
         """Do what `visit` does before the application asks: the answer is not personal by that.
 
-        A door that `knows_accounts` has the account looked up too.
+        A door that `knows_accounts` has the account looked up too. If that fails, it fails whoever asks for it.
         """
         if self._visit is None:
             self._visit = NO_SESSION if self._is_stranger else await self.exchange.visit()
             if self.door.knows_accounts:
-                await self._account_of(self._visit)
+                try:
+                    await self._account_of(self._visit)
+                except StoreError as error:
+                    self._account_trouble = error  # of whoever asks for it, and of nobody else
         return self._visit
 
     async def account(self) -> A | None:
@@ -205,7 +209,9 @@ class Passage(Generic[A]):
 
     @property
     def known_account(self) -> A | None:
-        """The account, if it was looked up by now: for code that cannot wait."""
+        """The account, if it was looked up by now: for code that cannot wait. Raises `StoreError` if that failed."""
+        if self._account_trouble is not None:
+            raise self._account_trouble
         if self._views.are_own:
             return self._account
         return cast("A | None", self._visit.account) if self._visit else None
@@ -512,7 +518,7 @@ class Passage(Generic[A]):
 
     async def _told(self, login: Login) -> Login[A]:
         told = await self._views.shown(login)
-        self._account = told.account
+        self._account, self._account_trouble = told.account, None
         if self.door.knows_accounts:
             await self.account()
         return told
