@@ -67,8 +67,8 @@ class Strip(ast.NodeTransformer):
 
 
 def methods(name: str) -> dict[str, str]:
-    tree = ast.parse(inspect.getsource(facade))
-    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    (found,) = ast.parse(inspect.getsource(getattr(facade, name))).body
+    assert isinstance(found, ast.ClassDef)
     stripped = [Strip().visit(node) for node in found.body[1:]]
     return {getattr(node, "name", "") or node.targets[0].id: ast.unparse(node) for node in stripped}
 
