@@ -84,7 +84,7 @@ class World:
     """A desk, its clock, the steps it took at its store, the events it told of.
 
     With `sessions`, the URL of a second store, it is one whose accounts and sessions live apart. `steps` are what the
-    flows asked of the store, `trips` what that asked of its halves.
+    flows asked of the store, `trips` what that asked of its halves. A store given as `sessions` is the desk's to join.
     Each password is hashed and verified once in all tests, unless a desk has options of its own.
     """
 
@@ -93,7 +93,7 @@ class World:
         url: str,
         *,
         is_async: bool,
-        sessions: str | None = None,
+        sessions: str | Store | None = None,
         wrap: Callable[[Store], Store] | None = None,
         **options: Any,
     ) -> None:
@@ -105,7 +105,9 @@ class World:
         lane = hashing_lane(queue=policy.hashing_queue, nice=policy.hashing_nice)
         colour = (Async if is_async else Blocking)(lane)
         store = open_store(url, colour)
-        if sessions is not None:
+        if sessions is not None and not isinstance(sessions, str):
+            options["sessions"] = sessions
+        elif sessions is not None:
             beside = open_store(sessions, colour, holds_accounts=False)
             store = ApartStore(self.trips.of(store, "accounts"), self.trips.of(beside, "sessions"))
         self.inner = store if wrap is None else wrap(store)
