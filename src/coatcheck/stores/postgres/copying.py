@@ -15,7 +15,7 @@ import msgspec
 from coatcheck.core.records import EMPTY_DATA, AccountRecord, PasswordCredential, SessionRecord
 from coatcheck.stores import copying, rows
 from coatcheck.stores.postgres import statements
-from coatcheck.stores.postgres.driver import Statement
+from coatcheck.stores.postgres.exchange import Statement
 from coatcheck.stores.postgres.texts import kept_parameters
 from coatcheck.stores.protocols import Contents
 from coatcheck.stores.rows import Row

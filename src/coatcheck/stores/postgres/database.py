@@ -16,7 +16,8 @@ from coatcheck.colour import Async, Colour, run_blocking
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.stores.postgres import schema, statements, troubles
 from coatcheck.stores.postgres.address import Address
-from coatcheck.stores.postgres.driver import AsyncPool, BlockingLink, BlockingPool, Link, Parameters, Pool, Statement
+from coatcheck.stores.postgres.driver import AsyncPool, BlockingLink, BlockingPool, Link, Pool
+from coatcheck.stores.postgres.exchange import Parameters, Statement
 from coatcheck.stores.postgres.statements import within
 from coatcheck.stores.postgres.texts import given_row, kept_parameters
 from coatcheck.stores.protocols import Progress

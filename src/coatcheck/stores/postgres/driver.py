@@ -1,5 +1,7 @@
 """Talking to PostgreSQL in either colour: links, where psycopg's colours differ, and the pools that keep them.
 
+What a link says and hears is in `exchange`; here is who waits for it, and for how long.
+
 A link is a connection with a deadline: whoever does not hear from the server in time lets go of it. The pools are
 ours. psycopg's own waits longer and longer between attempts to connect; here a call that finds no link opens one, so
 that the first call after a recovery is answered. After trouble with one link no other is trusted.
@@ -13,7 +15,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -22,9 +24,9 @@ from weakref import WeakKeyDictionary, WeakSet
 from psycopg import AsyncConnection, Connection, OperationalError, generators, waiting
 from psycopg.conninfo import conninfo_attempts, conninfo_attempts_async, make_conninfo
 from psycopg.pq import ConnStatus, TransactionStatus
-from psycopg.types.numeric import Int8Dumper
 
 from coatcheck.errors import StoreUnavailable
+from coatcheck.stores.postgres.exchange import Exchange, Parameters, Statement
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from coatcheck.stores.postgres.address import Address
     from coatcheck.stores.rows import Row
 
-Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
-Statement: TypeAlias = tuple[str, Parameters]
 Attempt: TypeAlias = dict[str, Any]
 
 WAKE = 0.1  # seconds after which a blocking wait looks whether somebody pressed Ctrl-C
@@ -102,9 +102,8 @@ class Link:
     """A connection in use by one caller at a time, who sets its deadline. What differs by colour is in subclasses."""
 
     def __init__(self, connection: _BlockingConnection | _AsyncConnection) -> None:
-        connection.prepare_threshold = None
         self._connection: Any = connection
-        self._cursor: Any = connection.cursor()
+        self._exchange = Exchange(connection)
         self._news = select.poll()
         self._news.register(connection.pgconn.socket, select.POLLIN)
         self.is_direct = False  # no pooler stands between: what is set for the session stays with it
@@ -126,7 +125,7 @@ class Link:
 
     def prepare(self, *, named: bool) -> None:
         """Let the server keep statements by name, which spares it to parse and plan them anew."""
-        self._connection.prepare_threshold = 0 if named else None
+        self._exchange.names = named
 
     @property
     def backend(self) -> int:
@@ -170,25 +169,16 @@ def _arranged(attempts: list[Attempt], last: Attempt | None) -> list[Attempt]:
     return sorted(attempts, key=lambda attempt: attempt != last)
 
 
-def _has_rows(cursor: Any) -> bool:
-    # Not `cursor.description`: making it costs as much as a round trip on one machine.
-    return bool(cursor.pgresult is not None and cursor.pgresult.nfields)
-
-
 class BlockingLink(Link):
     """A link that blocks its thread."""
 
     async def rows(self, sql: str, parameters: Parameters) -> list[Row]:
-        cursor = self._cursor
-        cursor.execute(sql, parameters)
-        found: list[Row] = cursor.fetchall() if _has_rows(cursor) else []
+        found: list[Row] = self._connection.wait(self._exchange.one(sql, parameters))
         return found
 
     async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        connection = self._connection
-        with connection.pipeline():
-            cursors = [connection.execute(sql, parameters) for sql, parameters in statements]
-        return [cursor.fetchall() if _has_rows(cursor) else [] for cursor in cursors]
+        found: list[list[Row]] = self._connection.wait(self._exchange.several(statements))
+        return found
 
     @staticmethod
     async def open(address: Address, deadline: float, *, last: Attempt | None = None) -> BlockingLink:
@@ -204,7 +194,6 @@ class BlockingLink(Link):
                     raise
             else:
                 connection.autocommit = True
-                connection.adapters.register_dumper(int, Int8Dumper)
                 link = BlockingLink(connection)
                 link.attempt = attempt
                 return link
@@ -215,16 +204,12 @@ class AsyncLink(Link):
     """A link that lets the event loop go on."""
 
     async def rows(self, sql: str, parameters: Parameters) -> list[Row]:
-        cursor = self._cursor
-        await cursor.execute(sql, parameters)
-        found: list[Row] = await cursor.fetchall() if _has_rows(cursor) else []
+        found: list[Row] = await self._connection.wait(self._exchange.one(sql, parameters))
         return found
 
     async def batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        connection = self._connection
-        async with connection.pipeline():
-            cursors = [await connection.execute(sql, parameters) for sql, parameters in statements]
-        return [await cursor.fetchall() if _has_rows(cursor) else [] for cursor in cursors]
+        found: list[list[Row]] = await self._connection.wait(self._exchange.several(statements))
+        return found
 
     @staticmethod
     async def open(address: Address, deadline: float, *, last: Attempt | None = None) -> AsyncLink:
@@ -240,7 +225,6 @@ class AsyncLink(Link):
                     raise
             else:
                 await connection.set_autocommit(True)
-                connection.adapters.register_dumper(int, Int8Dumper)
                 link = AsyncLink(connection)
                 link.attempt = attempt
                 return link

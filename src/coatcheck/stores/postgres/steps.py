@@ -15,7 +15,7 @@ from coatcheck.core.sessions import Rotation
 from coatcheck.core.throttle import Counter, Settlement
 from coatcheck.stores import rows
 from coatcheck.stores.postgres import statements
-from coatcheck.stores.postgres.driver import Statement
+from coatcheck.stores.postgres.exchange import Statement
 from coatcheck.stores.postgres.statements import encoded
 from coatcheck.stores.rows import Row
 

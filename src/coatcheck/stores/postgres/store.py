@@ -32,7 +32,7 @@ from coatcheck.stores.postgres import schema, statements, steps, troubles
 from coatcheck.stores.postgres.address import address_of
 from coatcheck.stores.postgres.copying import BOOKMARK, COUNT, COUNTED, PLAN, WALKS, loading, planned
 from coatcheck.stores.postgres.database import Database, Transaction
-from coatcheck.stores.postgres.driver import Statement
+from coatcheck.stores.postgres.exchange import Statement
 from coatcheck.stores.postgres.purge import next_batch
 from coatcheck.stores.postgres.statements import encoded
 from coatcheck.stores.postgres.texts import kept
