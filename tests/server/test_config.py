@@ -529,6 +529,7 @@ def test_a_password_file_that_cannot_be_meant_is_refused_without_its_content(
         ("postgresql://u@h/d", "postgresql://u@h/d"),
         ("postgresql://h/d?password=pw&sslmode=require", "postgresql://h/d?password=****&sslmode=require"),
         ("postgresql://h/d?user=u&p%61ssword=pw", "postgresql://h/d?user=u&p%61ssword=****"),
+        ("postgresql://h/d?password%20=pw&%09password=pw", "postgresql://h/d?password%20=****&%09password=****"),
         ("postgresql://h/d?password=p@w", "postgresql://h/d:****@w"),
         (
             "postgresql://h/d?sslmode=verify-full&sslpassword=pw",

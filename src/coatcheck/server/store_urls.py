@@ -139,4 +139,5 @@ def problems_of(store: str, sessions: str | None) -> Iterator[str]:
 
 def _option_without_password(option: str) -> str:
     name, equals, _ = option.partition("=")
-    return f"{name}=****" if equals and unquote(name).lower() in _SECRET_OPTIONS else option
+    # libpq takes no notice of spaces around a name.
+    return f"{name}=****" if equals and unquote(name).strip().lower() in _SECRET_OPTIONS else option

@@ -81,7 +81,7 @@ TARGETS = (
             b"?password=s3cr3t-word", b"&sslpassword=s3cr3t-word", b"?sslmode=disable", b"&sslmode=require",
             b"&sslrootcert=", b"?schema=", b"&connections=5", b"&prepare=never", b"?mode=rw", b"?tls=off", b"&prefix=a",
             b"&ca=x", b"&host=/tmp", b"&hostaddr=192.0.2.7", b"&service=x", b"[", b"]", b"\x00", b"\n", b" ",
-            b"\xc3\xa9", b"\xff", b"pass%77ord=", b"PASSWORD=",
+            b"\xc3\xa9", b"\xff", b"pass%77ord=", b"PASSWORD=", b"%20=", b"+=",
         ),
         4096,
         (
