@@ -29,6 +29,8 @@ settings.load_profile("coatcheck")
 
 T = TypeVar("T")
 ENGINES = ("memory", "sqlite", "postgres", "redis")
+APART = ("apart", "far apart")
+"""Two stores that are one, accounts in the first: SQLite and SQLite, PostgreSQL and Valkey."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -138,6 +140,22 @@ def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], st
                 return str(request.getfixturevalue("stocked_postgres_url"))
             case _:
                 return str(request.getfixturevalue("redis_url"))
+
+    return give
+
+
+@pytest.fixture
+def urls_of(url_of: Callable[[str], str], tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
+    """Gives the URLs of an empty store, by its name (`ENGINES`, `APART`): one, or a second one for the sessions."""
+
+    def give(store: str) -> tuple[str, ...]:
+        match store:
+            case "apart":
+                return url_of("sqlite"), f"sqlite:///{tmp_path}/sessions.db"
+            case "far apart":
+                return url_of("postgres"), url_of("redis")
+            case _:
+                return (url_of(store),)
 
     return give
 

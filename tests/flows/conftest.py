@@ -91,9 +91,9 @@ class World:
     def __init__(
         self,
         url: str,
+        sessions: str | Store | None = None,
         *,
         is_async: bool,
-        sessions: str | Store | None = None,
         wrap: Callable[[Store], Store] | None = None,
         **options: Any,
     ) -> None:
@@ -134,6 +134,11 @@ class World:
         options.setdefault("client", HERE)
         return await self.desk.log_in(name, password, **options)
 
+    @property
+    def a_visit(self) -> list[str]:
+        """The steps of finding out who is there: one, and one for the account where it lives apart."""
+        return ["find"] if self.store.holds_accounts else ["find", "account"]
+
     async def is_live(self, token: Token | str) -> bool:
         return bool(await self.desk.authenticate(token))
 
@@ -162,19 +167,23 @@ def weaker_hash() -> str:
 
 
 # The others in the long run: what a store does to a flow, its conformance tests and the stories over HTTP ask as well.
-SELDOM = [("postgres", "blocking"), ("postgres", "async"), ("redis", "async")]
+SELDOM = [
+    *[("postgres", "blocking"), ("postgres", "async"), ("redis", "async"), ("apart", "blocking")],
+    *[("far apart", "blocking"), ("far apart", "async")],
+]
 EVERYWHERE = [
     *[(engine, colour) for engine in ("memory", "sqlite") for colour in ("blocking", "async")],
     ("redis", "blocking"),
+    ("apart", "async"),
     *[pytest.param(kind, marks=pytest.mark.long) for kind in SELDOM],
 ]
 
 
 @pytest.fixture(params=EVERYWHERE, ids="-".join)
-def world(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> World:
+def world(request: pytest.FixtureRequest, urls_of: Callable[[str], tuple[str, ...]]) -> World:
     """A desk in each colour over each store."""
-    engine, colour = request.param
-    return World(url_of(engine), is_async=colour == "async")
+    store, colour = request.param
+    return World(*urls_of(store), is_async=colour == "async")
 
 
 @pytest.fixture

@@ -10,20 +10,26 @@ import pytest
 from coatcheck.testing.clock import START
 from coatcheck.testing.crews import race_in_one_process
 from coatcheck.testing.races import RACES, Race
-from tests.conftest import ENGINES
+from tests.conftest import APART, ENGINES
 
-WORLDS = [(engine, colour) for engine in ENGINES for colour in ("threads", "tasks")]
-# What costs many hashes is run in one world here, and among processes in both colours; in all of them in the long run.
+WORLDS = [(store, colour) for store in (*ENGINES, *APART) for colour in ("threads", "tasks")]
+FOR_LONG = {("apart", "tasks"), ("far apart", "threads")}
+
+
+def is_long(race: type[Race], world: tuple[str, str]) -> bool:
+    """What costs many hashes is run in one world here, and among processes in both colours; all in the long run."""
+    return world in FOR_LONG or (race.costs_hashes and world != ("sqlite", "threads"))
+
+
 CASES = [
     pytest.param(
         race,
-        engine,
-        colour,
-        id=f"{race.__name__}-{engine}-{colour}",
-        marks=[pytest.mark.long] if race.costs_hashes and (engine, colour) != ("sqlite", "threads") else [],
+        *world,
+        id=f"{race.__name__}-{'-'.join(world)}",
+        marks=[pytest.mark.long] if is_long(race, world) else [],
     )
     for race in RACES
-    for engine, colour in WORLDS
+    for world in WORLDS
 ]
 
 
@@ -36,8 +42,8 @@ def restless() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-@pytest.mark.parametrize(("race", "engine", "colour"), CASES)
+@pytest.mark.parametrize(("race", "store", "colour"), CASES)
 def test_dat_09_rev_04_rev_05_ses_05_ses_06_acc_05_rat_06_fifty_at_one_desk(
-    race: type[Race], engine: str, colour: str, url_of: Callable[[str], str]
+    race: type[Race], store: str, colour: str, urls_of: Callable[[str], tuple[str, ...]]
 ) -> None:
-    race_in_one_process(race(), url_of(engine), is_async=colour == "tasks", now=START)
+    race_in_one_process(race(), *urls_of(store), is_async=colour == "tasks", now=START)

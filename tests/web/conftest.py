@@ -29,10 +29,11 @@ from coatcheck.crypto.entropy import system_entropy
 from coatcheck.crypto.hashing import PasswordHasher
 from coatcheck.http.hosts import Site
 from coatcheck.http.messages import Request, split_target
+from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.clock import MovableClock
-from coatcheck.testing.counting import Steps
+from coatcheck.testing.counting import NO_STEPS, Steps
 from coatcheck.web.app import Web
 from coatcheck.web.mount import Mount
 
@@ -53,7 +54,7 @@ class Fragile:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._inner, name)
-        if name == "shelf_bits":
+        if name in NO_STEPS or not callable(attribute):
             return attribute
 
         async def step(*args: Any, **kwargs: Any) -> Any:
@@ -184,6 +185,8 @@ class World:
     prefix: str = ""
     templates: Path | None = None
     runner: asyncio.Runner | None = None
+    trips: Steps = field(default_factory=Steps)
+    """What the steps asked of the halves of a store that is made of two."""
     web: Web = field(init=False)
 
     def __post_init__(self) -> None:
@@ -440,9 +443,13 @@ def _octets(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1")
 
 
-def make_world(colour: str, url: str, *, production: bool, **settings: Any) -> World:
+def make_world(colour: str, url: str, sessions: str | None = None, *, production: bool, **settings: Any) -> World:
     lane = the_lane()
-    inner = open_store(url, the_colour() if colour == "async" else Blocking(lane))
+    its_colour = the_colour() if colour == "async" else Blocking(lane)
+    inner, trips = open_store(url, its_colour), Steps()
+    if sessions is not None:
+        beside = open_store(sessions, its_colour, holds_accounts=False)
+        inner = ApartStore(trips.of(inner, "accounts"), trips.of(beside, "sessions"))
     fragile, steps = Fragile(inner), Steps()
     clock = MovableClock()
     maker = AsyncDesk if colour == "async" else BlockingDesk
@@ -460,21 +467,21 @@ def make_world(colour: str, url: str, *, production: bool, **settings: Any) -> W
         **({"public_url": "https://login.example.org"} if production else {"development": True}), **site_settings
     )
     runner = asyncio.Runner() if colour == "async" else None
-    world = World(colour, inner, fragile, steps, desk, site, clock, lane, prefix=prefix, runner=runner)
+    world = World(colour, inner, fragile, steps, desk, site, clock, lane, prefix=prefix, runner=runner, trips=trips)
     lane.hashed = 0
     return world
 
 
 @pytest.fixture
-def build(tmp_path: Path, url_of: Callable[[str], str]) -> Iterator[Callable[..., World]]:
+def build(tmp_path: Path, urls_of: Callable[[str], tuple[str, ...]]) -> Iterator[Callable[..., World]]:
     """Make a world of a kind: `build("async", "memory", production=True)`. Worlds share a server's database."""
     worlds: list[World] = []
 
     def make(colour: str = "async", store: str = "memory", *, production: bool = True, **settings: Any) -> World:
         folder = tmp_path / str(len(worlds))
         folder.mkdir()
-        url = f"sqlite:///{folder}/coatcheck.db" if store == "sqlite" else url_of(store)
-        worlds.append(make_world(colour, url, production=production, **settings))
+        urls = (f"sqlite:///{folder}/coatcheck.db",) if store == "sqlite" else urls_of(store)
+        worlds.append(make_world(colour, *urls, production=production, **settings))
         return worlds[-1]
 
     yield make
@@ -501,6 +508,8 @@ ALL_KINDS = {
     "blocking-postgres-development": ("blocking", "postgres", False),
     "async-redis-development": ("async", "redis", False),
     "blocking-redis-production": ("blocking", "redis", True),
+    "async-apart-production": ("async", "apart", True),
+    "blocking-far-apart-development": ("blocking", "far apart", False),
 }
 
 

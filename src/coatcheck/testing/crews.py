@@ -16,12 +16,16 @@ from coatcheck.testing.races import WORKERS, Face, Known, Race
 
 SECRET = bytes(range(32))
 PATIENCE = 300  # seconds for all processes to be there
+Place = tuple[str, str | None]  # the URLs of a store, and of one for sessions alone
 
 
-def race_in_one_process(race: Race, url: str, *, is_async: bool, now: int) -> None:
-    """Run a race with fifty threads at one `Coatcheck`, or fifty tasks at one `AsyncCoatcheck`."""
+def race_in_one_process(race: Race, url: str, sessions: str | None = None, *, is_async: bool, now: int) -> None:
+    """Run a race with fifty threads at one `Coatcheck`, or fifty tasks at one `AsyncCoatcheck`.
+
+    With `sessions`, the URL of a second store, sessions are kept there.
+    """
     driver = _driver(is_async=is_async)
-    face = _open(url, is_async=is_async, now=now, settings=race.settings)
+    face = _open((url, sessions), is_async=is_async, now=now, settings=race.settings)
     try:
         known = driver.run(race.before(face))
         answers = _crowd(race, face, driver, range(WORKERS), known)
@@ -42,13 +46,13 @@ class Crew:
         self._size = size
         self._pool = ProcessPoolExecutor(size, spawn, initializer=_meet_at, initargs=(spawn.Barrier(size),))
 
-    def race(self, race: Race, url: str, *, now: int) -> None:
+    def race(self, race: Race, url: str, sessions: str | None = None, *, now: int) -> None:
         """Set a race up here, have the workers work there, assert here."""
-        driver = _driver(is_async=False)
-        face = _open(url, is_async=False, now=now, settings=race.settings)
+        driver, store = _driver(is_async=False), (url, sessions)
+        face = _open(store, is_async=False, now=now, settings=race.settings)
         try:
             known = driver.run(race.before(face))
-            answers = self._answers(race, url, face.clock(), known)
+            answers = self._answers(race, store, face.clock(), known)
             driver.run(race.after(face, known, answers))
         finally:
             driver.run(face.close())
@@ -57,10 +61,11 @@ class Crew:
         """Let the processes end."""
         self._pool.shutdown()
 
-    def _answers(self, race: Race, url: str, now: int, known: Known) -> list[object]:
+    def _answers(self, race: Race, store: Place, now: int, known: Known) -> list[object]:
         shares = [range(WORKERS)[place :: self._size] for place in range(self._size)]
         futures = [
-            self._pool.submit(_work, race, url, place % 2 == 1, now, share, known) for place, share in enumerate(shares)
+            self._pool.submit(_work, race, store, place % 2 == 1, now, share, known)
+            for place, share in enumerate(shares)
         ]
         answers = {
             number: answer
@@ -77,9 +82,9 @@ def _meet_at(barrier: Barrier) -> None:
     _meeting_points.append(barrier)
 
 
-def _work(race: Race, url: str, is_async: bool, now: int, share: range, known: Known) -> list[object]:
+def _work(race: Race, store: Place, is_async: bool, now: int, share: range, known: Known) -> list[object]:
     driver = _driver(is_async=is_async)
-    face = _open(url, is_async=is_async, now=now, settings=race.settings)
+    face = _open(store, is_async=is_async, now=now, settings=race.settings)
     try:
         driver.run(face.ready())
         # Who waits here takes no second share: each process gets one.
@@ -103,10 +108,11 @@ def _crowd(race: Race, face: Face, driver: Driver, workers: Sequence[int], known
     return answers
 
 
-def _open(url: str, *, is_async: bool, now: int, settings: Mapping[str, object]) -> Face:
+def _open(store: Place, *, is_async: bool, now: int, settings: Mapping[str, object]) -> Face:
     clock = MovableClock(now)
     make = AsyncCoatcheck if is_async else Coatcheck
-    return Face(make(url, secret=SECRET, settings=settings, clock=clock), clock)
+    url, sessions = store
+    return Face(make(url, sessions=sessions, secret=SECRET, settings=settings, clock=clock), clock)
 
 
 def _driver(*, is_async: bool) -> Driver:
