@@ -28,6 +28,7 @@ class Wire:
         self.port: int = self._listener.getsockname()[1]
         self._flows = asyncio.Event()
         self._delay = 0.0
+        self._turns_away = False
         self._ends: set[socket.socket] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
@@ -58,6 +59,11 @@ class Wire:
     def hold(self) -> None:
         """Be a black hole: connections stay and carry nothing, and whoever makes a new one hears nothing at all."""
         self._do(self._hold)
+
+    def refuse(self) -> None:
+        """Be a server that is gone: connections are reset, and new ones as soon as they are made."""
+        self._turns_away = True
+        self.cut()
 
     def release(self) -> None:
         """Carry again, first what was held up."""
@@ -91,7 +97,10 @@ class Wire:
             waiting.close()
         self._in_the_queue.clear()
         self._listener.listen()
+        if self._accepting is not None:
+            self._accepting.cancel()
         self._accepting = self._loop.create_task(self._accept())
+        self._turns_away = False
         self._flows.set()
 
     async def _end(self) -> None:
@@ -114,6 +123,8 @@ class Wire:
         far = _not_blocking(socket.socket())
         self._ends.add(far)
         try:
+            if self._turns_away:
+                raise OSError
             await self._loop.sock_connect(far, self._target)
             # One that fails takes the other with it before the sockets are closed, whose numbers are used again.
             async with asyncio.TaskGroup() as directions:

@@ -11,6 +11,7 @@ import pytest
 
 from coatcheck.colour import Colour
 from coatcheck.facade import Coatcheck
+from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
@@ -46,6 +47,27 @@ class TestSqlite(LifeContract):
                 file.unlink(missing_ok=True)
             path = str(tmp_path / f"store{next(numbers)}.db")
             return lambda colour: SqliteStore(path, colour)
+
+        return make
+
+
+class TestApart(LifeContract):
+    """Over two files, accounts in one and sessions in the other."""
+
+    lives = 5
+
+    @pytest.fixture
+    def make_stores(self, tmp_path: Path) -> Callable[[], OpenStore]:
+        numbers = count()
+
+        def make() -> OpenStore:
+            for file in tmp_path.glob("*.db*"):
+                file.unlink(missing_ok=True)
+            number = next(numbers)
+            accounts, sessions = str(tmp_path / f"accounts{number}.db"), str(tmp_path / f"sessions{number}.db")
+            return lambda colour: ApartStore(
+                SqliteStore(accounts, colour), SqliteStore(sessions, colour, holds_accounts=False)
+            )
 
         return make
 
@@ -97,6 +119,35 @@ class TestMemoryAtLength(TestMemory):
 class TestSqliteAtLength(TestSqlite):
     lives = 400
     steps = 50
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+class TestApartAtLength(TestApart):
+    lives = 400
+    steps = 50
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+class TestPostgresAndValkeyAtLength(LifeContract):
+    """Over a database of each for every life."""
+
+    lives = 100
+    steps = 50
+
+    @pytest.fixture
+    def make_stores(self, stocked_postgres: Engine, valkey: Engine) -> Iterator[Callable[[], OpenStore]]:
+        with ExitStack() as databases:
+
+            def make() -> OpenStore:
+                databases.close()
+                accounts, sessions = (databases.enter_context(fresh(engine)) for engine in (stocked_postgres, valkey))
+                return lambda colour: ApartStore(
+                    open_store(accounts, colour), open_store(sessions, colour, holds_accounts=False)
+                )
+
+            yield make
 
 
 @pytest.mark.long

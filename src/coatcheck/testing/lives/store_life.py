@@ -1,6 +1,8 @@
 # ruff: noqa: D102, S101 - rules bear the names of the methods they call, and assertions are what they are made of
 """A random life of a store beside the reference: after each call both answer alike, and all that can be read is alike.
 
+A store that is made of two (`coatcheck.stores.apart`) is asked for nothing that it promises only as one step.
+
 To add a method of the protocol, add a rule that bears its name; what can be read of it belongs into `watching`.
 """
 
@@ -64,7 +66,8 @@ class StoreLife(RuleBasedStateMachine):
         self._run = driver.run
         self._tally = tally
         self._doors = [self._open(), self._open()]
-        reference = MemoryStore()
+        self._is_apart = not self._doors[0].holds_accounts
+        reference = _AccountsElsewhere() if self._is_apart else MemoryStore()
         reference.shelf_bits = self._bits  # to be asked for the same digests
         self._reference: Store = reference
         self.calls = 0
@@ -119,6 +122,10 @@ class StoreLife(RuleBasedStateMachine):
         session = values.replace(session, digest=self._on_shelf(session.digest, session.subject))
         old = None if replaces is None else self._session(replaces).digest
         kept = self._numbered(events)
+        if session.subject is None or (
+            self._is_apart and not self._run(_password_of(self._reference, session.subject))
+        ):
+            version = None
         self._both(
             "start",
             lambda store: start(
@@ -126,7 +133,7 @@ class StoreLife(RuleBasedStateMachine):
                 session,
                 replaces=old,
                 keep_at_login=keep_at_login,
-                credential_version=None if session.subject is None else version,
+                credential_version=version,
                 most=most,
                 settlements=settlements,
                 events=kept,
@@ -288,6 +295,8 @@ class StoreLife(RuleBasedStateMachine):
     def settle(self, settlements: list[Settlement], account: str | None, events: list[EventRecord]) -> None:
         self._counted_at = settlements[0].at if settlements else None
         kept = self._numbered(events)
+        if self._is_apart:  # an attempt has one outcome
+            settlements = [values.replace(one, outcome=settlements[0].outcome) for one in settlements]
         self._both("settle", lambda store: store.settle(settlements, account=account, events=kept))
 
     @rule(gate=values.gates, at=values.instants, passed=st.sampled_from([0, 1, 29, 30, 31, 59, 60, 86_400]))
@@ -344,6 +353,8 @@ class StoreLife(RuleBasedStateMachine):
         version = (present.version if was is None else was) + 1
         credential = PasswordCredential(present.subject, f"$hash${version}", version, at)
         rotation = turn.of(session.digest, session.owner, self._bits)
+        if self._is_apart and self._run(self._reference.find(rotation.new_digest)):
+            rotation = values.replace(rotation, new_digest=rotation.digest)  # a secret is never drawn twice
         kept = self._numbered(events)
         self._both(
             "change_password",
@@ -486,6 +497,13 @@ class StoreLife(RuleBasedStateMachine):
 
     def _on_shelf(self, digest: bytes, owner: str | None) -> bytes:
         return values.on_shelf_of(digest, owner, self._bits)
+
+
+class _AccountsElsewhere(MemoryStore):
+    """The reference where a look at a session brings no account."""
+
+    def _found(self, session: SessionRecord) -> Found:
+        return values.replace(super()._found(session), account=None)
 
 
 class _Picked(NamedTuple):
