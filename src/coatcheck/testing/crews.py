@@ -15,7 +15,7 @@ from coatcheck.testing.interleaving import Failed
 from coatcheck.testing.races import WORKERS, Face, Known, Race
 
 SECRET = bytes(range(32))
-PATIENCE = 300  # seconds for all processes to be there
+PATIENCE = 840  # seconds for all processes to be there, on a machine that does other things as well
 Place = tuple[str, str | None]  # the URLs of a store, and of one for sessions alone
 
 
