@@ -33,12 +33,17 @@ def over_http(port: int, *, host: str = "127.0.0.1") -> Send:
             if body or method not in ("GET", "HEAD"):
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body or None)
-            response = connection.getresponse()
+            try:
+                response = connection.getresponse()
+            except http.client.RemoteDisconnected:
+                return Raw(500, [], b"")  # broken off before any of it was sent
             fields = [(name.lower(), value) for name, value in response.getheaders()]
             try:
                 content = response.read()
             except http.client.IncompleteRead as error:
                 content = error.partial
+            except ConnectionResetError:
+                content = b""
             return Raw(response.status, fields, content)
         finally:
             connection.close()
