@@ -15,8 +15,8 @@ import httpx2 as httpx
 import pytest
 import sqlalchemy as sa
 
-from coatcheck import Coatcheck, ConfigurationError
-from coatcheck.colour import Async, Colour
+from coatcheck import Coatcheck, ConfigurationError, StoreUnavailable
+from coatcheck.colour import Async, Colour, run_blocking
 from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
@@ -36,6 +36,7 @@ def load(name: str) -> ModuleType:
 
 
 users = load("users")
+old = load("old")
 
 
 def store_in(folder: Path, colour: Colour) -> Store:
@@ -66,6 +67,33 @@ def test_a_store_of_accounts_alone_is_told_to_need_another(tmp_path: Path) -> No
 
     with pytest.raises(ConfigurationError, match="holds accounts alone; say where sessions are kept"):
         Coatcheck(users.Users(engine))
+
+
+def test_its_own_objects_are_read_for_many_at_once_and_for_nobody_else(tmp_path: Path) -> None:
+    old.make_database(tmp_path / "users.db")
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/users.db")
+    users.upgrade(engine)
+    store = users.Users(engine)
+
+    found = run_blocking(store.own_accounts(["user-1", "user-2", "user-3", "", "\ud800"]))
+
+    assert {subject: user.favourite_coat for subject, user in found.items()} == {
+        "user-1": "duffle",
+        "user-2": "pea coat",
+    }
+    assert run_blocking(store.own_accounts([])) == {}
+    assert run_blocking(store.delete_account("user-1", counters=(), events=()))
+    assert list(run_blocking(store.own_accounts(["user-1", "user-2"]))) == ["user-2"]
+    run_blocking(store.close())
+
+
+def test_err_01_a_database_that_fails_is_said_to_be_unavailable(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/users.db")  # without its table
+    store = users.Users(engine)
+
+    with pytest.raises(StoreUnavailable):
+        run_blocking(store.own_accounts(["user-1"]))
+    run_blocking(store.close())
 
 
 # The application

@@ -21,6 +21,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck
 from coatcheck.fastapi.guards import AccountGuard, FreshGuard, OptionalGuard, SameAccountGuard, SubjectGuard
 from coatcheck.fastapi.routes import Description, Exemptions
+from coatcheck.http.csrf import SAFE_METHODS
 from coatcheck.http.messages import Request
 from coatcheck.starlette import CoatcheckMiddleware, StarletteDoorway, answer_refusals, has_another_session
 from coatcheck.web.door import DoorSettings
@@ -38,8 +39,9 @@ class FastAPIDoorway(StarletteDoorway):
         return request.is_navigation and any(b"html" in value for value in request.all(b"accept"))
 
     def note_handler(self, scope: Scope, passage: Passage[Any]) -> None:
-        """Tell the passage whether the endpoint of this request is exempt."""
-        passage.exemption = self.exemptions.of(scope) or passage.exemption
+        """Tell the passage whether the endpoint of this request is exempt from what it may be asked for."""
+        if scope.get("method") not in SAFE_METHODS:  # a WebSocket has none
+            passage.exemption = self.exemptions.of(scope) or passage.exemption
 
 
 class CoatcheckFastAPI(Generic[A]):
