@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from coatcheck.core.sessions import Rotation
 from coatcheck.core.throttle import Settlement
 from coatcheck.errors import CorruptRecord, StoreUnavailable
+from coatcheck.stores.postgres import statements, texts
 from coatcheck.stores.postgres import store as store_module
-from coatcheck.stores.postgres import texts
+from coatcheck.stores.postgres.exchange import numbered
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.stores.protocols import Cutoffs
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
@@ -183,6 +185,28 @@ def wait_until(holds: Callable[[], bool]) -> None:
     # The server's statistics come when they come; the test's own limit of time ends this.
     while not holds():
         pass
+
+
+# Plans
+
+NO_QUESTION = {"ANY_LIVE", "READY", "SELECT_EVENT"}  # for operators; ends at once; a beginning
+STATEMENTS = {
+    name: sql
+    for name, sql in vars(statements).items()
+    if isinstance(sql, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", sql)
+}
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - NO_QUESTION))
+def test_no_statement_reads_a_whole_table_though_it_was_planned_when_there_was_nothing_in_it(
+    stocked_postgres_url: str, name: str
+) -> None:
+    """A connection keeps its plans: those of a store that has just begun are used until the server looks again."""
+    query = numbered(statements.within("coatcheck", STATEMENTS[name]))[0].decode()
+
+    plan = "\n".join(line for (line,) in execute(stocked_postgres_url, f"EXPLAIN (GENERIC_PLAN) {query}"))
+
+    assert [table for table in re.findall(r"Seq Scan on (\w+)", plan) if table != "everybody"] == []
 
 
 # Much of it

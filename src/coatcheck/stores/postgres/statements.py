@@ -234,18 +234,19 @@ END_REPLACED: Final = f"""
     UPDATE sessions AS s SET ended_at = %(created_at)s, end_reason = '{REPLACED}', data = NULL
     WHERE s.digest = %(replaces)s AND {STANDING}
 """
-# All but the newcomer and the `most` - 1 that were seen last. Two looks along indexes, whatever the server knows of the
-# tables: a join it would plan when they are small, and keep.
+# All but the newcomer and the `most` - 1 that were seen last. Both looks name the subject, so that they go along its
+# index whatever the server knows of the tables: a plan that was made when they were empty is kept for a while.
 EVICT: Final = f"""
+    WITH owner AS MATERIALIZED (
+        SELECT u.id, u.epoch + e.epoch AS epoch FROM subjects u JOIN everybody e ON e.id = 0
+        WHERE u.subject = %(subject)s
+    )
     UPDATE sessions AS s SET ended_at = %(created_at)s, end_reason = '{EVICTED}', data = NULL
-    WHERE s.ended_at IS NULL AND s.digest = ANY (ARRAY(
+    WHERE s.subject = (SELECT id FROM owner) AND s.epoch = (SELECT epoch FROM owner) AND s.ended_at IS NULL
+    AND s.digest = ANY (ARRAY(
         SELECT o.digest FROM sessions o
-        WHERE o.subject = (SELECT id FROM subjects WHERE subject = %(subject)s)
-        AND o.epoch = (
-            SELECT u.epoch + e.epoch FROM subjects u JOIN everybody e ON e.id = 0 WHERE u.subject = %(subject)s
-        )
-        AND o.ended_at IS NULL AND o.digest <> %(digest)s
-        AND o.expires_at > %(created_at)s AND {IDLE_DEADLINE} > %(created_at)s
+        WHERE o.subject = (SELECT id FROM owner) AND o.epoch = (SELECT epoch FROM owner) AND o.ended_at IS NULL
+        AND o.digest <> %(digest)s AND o.expires_at > %(created_at)s AND {IDLE_DEADLINE} > %(created_at)s
         ORDER BY o.last_seen_at DESC, o.id DESC OFFSET greatest(%(most)s - 1, 0)
     ))
     RETURNING s.last_seen_at, s.id
