@@ -232,7 +232,7 @@ INSERT_ANONYMOUS: Final = f"""
 """
 END_REPLACED: Final = f"""
     UPDATE sessions AS s SET ended_at = %(created_at)s, end_reason = '{REPLACED}', data = NULL
-    WHERE s.digest = %(replaces)s AND {STANDING}
+    WHERE s.digest = %(replaces)s AND s.digest <> %(digest)s AND {STANDING}
 """
 # All but the newcomer and the `most` - 1 that were seen last. Both looks name the subject, so that they go along its
 # index whatever the server knows of the tables: a plan that was made when they were empty is kept for a while.

@@ -92,8 +92,16 @@ def raising(
 
 
 def raised_but_kept(values: Mapping[str, object]) -> dict[str, Statement]:
-    """Raise a subject's epoch and take one session along; both give a row if that one stood and is theirs."""
+    """Raise a subject's epoch and take one session along, for `has_kept`."""
     return {"raised": (statements.RAISE_AND_KEEP, values), "kept": (statements.ROTATE_KEPT, values)}
+
+
+def has_kept(heard: Mapping[str, list[Row]]) -> bool:
+    """Tell whether the session stood and is theirs.
+
+    Of a disabled subject nothing is raised; what goes along then is a session that ended when it was disabled.
+    """
+    return bool(heard["raised"] and heard["kept"])
 
 
 def appending(events: Sequence[EventRecord]) -> dict[str, Statement]:

@@ -207,7 +207,7 @@ class PostgresStore:
 
         async def work(transaction: Transaction) -> bool:
             heard = await transaction.say(steps.raised_but_kept(values) | steps.appending(events))
-            if not heard["kept"]:
+            if not steps.has_kept(heard):
                 return await transaction.undo(False)
             await transaction.commit({})
             return True
@@ -371,7 +371,7 @@ class PostgresStore:
         async def work(transaction: Transaction) -> bool:
             changes = steps.raised_but_kept(raising) | {"replaced": (statements.REPLACE_PASSWORD, replacing)}
             heard = await transaction.say(changes | steps.appending(events))
-            if not (heard["kept"] and heard["replaced"]):
+            if not (steps.has_kept(heard) and heard["replaced"]):
                 return await transaction.undo(False)
             await transaction.commit({})
             return True

@@ -202,6 +202,21 @@ class EpochContract(Suite):
         assert await store.rotate(a_rotation(a_session(2), 3), events=()) is False
         assert await store.sessions_of("ada") == ()
 
+    async def test_rev_05_a_session_that_ended_with_the_disabling_is_kept_by_nothing_that_comes_after(
+        self, store: Store
+    ) -> None:
+        session = await started(store, 1)
+        await raise_epoch(store, disabled_at=NOW)
+
+        raised = await raise_epoch(store, keep=a_rotation(session, 9), credential_version=5, events=[an_event()])
+
+        assert raised is False
+        assert (await store.states_of(["ada"]))["ada"] == SubjectState("ada", 1, NOW, "revoked", disabled_at=NOW)
+        assert (await store.events_of(None, after=None, limit=9)).events == ()
+        await store.enable("ada", events=())
+        assert await store.find(a_digest(9)) is None
+        assert not await is_standing(store, session.digest)
+
     async def test_raising_the_epoch_again_leaves_a_subject_disabled(self, store: Store) -> None:
         await raise_epoch(store, disabled_at=NOW)
 

@@ -142,6 +142,11 @@ class StartContract(Suite):
 
         assert [found.session.id for found in await store.sessions_of("ada")] == [a_session(2).id]
 
+    async def test_a_session_does_not_replace_itself(self, store: Store) -> None:
+        await start(store, a_session(1), replaces=a_digest(1))
+
+        assert await is_standing(store, a_digest(1))
+
     async def test_a_replaced_session_is_marked_ended_and_its_data_dropped(self, store: Store) -> None:
         old = await started(store, 1, subject=None)
         await put(store, old.digest, cart=b"[1]")
