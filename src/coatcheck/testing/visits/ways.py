@@ -129,21 +129,19 @@ def into_asgi(application: Application) -> Generator[Send]:
 async def begin_life(application: Application) -> Callable[[], Awaitable[None]]:
     """Begin the lifespan of an ASGI application, as a server would; give what ends it."""
     asked: asyncio.Queue[Message] = asyncio.Queue()
-    told: asyncio.Queue[str] = asyncio.Queue()
-
-    async def send(message: Message) -> None:
-        await told.put(message["type"])
+    told: asyncio.Queue[Message] = asyncio.Queue()
 
     async def live() -> None:
         try:
-            await application({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, asked.get, send)
+            await application({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, asked.get, told.put)
         except Exception:  # noqa: BLE001 - an application may refuse the protocol by raising anything
-            await told.put("none")
+            await told.put({"type": "none"})
 
     life = asyncio.ensure_future(live())
     await asked.put({"type": "lifespan.startup"})
-    if await told.get() == "lifespan.startup.failed":
-        raise RuntimeError("the application did not start")
+    answer = await told.get()
+    if answer["type"] == "lifespan.startup.failed":
+        raise RuntimeError(f"the application did not start: {answer.get('message', '')}")
 
     async def end() -> None:
         await asked.put({"type": "lifespan.shutdown"})
