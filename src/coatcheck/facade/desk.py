@@ -34,12 +34,12 @@ class Desk(Generic[A]):
         self,
         store: OwnAccounts[A],
         *,
-        sessions: str | Store | None = ...,
-        secret: bytes | None = ...,
-        profile: str = ...,
-        settings: Mapping[str, object] | None = ...,
-        clock: Callable[[], int] | None = ...,
-        entropy: Entropy = ...,
+        sessions: str | Store | None = None,
+        secret: bytes | None = None,
+        profile: str = "standard",
+        settings: Mapping[str, object] | None = None,
+        clock: Callable[[], int] | None = None,
+        entropy: Entropy = system_entropy,
     ) -> None: ...
 
     @overload
@@ -47,12 +47,12 @@ class Desk(Generic[A]):
         self: Desk[Account],
         store: str | Store | AccountsHalf,
         *,
-        sessions: str | Store | None = ...,
-        secret: bytes | None = ...,
-        profile: str = ...,
-        settings: Mapping[str, object] | None = ...,
-        clock: Callable[[], int] | None = ...,
-        entropy: Entropy = ...,
+        sessions: str | Store | None = None,
+        secret: bytes | None = None,
+        profile: str = "standard",
+        settings: Mapping[str, object] | None = None,
+        clock: Callable[[], int] | None = None,
+        entropy: Entropy = system_entropy,
     ) -> None: ...
 
     def __init__(
