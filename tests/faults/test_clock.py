@@ -9,7 +9,7 @@ import pytest
 from coatcheck import Client, Coatcheck, InvalidCredentials, SessionEnded, StepUpRequired, TooManyAttempts
 from coatcheck.testing.clock import MovableClock
 from coatcheck.testing.scene import the_hasher
-from tests.conftest import ENGINES
+from tests.conftest import APART, ENGINES
 
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
 PASSWORD = "a long enough passphrase"
@@ -21,10 +21,14 @@ def clock() -> MovableClock:
     return MovableClock()
 
 
-@pytest.fixture(params=ENGINES)
-def desk(request: pytest.FixtureRequest, url_of: Callable[[str], str], clock: MovableClock) -> Iterator[Coatcheck]:
+@pytest.fixture(params=[*ENGINES, *(pytest.param(store, marks=pytest.mark.long) for store in APART)])
+def desk(
+    request: pytest.FixtureRequest, urls_of: Callable[[str], tuple[str, ...]], clock: MovableClock
+) -> Iterator[Coatcheck]:
     """A desk over each store. The clocks of the servers behind them go on, so that these jumps are theirs as well."""
-    with Coatcheck(url_of(request.param), clock=clock, settings={"sessions_per_subject": 5}) as desk:
+    url, *beside = urls_of(request.param)
+    sessions = beside[0] if beside else None
+    with Coatcheck(url, sessions=sessions, clock=clock, settings={"sessions_per_subject": 5}) as desk:
         desk.flows.parts.hasher = the_hasher()
         yield desk
 

@@ -99,6 +99,7 @@ WRITES: dict[str, Callable[[Store], Any]] = {
         most=1,
         settlements=[Settlement(a_gate(), "success", NOW)],
         events=[an_event()],
+        eviction=an_event(),
     ),
     "touch": lambda store: store.touch(a_digest(1), seen_at=NOW + 60),
     "patch": lambda store: put(store, a_digest(1), b=b"2"),
@@ -111,7 +112,7 @@ WRITES: dict[str, Callable[[Store], Any]] = {
     "raise_epoch": lambda store: raise_epoch(store, keep=a_rotation(a_session(1), 9), events=[an_event()]),
     "raise_everybody": lambda store: store.raise_everybody(at=NOW, reason="x", events=[an_event()]),
     "enable": lambda store: store.enable("eve", events=[an_event()]),
-    "admit": lambda store: admit(store, [a_gate("new"), a_gate("other")]),
+    "admit": lambda store: admit(store, [a_gate("new"), a_gate("other")], subject="ada"),
     "settle": lambda store: store.settle([Settlement(a_gate(), "failure", NOW)], account="ada", events=[an_event()]),
     "create_account": lambda store: store.create_account(
         an_account("carol", username="carol", email="c@example.org"), a_password("carol"), events=[an_event()]

@@ -113,13 +113,13 @@ ROUND_TRIPS: dict[str, tuple[int, Call]] = {
     "raise_epoch, one kept": (2, lambda s, n: raise_epoch(s, keep=turned(n), events=[an_event()])),
     "change_password": (2, lambda s, n: change_password(s, keep=turned(n), version=n + 1)),
     "delete_account": (2, lambda s, n: s.delete_account("ada", counters=[GATE.key], events=[an_event()])),
-    "admit": (2, lambda s, n: admit(s, [GATE, a_gate("another")])),
+    "admit": (2, lambda s, n: admit(s, [GATE, a_gate("another")], subject="ada")),
     "settle": (2, lambda s, n: s.settle(FAILED, account="ada", events=[an_event()])),
     "start": (
         2,
         lambda s, n: start(
             s, a_session(9 + n), replaces=a_digest(8 + n), credential_version=1, settlements=FAILED,
-            events=[an_event()],
+            events=[an_event()], most=1, eviction=an_event(),
         ),
     ),
     "start, anonymous": (2, lambda s, n: start(s, a_session(9 + n, subject=None))),

@@ -27,6 +27,7 @@ from coatcheck.testing.samples import (
     an_account,
     an_event,
     change_password,
+    data_of,
     fail,
     is_standing,
     put,
@@ -221,6 +222,19 @@ def test_err_05_session_data_that_cannot_be_read_harms_its_session_only(
         with pytest.raises(CorruptRecord):
             driver.run(call)
     assert a_session(2).id in {found.session.id for found in driver.run(store.sessions_of("ada"))}
+
+
+def test_err_05_of_data_that_was_nobodys_what_cannot_be_read_does_not_cross_a_log_in(
+    any_redis_url: str, store: RedisStore, driver: Driver
+) -> None:
+    driver.run(lived_in(store))
+    with client_of(any_redis_url) as client:
+        client.hset(b"coatcheck:data:" + place_of(a_digest(3)), b"no length", b"1")
+
+    outcome = driver.run(start(store, a_session(9), replaces=a_digest(3)))
+
+    assert isinstance(outcome, Started)
+    assert driver.run(data_of(store, a_digest(9))) == {"app": {"a": b"1"}}
 
 
 @pytest.mark.parametrize("how", ["garbage", "another type"])
