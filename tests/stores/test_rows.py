@@ -81,8 +81,8 @@ OTHERS: dict[str, tuple[Callable[[Any], object], tuple[object, ...], tuple[int, 
     "password": (rows.credential_of, ("ada", PASSWORD.hash, 1, NOW), (0, 1, 2, 3)),
     "log-in": (
         rows.identified_of,
-        ("ada", *NAMES, PASSWORD.hash, 1, NOW, *OWN, *EVERYBODY),
-        (0, 5, 7, 8, 10, 11, 13, 14, 15, 16),
+        ("ada", *NAMES, PASSWORD.hash, 1, NOW),
+        (0, 5, 7, 8),
     ),
 }
 

@@ -77,7 +77,7 @@ ROWS: Readers = {
     b"C": ("counter", rows.counter_of),
     b"E": ("event", rows.event_of),
 }
-WIDTHS = {b"F": 31, b"H": 29, b"A": 6, b"P": 4, b"I": 17, b"S": 9, b"C": 5, b"E": 9}
+WIDTHS = {b"F": 31, b"H": 29, b"A": 6, b"P": 4, b"I": 9, b"S": 9, b"C": 5, b"E": 9}
 
 
 def _row(octets: bytes) -> Answer:
@@ -138,7 +138,7 @@ WHOLE_ROWS = (
     b"H" + _columns(FOUND_ROW[1:-1]),
     b"A" + _columns(msgspec.structs.astuple(ACCOUNT)),
     b"P" + _columns(msgspec.structs.astuple(PASSWORD)),
-    b"I" + _columns((*msgspec.structs.astuple(ACCOUNT), *msgspec.structs.astuple(PASSWORD)[1:], *STATE, *EVERYBODY)),
+    b"I" + _columns((*msgspec.structs.astuple(ACCOUNT), *msgspec.structs.astuple(PASSWORD)[1:])),
     b"S" + _columns(("ada", *STATE, *EVERYBODY)),
     b"C" + _columns((3, 1, NOW, NOW + 30, NOW + 86_400)),
     b"E" + _columns((7, NOW, "logged_in", "ada", SESSION.id, "192.0.2.7", "Browser/1.0", "r1", '{"methods":"pwd"}')),
@@ -161,7 +161,7 @@ REDIS: Readers = {
     b"V": ("everybody", kept.everybody_of),
     b"A": ("account", kept.account_of),
     b"P": ("password", lambda octets: kept.credential_of("ada", (_data(octets) + [b""] * 3)[:3])),
-    b"I": ("account", lambda octets: kept.identified_of((_data(octets) + [b""] * 5)[:5], None)),
+    b"I": ("account", lambda octets: kept.identified_of((_data(octets) + [b""] * 4)[:4])),
     b"C": ("counter", kept.counter_of),
     b"E": ("event", kept.event_of),
 }
@@ -188,7 +188,7 @@ WHOLE_KEYS = (
     b"V" + kept.kept_state(SubjectState("", epoch=1, epoch_at=NOW, epoch_reason="everybody_revoked")),
     b"A" + kept.kept_account(ACCOUNT),
     b"P" + BETWEEN.join((b"$argon2id$v=19$m=64,t=1,p=1$c2FsdA$aGFzaA", b"1", str(NOW).encode())),
-    b"I" + BETWEEN.join((kept.kept_account(ACCOUNT), b"$argon2id$", b"1", str(NOW).encode(), KEPT_STATE)),
+    b"I" + BETWEEN.join((kept.kept_account(ACCOUNT), b"$argon2id$", b"1", str(NOW).encode())),
     b"C" + kept.kept_counter(Counter(3, 1, NOW, NOW + 30, NOW + 86_400)).encode(),
     b"E7 " + kept.kept_event(EVENT)[1],
 )
