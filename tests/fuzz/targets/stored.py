@@ -211,7 +211,8 @@ TARGETS = (
         _judge_verified,
         (
             HASH, HASH.rpartition(b"$")[0], HASH.rpartition(b"$")[2], b"$argon2id$", b"$argon2i$", b"$argon2d$",
-            b"v=19$", b"v=16$", b"v=", b"m=64,t=1,p=1", b"m=", b"t=", b"p=", b",", b"$", b"$$", b"=", b"0", b"-1", b"\xd9\xa3",
+            b"v=19$", b"v=16$", b"v=",
+            b"m=64,t=1,p=1", b"m=", b"t=", b"p=", b",", b"$", b"$$", b"=", b"0", b"-1", b"\xd9\xa3",
             b"c2FsdA", b"+", b"/", b"-", b"_", b"\x00", b"\xff", b" ", b"\n", b"keyid=", b"data=", b"$2b$12$",
             HASH + b"\x00", b"x" * 90,
         ),
