@@ -23,7 +23,7 @@ from coatcheck.core.records import AccountRecord, PasswordCredential
 from coatcheck.server.app import ServerApp, create_app
 from coatcheck.server.config import Config
 from coatcheck.testing.clock import START
-from tests.fuzz.conftest import DERANDOMIZE, SECONDS, SEED
+from tests.fuzz.conftest import CHEAP, DERANDOMIZE, SECONDS, SEED
 
 NUMBERS = count(1)  # a host of its own for each server: HST-07 refuses two of one name in one process
 HOST = "testserver"  # what schemathesis calls an application in this process
@@ -59,6 +59,7 @@ def calls(*, member: bool, examples: int, stateful: bool) -> Iterator[Any]:
             settings=dict(FOR_CROWDS),
         )
     )
+    app.desk.flows.parts.hasher = CHEAP
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=SchemathesisConfig(seed=SEED))
     if member:
         schema.auth(refresh_interval=None)(a_member(app))

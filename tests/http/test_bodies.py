@@ -221,6 +221,7 @@ def test_pwd_05_a_surrogate_pair_is_one_character():
         (b'{"z":1,"z":2,"identifier":"a","password":"p"}', [("", "repeated")]),
         (b'{"z":{"a":1,"a":2},"identifier":"a","password":"p"}', [("", "repeated")]),
         (b'{"z":[{"password":1,"password":2}],"identifier":"a","password":"p"}', [("", "repeated")]),
+        (b'{"z":{"a":1,"a":2},"":1,"":2,"identifier":"a","password":"p"}', [("", "repeated")]),
         (b"[]", [("", "wrong_type")]),
         (b'"canary"', [("", "wrong_type")]),
         (b"null", [("", "wrong_type")]),
