@@ -323,6 +323,34 @@ def test_sigterm_answers_what_is_under_way_and_ends_well(start: Start, tmp_path:
     assert len(list(tmp_path.glob("closed.*"))) == 2
 
 
+@pytest.mark.parametrize("how", ["its parent is told", "Ctrl-C", "its parent is killed"])
+def test_a_worker_that_is_told_again_and_again_answers_what_is_under_way(
+    start: Start, tmp_path: Path, how: str
+) -> None:
+    """Its parent tells it once a second; here it is told more often."""
+    server = start()
+    worker = server.get()[1]["pid"]
+    answers: list[int] = []
+    visitor = Thread(target=lambda: answers.append(server.get("/wait/go")[0]))
+    visitor.start()
+    eventually((tmp_path / "go.begun").exists)
+
+    if how == "its parent is told":
+        server.process.terminate()
+    elif how == "Ctrl-C":
+        os.killpg(server.process.pid, signal.SIGINT)
+    else:
+        server.process.kill()
+    for _ in range(20):
+        os.kill(worker, signal.SIGTERM)
+        time.sleep(0.05)  # or two signals are one to the system
+    (tmp_path / "go").touch()
+    visitor.join(PATIENCE)
+
+    assert answers == [200]
+    eventually(lambda: not is_running(worker))
+
+
 def test_ctrl_c_is_no_failure_and_says_nothing(start: Start) -> None:
     server = start()
 

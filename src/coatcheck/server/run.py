@@ -6,6 +6,7 @@ SIGTERM and Ctrl-C drain: requests under way are answered, then everything ends 
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import multiprocessing
 import multiprocessing.connection
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from granian import _signals  # what it does at a signal is to be replaced
+from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -211,9 +214,32 @@ def reminding(workers: Sequence[WorkerProcess]) -> Generator[None]:
 
 
 def _application(config: Config, make_app: MakeApp) -> Application:
-    """Make the application of a worker; runs in the worker."""
+    """Make the application of a worker; runs in the worker, before it listens to signals."""
+    _signals.set_loop_signals = _told_to_stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
     return make_app(config)
+
+
+def _told_to_stop(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+    """Give what a worker ends by when it is told to, the first time.
+
+    In place of granian's own, whose second signal waits for ever with the interpreter's lock in its hand: a worker that
+    is told twice (Ctrl-C reaches it, and then its parent tells it too) answered nothing any more.
+    """
+    stop, is_told = WorkerSignal(), False
+
+    def tell(*_: object) -> None:
+        nonlocal is_told
+        if not is_told:
+            is_told = True
+            stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, tell)
+        except NotImplementedError:  # Windows
+            signal.signal(number, tell)
+    return stop
 
 
 def _end_with_parent() -> None:
@@ -225,11 +251,11 @@ def _end_with_parent() -> None:
     if parent is None:
         return
     multiprocessing.connection.wait([parent.sentinel])
-    deadline = time.monotonic() + DRAIN_SECONDS
-    while time.monotonic() < deadline:
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, DRAIN_SECONDS)  # the system's own alarm ends what has come to a halt too
+    while True:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(REMINDED_EVERY)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _certificate(config: Config, scratch: Path) -> tuple[tuple[Path, Path] | None, list[str]]:
