@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+import socket
 import subprocess
 import sys
 import traceback
@@ -346,6 +347,53 @@ def test_err_03_a_start_that_is_refused_names_the_setting_and_the_mend(
         assert words in str(caught.value)
         assert "hush" not in str(caught.value)
         assert str(parts.password) not in str(caught.value)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Where somebody listens who never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def of_hosts(url: str, *hosts: str, password: str | None = None, database: str | None = None) -> str:
+    """Write a URL with other hosts in it; `{}` is its own."""
+    parts = urlsplit(url)
+    places = ",".join(hosts).replace("{}", f"{parts.hostname}:{parts.port}")
+    netloc = f"{parts.username}:{password or parts.password}@{places}"
+    return parts._replace(netloc=netloc, path=database or parts.path).geturl()
+
+
+@pytest.mark.parametrize("away", ["127.0.0.1:1", "silent"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_err_03_a_host_that_is_away_does_not_hide_why_another_lets_nobody_in(
+    postgres_url: str, silent: str, driver: Driver, away: str, *, is_first: bool
+) -> None:
+    away = silent if away == "silent" else away
+    hosts = ("{}", away) if is_first else (away, "{}")
+    name = urlsplit(postgres_url).path[1:]
+
+    for wrong, words in (
+        ({"password": "hush"}, "correct user name"),
+        ({"database": "/nothing"}, "create the database"),
+    ):
+        store = PostgresStore(of_hosts(postgres_url, *hosts, **wrong), driver.colour)
+        with pytest.raises(ConfigurationError, match=rf"^store: .* lets nobody in .*{words}"):
+            driver.run(store.ready())
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    with pytest.raises(ConfigurationError, match=r"^store: .* is read-only: a replica.*; name the primary"):
+        driver.run(PostgresStore(of_hosts(postgres_url, *hosts), driver.colour).ready())
+
+
+def test_of_several_hosts_that_are_away_each_is_told_with_what_was_heard_of_it(silent: str, driver: Driver) -> None:
+    store = PostgresStore(of_hosts("postgresql://app:hush@/logins", "127.0.0.1:1", silent), driver.colour)
+
+    with pytest.raises(
+        StoreUnavailable, match=rf'"127\.0\.0\.1", port 1 failed: .*; {silent}: no answer in time\); is it running'
+    ) as caught:
+        driver.run(store.ready())
+    assert "hush" not in str(caught.value)
 
 
 def test_where_nobody_listens_the_store_is_unavailable_and_says_where(driver: Driver) -> None:

@@ -27,6 +27,7 @@ from psycopg.pq import ConnStatus, TransactionStatus
 
 from coatcheck.errors import StoreUnavailable
 from coatcheck.stores.postgres.exchange import Exchange, Parameters, Statement
+from coatcheck.stores.postgres.troubles import NotLetIn, words
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -169,6 +170,13 @@ def _arranged(attempts: list[Attempt], last: Attempt | None) -> list[Attempt]:
     return sorted(attempts, key=lambda attempt: attempt != last)
 
 
+def _told_of(attempt: Attempt, error: OperationalError) -> str:
+    # libpq mostly names the server of which it speaks; nobody does of one that is silent.
+    said = words(error)
+    place = ":".join(str(attempt[part]) for part in ("host", "port") if attempt.get(part))
+    return said if "connection to server" in said or not place else f"{place}: {said}"
+
+
 class BlockingLink(Link):
     """A link that blocks its thread."""
 
@@ -184,20 +192,20 @@ class BlockingLink(Link):
     async def open(address: Address, deadline: float, *, last: Attempt | None = None) -> BlockingLink:
         """Connect to the first of the address's hosts that lets us in, beginning with the one that did so last."""
         attempts = _arranged(conninfo_attempts(address.parameters), last)
+        said: list[str] = []
         for left, attempt in zip(range(len(attempts), 0, -1), attempts, strict=True):
             timeout = max(0.0, deadline - monotonic()) / left
             try:
                 opening = generators.connect(make_conninfo("", **attempt))
                 connection = _BlockingConnection(waiting.wait_conn(opening, interval=WAKE, timeout=timeout))
-            except OperationalError:
-                if left == 1:
-                    raise
+            except OperationalError as error:
+                said.append(_told_of(attempt, error))
             else:
                 connection.autocommit = True
                 link = BlockingLink(connection)
                 link.attempt = attempt
                 return link
-        raise OperationalError("no host to connect to")
+        raise NotLetIn(said)
 
 
 class AsyncLink(Link):
@@ -214,21 +222,28 @@ class AsyncLink(Link):
     @staticmethod
     async def open(address: Address, deadline: float, *, last: Attempt | None = None) -> AsyncLink:
         """Connect to the first of the address's hosts that lets us in, beginning with the one that did so last."""
-        attempts = _arranged(await conninfo_attempts_async(address.parameters), last)
+        import asyncio
+
+        try:
+            async with asyncio.timeout(deadline - monotonic()):  # looking up names takes time too
+                found = await conninfo_attempts_async(address.parameters)
+        except TimeoutError:
+            raise OperationalError("no connection in time") from None
+        attempts = _arranged(found, last)
+        said: list[str] = []
         for left, attempt in zip(range(len(attempts), 0, -1), attempts, strict=True):
             timeout = max(0.0, deadline - monotonic()) / left
             try:
                 opening = generators.connect(make_conninfo("", **attempt))
                 connection = _AsyncConnection(await waiting.wait_conn_async(opening, interval=WAKE, timeout=timeout))
-            except OperationalError:
-                if left == 1:
-                    raise
+            except OperationalError as error:
+                said.append(_told_of(attempt, error))
             else:
                 await connection.set_autocommit(True)
                 link = AsyncLink(connection)
                 link.attempt = attempt
                 return link
-        raise OperationalError("no host to connect to")
+        raise NotLetIn(said)
 
 
 Greet: TypeAlias = Callable[[Link], Awaitable[None]]
@@ -363,11 +378,7 @@ class AsyncPool:
         try:
             link = seats.sound()
             if link is None:
-                try:
-                    async with self._asyncio.timeout(deadline - monotonic()):  # looking up names takes time too
-                        link = await AsyncLink.open(self._address, deadline, last=self._last)
-                except TimeoutError:
-                    raise OperationalError("no connection in time") from None
+                link = await AsyncLink.open(self._address, deadline, last=self._last)
                 await greeted(link, seats, self._greet, deadline)
                 self._last = link.attempt
         except BaseException:

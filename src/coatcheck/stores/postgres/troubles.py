@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NoReturn
 
 from psycopg import DataError, Error, IntegrityError, OperationalError, errors
@@ -20,7 +21,7 @@ _NO_PASSWORD = (
     "or into ~/.pgpass"
 )
 READ_ONLY = "is read-only: a replica, or default_transaction_read_only is on; name the primary, or promote the replica"
-_READ_ONLY = re.compile("session is read-only|server is in hot standby mode")  # of the last host of several
+_READ_ONLY = re.compile("session is read-only|server is in hot standby mode")  # of one of several hosts
 _REFUSALS = tuple(
     (re.compile(sign), mend)
     for sign, mend in (
@@ -61,20 +62,31 @@ ADVISORIES = (
 )
 
 
+class NotLetIn(OperationalError):
+    """No host let us in; `each` is what was heard of them, in the order in which they were asked."""
+
+    def __init__(self, each: Sequence[str]) -> None:
+        self.each = tuple(each)
+        super().__init__("; ".join(self.each) or "no host to connect to")
+
+
 def refused(error: Error, location: str) -> ConfigurationError | None:
-    """Say what is wrong with the setting if the server let us not in because of it; None if it may be an outage."""
-    said = words(error)
-    if _READ_ONLY.search(said):
-        return read_only(location)
-    for sign, mend in _REFUSALS:
-        if sign.search(said):
-            return ConfigurationError(f"store: {location} lets nobody in by this URL; {mend} ({said})")
+    """Say what is wrong with the setting if the server let us not in because of it; None if it may be an outage.
+
+    Of several hosts the first that gave such a reason counts, whatever the others said: it is there, and answers.
+    """
+    for said in error.each if isinstance(error, NotLetIn) else (words(error),):
+        if _READ_ONLY.search(said):
+            return read_only(location, f" ({words(error)})")
+        for sign, mend in _REFUSALS:
+            if sign.search(said):
+                return ConfigurationError(f"store: {location} lets nobody in by this URL; {mend} ({words(error)})")
     return None
 
 
-def read_only(location: str) -> ConfigurationError:
+def read_only(location: str, said: str = "") -> ConfigurationError:
     """Say that nothing can be kept there."""
-    return ConfigurationError(f"store: {location} {READ_ONLY}")
+    return ConfigurationError(f"store: {location} {READ_ONLY}{said}")
 
 
 def unreachable(error: Error, location: str) -> StoreUnavailable:
