@@ -301,20 +301,42 @@ async def test_pwd_14_crowded_lane_locks_nobody_out(make_world):
 
 
 class Failing:
-    """A store in which one method fails."""
+    """A store in which one method fails: the first `times` it is called, or always."""
 
     def __init__(self, inner, method: str) -> None:
         self.inner = inner
         self.method = method
+        self.times = -1
 
     def __getattr__(self, name: str):
-        if name == self.method:
+        if name == self.method and self.times:
+            self.times -= 1
 
             async def fail(*_: object, **__: object) -> None:
                 raise StoreUnavailable("the store is away")
 
             return fail
         return getattr(self.inner, name)
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known device", "names and network"])
+async def test_err_02_right_passwords_amid_an_outage_are_no_failures(make_world, is_known):
+    """Nine log-ins and nine proofs in a session fail with the store; the first of each after it is answered."""
+    world = make_world(wrap=lambda store: Failing(store, ""))
+    await world.member()
+    login = await world.log_in()
+    client = Client(ip=HERE.ip, device=login.device if is_known else None)
+
+    for _ in range(9):
+        world.inner.method, world.inner.times = "start", 1
+        with pytest.raises(StoreUnavailable):
+            await world.log_in(client=client)
+    await world.log_in(client=client)
+    for _ in range(9):
+        world.inner.method, world.inner.times = "settle", 1
+        with pytest.raises(StoreUnavailable):
+            await world.desk.reauthenticate(login.session, PASSWORD, client=client)
+    await world.desk.reauthenticate(login.session, PASSWORD, client=client)
 
 
 @pytest.mark.parametrize("method", ["identify", "admit", "start"])

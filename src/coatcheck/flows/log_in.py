@@ -8,6 +8,7 @@ settles the counters. Where accounts and sessions live apart, that the account i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -90,6 +91,9 @@ class LogInFlows:
             is_locked = isinstance(error.__cause__, Refusal) and error.__cause__.answer is Answer.LOCKED
             cause = "password_locked" if is_locked else "refused_meanwhile"
             raise await self._failed(key, origin, attempt, cause) from None
+        except StoreError:
+            await self._take_back(attempt)
+            raise
         await self._rehash(credential, secret)
         login.device = self.note_device(credential, attempt)
         return login
@@ -126,7 +130,12 @@ class LogInFlows:
         matches = await self.matches(credential, secret, attempt) and attempt.refusal is not Answer.LOCKED
         if matches and credential is not None and account is not None:
             success = attempt.settled("success", at=parts.clock())
-            if await self._store.settle(success, account=subject, events=()) is None:
+            try:
+                answer = await self._store.settle(success, account=subject, events=())
+            except StoreError:
+                await self._take_back(attempt)
+                raise
+            if answer is None:
                 return account, credential, attempt
         event = ReauthenticationFailed(at=parts.clock(), subject=attempt.subject, session_id=session.id, **origin.told)
         await self._settle_failure(attempt, event)
@@ -180,6 +189,12 @@ class LogInFlows:
         except Busy:
             await self._store.settle(attempt.settled("unread", at=self._parts.clock()), account=None, events=())
             raise
+
+    async def _take_back(self, attempt: Attempt) -> None:
+        # The password was right, and the store failed after it was looked at: who comes again for as long as that lasts
+        # has failed in nothing, and must be let in by the first call after it. Whoever guesses never gets here.
+        with suppress(StoreError):
+            await self._store.settle(attempt.settled("unread", at=self._parts.clock()), account=None, events=())
 
     async def _failed(self, key: str, origin: Origin, attempt: Attempt, cause: str) -> InvalidCredentials:
         event = LogInFailed(
