@@ -539,6 +539,18 @@ def test_a_prefix_that_nobody_gets_to_is_mentioned_once(caplog: pytest.LogCaptur
 # Cross-site evidence
 
 
+def test_csr_02_an_application_asks_for_the_evidence_of_a_method_that_it_has_made_itself() -> None:
+    def app(environ: Any, start: Start) -> Iterable[bytes]:
+        passage_of(environ).require_evidence("DELETE")
+        return routes(environ, start)
+
+    house = House(app)
+    house.jar["coatcheck-dev"] = house.desk.start_session("ada").token.reveal()
+
+    assert house.send("GET", HTTP_SEC_FETCH_SITE="cross-site")[0] == 403
+    assert house.send("GET", HTTP_SEC_FETCH_SITE="same-origin")[0] == 200
+
+
 def test_csr_12_a_post_from_elsewhere_is_refused_and_its_body_unread(house: House) -> None:
     house.send("GET", "/count")
     environ = house.environ("POST", "/count", b"x" * 100, HTTP_SEC_FETCH_SITE="cross-site")

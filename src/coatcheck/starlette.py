@@ -22,6 +22,7 @@ from coatcheck.errors import ConfigurationError, Refused, StoreError
 from coatcheck.facade import AsyncCoatcheck
 
 try:
+    from anyio import from_thread
     from starlette.authentication import BaseUser
     from starlette.requests import HTTPConnection, Request
     from starlette.responses import Response
@@ -231,26 +232,31 @@ def has_another_session(app: object) -> bool:
 
 def _guarded(endpoint: Endpoint[P, R], check: Callable[[HTTPConnection, Passage], object]) -> Endpoint[P, R]:
     # Who is there is known since before the application, so that no check waits: both kinds of endpoint need one only.
-    def examine(args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+    def examine(args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[Passage, str] | None:
+        """Check; give the passage and the method that it has not been admitted for, where middleware changed that."""
         for given in (*args, *kwargs.values()):
             if isinstance(given, HTTPConnection):
                 connection = cast(HTTPConnection, given)
-                check(connection, passage(connection))
-                return
+                way = passage(connection)
+                check(connection, way)
+                method = connection.scope.get("method")  # a WebSocket has none
+                return None if method in (None, way.exchange.request.method) else (way, method)
         raise ConfigurationError(f"{endpoint!r} is guarded and takes no request: give it a parameter `request`")
 
     if iscoroutinefunction(endpoint):
 
         @wraps(endpoint)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            examine(args, kwargs)
+            if (other := examine(args, kwargs)) is not None:
+                await other[0].require_evidence(other[1])
             return await endpoint(*args, **kwargs)
 
         return guarded  # type: ignore[return-value]  # R is its coroutine
 
     @wraps(endpoint)
     def guarded_in_thread(*args: P.args, **kwargs: P.kwargs) -> R:
-        examine(args, kwargs)
+        if (other := examine(args, kwargs)) is not None:
+            from_thread.run(other[0].require_evidence, other[1])
         return endpoint(*args, **kwargs)
 
     return guarded_in_thread

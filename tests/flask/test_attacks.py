@@ -8,13 +8,14 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from flask import Response, abort, request, session
+from flask import Flask, Response, abort, request, session
 from flask.testing import FlaskClient
 from werkzeug.debug import DebuggedApplication
 
-from coatcheck import StoreUnavailable
+from coatcheck import Coatcheck, StoreUnavailable
 from coatcheck.errors import ConfigurationError, CrossSite
 from coatcheck.flask import (
+    CoatcheckFlask,
     Exemption,
     csrf_exempt,
     csrf_token,
@@ -368,6 +369,36 @@ def test_tmo_01_disuse_ends_a_session(house: House, seconds: int, seen: str) -> 
     house.clock.move(seconds)
 
     assert house.get().text == seen
+
+
+@pytest.mark.parametrize("before", ["GET", "POST"])
+def test_csr_02_csr_10_what_makes_another_method_of_a_request_makes_no_way_around_the_evidence(before: str) -> None:
+    """Of `_method` in a query, as middleware for forms does: a link on another site would act in a visitor's name."""
+    app = Flask("overriding")
+    app.testing = True
+    application = app.wsgi_app
+
+    def overriding(environ: Any, start: Any) -> Any:
+        method = environ["QUERY_STRING"].removeprefix("_method=")
+        return application(environ | ({"REQUEST_METHOD": method} if method else {}), start)
+
+    app.wsgi_app = overriding  # type: ignore[method-assign]
+    desk = Coatcheck("memory://")
+    desk.sign_up(username="ada", password=PASSWORD)
+    CoatcheckFlask(app, desk)
+    app.add_url_rule("/in", "in", lambda: str(log_in("ada", PASSWORD)), methods=["POST"])
+    app.add_url_rule("/start", "start", lambda: str(start_session("mallory")), methods=["POST"])
+    app.add_url_rule("/it", "it", login_required(lambda: f"{request.method} by ada"), methods=["GET", "DELETE"])
+    stranger, ada = app.test_client(), app.test_client()
+    ada.post("/in", headers={"Sec-Fetch-Site": "same-origin"})
+
+    def asked(browser: FlaskClient, site: str, path: str) -> Any:
+        return browser.open(path, method=before, headers={"Sec-Fetch-Site": site})
+
+    assert asked(ada, "cross-site", "/it?_method=DELETE").status_code == 403
+    assert asked(ada, "same-origin", "/it?_method=DELETE").text == "DELETE by ada"
+    assert asked(ada, "cross-site", "/it?_method=GET").status_code == (200 if before == "GET" else 403)
+    assert asked(stranger, "cross-site", "/start?_method=POST").status_code == (405 if before == "GET" else 403)
 
 
 # What nobody is shown

@@ -24,9 +24,10 @@ from flask import (
 )
 from flask.json.tag import JSONTag
 from markupsafe import Markup
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import EnvironBuilder
 
-from coatcheck.flask import ServerSession, current_passage, log_in, log_out
+from coatcheck.flask import ServerSession, current_passage, log_in, log_out, login_required
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.wsgi import KEY
 from tests.flask.conftest import PASSWORD, House
@@ -590,3 +591,60 @@ def test_two_applications_of_one_extension_keep_apart_what_they_are_told_to(hous
     visitor.set_cookie("coatcheck-dev", house.token or "")
 
     assert [visitor.get("/").text, visitor.get("/").text, house.get().text] == ["1", "2", "2"]
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_a_request_that_a_view_sends_on_leaves_its_own_answer_as_it_is(house: House, lazily: bool) -> None:
+    """Nothing has gone out when the inner answer is there: the outer one may store, log in and look."""
+    inner_application: Any = house.app
+
+    def by_generator(environ: Any, start: Any) -> Any:
+        yield from inner_application(environ, start)  # a middleware that does nothing before it is iterated
+
+    def sent_on(path: str) -> Response:
+        answer = Response.from_app(by_generator if lazily else house.app, request.environ | {"PATH_INFO": path})
+        answer.get_data()
+        answer.close()
+        return answer
+
+    def fail() -> str:
+        session["tried"] = True
+        raise RuntimeError("raised on purpose")
+
+    def store() -> str:
+        session["before"] = 1
+        statuses = [sent_on(path).status_code for path in ("/plain", "/fails", "/members")]
+        session["after"] = 2
+        return str(statuses)
+
+    def enter() -> str:
+        answer = sent_on("/count").get_data(as_text=True)
+        log_in("ada", PASSWORD)
+        return answer
+
+    def look() -> str:
+        return f"{sent_on('/stream').get_data(as_text=True)} {session.get('after')}"
+
+    house.account()
+    house.app.config["PROPAGATE_EXCEPTIONS"] = False
+    for path, view in (("/plain", lambda: "plain"), ("/fails", fail), ("/count", count), ("/data", data)):
+        house.route(path, view)
+    house.route("/members", login_required(lambda: "in"))
+    house.route("/stream", lambda: Response(iter(["on", "e"]), headers={"Content-Length": "3"}))
+    for path, view in (("/store", store), ("/enter", enter), ("/look", look)):
+        house.route(path, view)
+
+    assert house.get("/store").text == "[200, 500, 303]"
+    assert house.get("/data").json == {"before": 1, "tried": True, "after": 2}
+    assert house.get("/look").text == "one 2"
+    assert "private" in house.get("/look").headers["Cache-Control"]
+    assert house.post("/enter").text == "1"
+    assert house.get("/data").json == {"before": 1, "tried": True, "after": 2, "count": 1}
+
+
+def test_an_application_mounted_in_itself_answers_for_its_sessions(house: House) -> None:
+    house.route("/", count)
+    house.app.wsgi_app = DispatcherMiddleware(house.app.wsgi_app, {"/again": house.app})  # type: ignore[method-assign]
+
+    assert [house.get(path).text for path in ("/", "/again/", "/again/again/")] == ["1", "2", "3"]
+    assert "private" in house.get("/again/").headers["Cache-Control"]

@@ -177,6 +177,28 @@ def test_login_required_sends_pages_to_log_in_and_tells_programs(house: House, e
     assert client.get("/members").text == "hello ada"
 
 
+@pytest.mark.parametrize("endpoint", [members, members_in_thread])
+def test_csr_02_csr_10_a_guard_asks_for_the_evidence_of_the_method_that_it_sees(house: House, endpoint: Any) -> None:
+    """Middleware behind the door may make a DELETE of a link."""
+
+    class Overriding:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            method = scope.get("query_string", b"").decode().removeprefix("_method=")
+            await self.app(scope | ({"method": method} if method else {}), receive, send)
+
+    client = house.client(("/members", endpoint), inside=[Middleware(Overriding)])
+    house.log_in(client)
+
+    def asked(site: str, method: str) -> int:
+        return client.get(f"/members?_method={method}", headers={"sec-fetch-site": site, **JSON}).status_code
+
+    assert [asked("cross-site", method) for method in ("GET", "DELETE")] == [200, 403]
+    assert asked("same-origin", "DELETE") == 200
+
+
 def test_same_account_required_lets_in_whom_the_path_names(house: House) -> None:
     @same_account_required("id")
     async def edit(request: Request) -> PlainTextResponse:

@@ -731,12 +731,29 @@ def test_csr_02_who_acts_for_somebody_asks_for_the_evidence_that_an_exemption_ha
             run_blocking(admitted("GET", headers, "/").require_evidence("DELETE"))
         run_blocking(admitted("GET", headers).require_evidence("GET"))
     run_blocking(admitted("POST", [OWN]).require_evidence("POST"))
+    for headers in (foreign, []):  # the same, of a door that knows that method before
+        with pytest.raises(CrossSite):
+            run_blocking(house.enter("GET", "/", headers).admit(no_token, method="DELETE"))
+        with pytest.raises(CrossSite):
+            run_blocking(house.enter("POST", "/", headers).admit(no_token, method="GET"))
+        run_blocking(house.enter("GET", "/", headers).admit(no_token, method="HEAD"))
+    run_blocking(house.enter("GET", "/", [OWN]).admit(no_token, method="DELETE"))
 
     shown = house.enter("POST", "/", [])
     token = shown.csrf_token()
     with_form = house.enter("POST", "/", [])
     run_blocking(with_form.admit(_given(token)))
     run_blocking(with_form.require_evidence("POST"))  # a form's token has been read: it is not asked for again
+
+
+def test_ses_11_a_get_that_has_become_a_post_starts_no_session_from_another_site(house: House) -> None:
+    """A provider's callback may do that by GET. A form's handler is none, however it was come to."""
+    passage = house.enter("GET", "/", [("sec-fetch-site", "cross-site")])
+    run_blocking(passage.admit(no_token, method="POST"))  # of a stranger it asks nothing
+
+    with pytest.raises(BadRequest):
+        run_blocking(passage.start_session("mallory"))
+    run_blocking(house.enter("GET", "/", [("sec-fetch-site", "cross-site")]).start_session("ada"))
 
 
 def test_csr_13_who_acts_for_somebody_asks_for_a_handshake_s_origin() -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Unpack, cast
 
-from flask import Flask, Response, got_request_exception, request
+from flask import Flask, Response, got_request_exception, has_request_context, request
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.routing import Rule
 
@@ -14,7 +14,7 @@ from coatcheck.core.views import A
 from coatcheck.errors import ConfigurationError, Refused, StoreError
 from coatcheck.facade import Coatcheck
 from coatcheck.flask import views
-from coatcheck.flask.sessions import ServerSessions
+from coatcheck.flask.sessions import SENT_ON, ServerSessions, is_sent_on
 from coatcheck.http.messages import MAX_BODY, Reply
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.door import Door, DoorSettings, exemption_of
@@ -121,7 +121,7 @@ class Entrance:
             if not self._has_answered:
                 self._look_at_application(door)
             if has_come_through(door, environ):
-                return self._inner(environ, start_response)
+                return self._inner({**environ, SENT_ON: self._is_answering(environ)}, start_response)
         except ConfigurationError as error:
             _log.critical("%s", error)  # servers answer 500, and not every one says why
             raise
@@ -134,6 +134,10 @@ class Entrance:
             return send_reply(entered, request, start_response)
         passage = environ[KEY] = BlockingPassage(entered)
         return with_end(self._inner(environ, start_response), environ, passage)
+
+    def _is_answering(self, environ: WSGIEnvironment) -> bool:
+        """Say whether a view is at work that sends this request on, and is going to have an answer of its own."""
+        return has_request_context() and request.environ.get(KEY) is environ[KEY]
 
     def passage_of(self, environ: WSGIEnvironment) -> BlockingPassage | None:
         """Give a request's passage: a new one where a test has made the context, None if its host is not the site's."""
@@ -151,7 +155,7 @@ class Entrance:
         exemption = exemption_of(self._app.view_functions.get(request.endpoint or ""))
         if exemption is not None:
             passage.passage.exemption = exemption
-        passage.admit(_form_token)
+        passage.admit(_form_token, method=request.method)  # which middleware may have made another one
 
     def refuse(self, error: Exception) -> Response:
         """Answer a refusal in the application's place; an error handler of its own for `Refused` goes before this."""
@@ -161,7 +165,8 @@ class Entrance:
 
     def refuse_instead(self, response: Response, passage: BlockingPassage, error: Refused | StoreError) -> None:
         """Make a refusal of a response. What the application changed in the session data is not saved."""
-        passage.passage.abandon()
+        if not is_sent_on():
+            passage.passage.abandon()
         reply = self.door.refusal(passage.passage, error)
         response.status_code = reply.status
         response.headers.clear()
@@ -176,7 +181,7 @@ class Entrance:
     def give_up(self, sender: Flask, **_more: object) -> None:  # noqa: ARG002 - a signal's interface
         """Save nothing more of a request whose handler raised what nobody handles."""
         passage: BlockingPassage | None = request.environ.get(KEY)
-        if passage is not None:
+        if passage is not None and not is_sent_on():
             passage.passage.abandon()
 
     def _open(self, settings: DoorSettings) -> Door:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, request
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 
@@ -15,6 +15,15 @@ from coatcheck.web.passage import Codec, SessionData
 
 if TYPE_CHECKING:
     from coatcheck.flask.extension import Entrance
+
+
+SENT_ON = "coatcheck.sent_on"
+"""Where an environ says whether a view has sent this request on within its application."""
+
+
+def is_sent_on() -> bool:
+    """Say whether the request at work is one that a view of the same application has sent on, and waits for."""
+    return bool(request.environ.get(SENT_ON))
 
 
 class ServerSession(SessionData, SessionMixin):
@@ -101,6 +110,8 @@ class ServerSessions(SessionInterface):
         passage = session.passage
         if session.accessed:
             passage.passage.is_personal = True
+        if is_sent_on():
+            return  # nothing goes out yet: the view that has sent the request on saves what both have changed
         try:
             if passage.save():
                 session.modified = True  # and stays so, for whoever asks later in this request

@@ -34,9 +34,13 @@ class BlockingPassage(Generic[A]):
         self.passage.is_personal = True
         return run_blocking(self.passage.account())
 
-    def admit(self, read_form_token: ReadFormToken) -> None:
+    def admit(self, read_form_token: ReadFormToken, *, method: str | None = None) -> None:
         """Ask for evidence that the request comes from a page of ours."""
-        run_blocking(self.passage.admit(read_form_token))
+        run_blocking(self.passage.admit(read_form_token, method=method))
+
+    def require_evidence(self, method: str) -> None:
+        """Ask for it again, where `method` is no longer the one that the request came with."""
+        run_blocking(self.passage.require_evidence(method))
 
     def require_session(self) -> Session:
         """Give the session of whoever is logged in."""

@@ -89,6 +89,7 @@ class Passage(Generic[A]):
         self._ended = False
         self._is_stranger = False
         self._is_admitted = False
+        self._changes_state = exchange.request.method not in SAFE_METHODS
         self._has_begun = False
         self._has_sent_presession = False
         self._is_abandoned = False
@@ -97,14 +98,16 @@ class Passage(Generic[A]):
 
     # Coming in
 
-    async def admit(self, read_form_token: ReadFormToken) -> None:
+    async def admit(self, read_form_token: ReadFormToken, *, method: str | None = None) -> None:
         """Ask a request that a cookie decides for evidence that it comes from a page of ours. Before the application.
 
-        `read_form_token` reads the field `csrf_token` of a form, where headers alone do not tell.
+        `read_form_token` reads the field `csrf_token` of a form, where headers alone do not tell. `method` is the one
+        that the application answers to, where that is known by then: what stands between may have made another of it.
         Raises `CrossSite` (CSR-02, CSR-12).
         """
         request = self.exchange.request
-        if request.method not in SAFE_METHODS and self._is_decided_by_cookie():
+        self._note_method(method)
+        if self._changes_state and self._is_decided_by_cookie():
             verdict = await evidence.judge(self.exchange)
             if verdict is Verdict.NEEDS_TOKEN:
                 # A token in the header leaves the body alone, which may be no form and of any size.
@@ -127,6 +130,7 @@ class Passage(Generic[A]):
         `method` is the one that the application answers to: what stands between may have made another of it. A token
         counts in its header alone, for the body is the application's by then. Raises `CrossSite`.
         """
+        self._note_method(method)
         if method not in SAFE_METHODS and self._lacks_evidence():
             if await evidence.judge(self.exchange) is Verdict.NEEDS_TOKEN:
                 await evidence.require_token(self.exchange, None)
@@ -137,6 +141,10 @@ class Passage(Generic[A]):
         if self._lacks_evidence():
             await evidence.judge_handshake(self.exchange)
             self._is_admitted = True
+
+    def _note_method(self, method: str | None) -> None:
+        if method is not None and method not in SAFE_METHODS:
+            self._changes_state = True
 
     def _lacks_evidence(self) -> bool:
         # Whom an exemption makes a stranger nobody acts for.
@@ -436,7 +444,7 @@ class Passage(Generic[A]):
         The answer to a GET may do so too, such as a provider's callback: that this browser asked for it is for you to
         check then (SES-11).
         """
-        if self.exchange.request.method not in SAFE_METHODS:
+        if self._changes_state:
             await self._admit_identity()
         self._require_cookie()
         await self._hand_over()
