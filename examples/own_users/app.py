@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import uvicorn
 from fastapi import Body, Depends, FastAPI
 from old import make_database
-from users import User, Users, upgrade
+from users import User, Users, inactive, upgrade
 
 from coatcheck import AsyncCoatcheck
 from coatcheck.fastapi import CoatcheckFastAPI
@@ -31,10 +31,18 @@ def prepare() -> None:
     upgrade(engine)
 
 
+async def shut_out() -> None:
+    """Who was inactive in the old table stays outside. At each start: sessions.db may be a new one."""
+    for subject in inactive(engine):
+        if not await desk.is_disabled(subject):
+            await desk.disable(subject)
+
+
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     prepare()
     async with auth.lifespan(app):
+        await shut_out()
         yield
 
 

@@ -36,6 +36,7 @@ class User(Base):
     password: Mapped[str | None] = mapped_column(sa.String(255))
     joined: Mapped[datetime] = mapped_column(sa.DateTime)
     favourite_coat: Mapped[str | None] = mapped_column(sa.String(50))
+    is_active: Mapped[bool] = mapped_column(server_default=sa.true())
     # ----
     subject: Mapped[str | None] = mapped_column(sa.String(255), unique=True)  # what sessions know; never changes
     name_key: Mapped[str | None] = mapped_column(sa.String(150), unique=True)  # what names are compared by
@@ -89,6 +90,12 @@ def upgrade(engine: sa.Engine) -> None:
             }
             connection.execute(sa.update(users).where(users.c.id == row["id"]).values(added))
         metadata.create_all(connection, tables=[events_table])
+
+
+def inactive(engine: sa.Engine) -> list[str]:
+    """Give the subjects of those whom the application lets in no more: the desk does not know that column."""
+    with engine.connect() as connection:
+        return [row.subject for row in connection.execute(sa.select(users.c.subject).where(~users.c.is_active))]
 
 
 class Run(Protocol):

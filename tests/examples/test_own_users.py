@@ -22,6 +22,7 @@ from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.contracts import AccountContract, EventContract
 from tests.conftest import ROOT
+from tests.e2e.serving import PATIENCE
 from tests.examples.running import Example
 
 
@@ -75,7 +76,7 @@ def test_its_own_objects_are_read_for_many_at_once_and_for_nobody_else(tmp_path:
     users.upgrade(engine)
     store = users.Users(engine)
 
-    found = run_blocking(store.own_accounts(["user-1", "user-2", "user-3", "", "\ud800"]))
+    found = run_blocking(store.own_accounts(["user-1", "user-2", "user-4", "", "\ud800"]))
 
     assert {subject: user.favourite_coat for subject, user in found.items()} == {
         "user-1": "duffle",
@@ -108,7 +109,8 @@ def example(tmp_path: Path) -> Iterator[Example]:
 
 
 def browser(example: Example) -> httpx.Client:
-    return httpx.Client(base_url=example.url, headers={"origin": example.url, "accept": "application/json"})
+    headers = {"origin": example.url, "accept": "application/json"}
+    return httpx.Client(base_url=example.url, headers=headers, timeout=PATIENCE)
 
 
 def log_in(client: httpx.Client, name: str, password: str) -> int:
@@ -141,6 +143,23 @@ def test_the_people_of_the_old_table_log_in_with_their_old_passwords(example: Ex
         assert other.get("/me").json()["name"] == "Grace"
 
 
+def test_who_was_inactive_in_the_old_table_stays_outside_until_let_in(example: Example) -> None:
+    with browser(example) as client:
+        assert log_in(client, "charles", "the difference engine") == 401
+        assert client.get("/me").status_code == 401
+
+        example.stop()
+        for file in example.folder.glob("sessions.db*"):
+            file.unlink()
+        example.start()
+        assert log_in(client, "charles", "the difference engine") == 401  # over new sessions, too
+
+        with Coatcheck(f"sqlite:///{example.folder}/sessions.db") as sessions:
+            assert sessions.enable("user-3")
+        assert log_in(client, "charles", "the difference engine") == 200
+        assert client.get("/me").json() == {"id": 3, "name": "charles", "favourite_coat": "frock coat"}
+
+
 def test_a_new_password_is_in_the_old_table_and_ends_other_sessions(example: Example) -> None:
     before = row(example, "ada")
     with browser(example) as here, browser(example) as there:
@@ -164,7 +183,7 @@ def test_who_signs_up_is_a_row_like_any_other_and_names_are_taken(example: Examp
         taken = client.post("/auth/api/signup", json=given | {"username": "ADA", "email": "other@example.org"})
         assert (taken.status_code, taken.json()["reason"]) == (409, "username_taken")
         assert log_in(client, "linus", "a blanket with a corner") == 200
-        assert client.get("/me").json() == {"id": 3, "name": "linus", "favourite_coat": None}
+        assert client.get("/me").json() == {"id": 4, "name": "linus", "favourite_coat": None}
         assert client.get("/auth/api/events").json()["events"][0]["name"] == "logged_in"
     assert row(example, "linus")["email"] == "linus@example.org"
     assert row(example, "ADA") is None
