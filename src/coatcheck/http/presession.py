@@ -40,6 +40,10 @@ class PreSession(Struct, frozen=True):
     nonce: bytes
     word: str = ""
 
+    def began_with(self, nonce: bytes) -> bool:
+        """Say whether this is the pre-session that a nonce was drawn for."""
+        return compare_digest(self.nonce, nonce)
+
 
 def issue(key: bytes, *, nonce: bytes, now: int, word: str = "") -> str:
     """Make the cookie's value.

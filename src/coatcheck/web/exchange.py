@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hmac import compare_digest
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
@@ -242,7 +241,7 @@ class Exchange:
         if self._opened is None:
             return False
         shown = self._shown_presession()
-        return shown is None or not compare_digest(shown.nonce, self._opened)
+        return shown is None or not shown.began_with(self._opened)
 
     def query(self, name: str) -> str | None:
         """Give a member of the address's query that stands there once; None otherwise (RED-06)."""
