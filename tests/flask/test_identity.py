@@ -346,3 +346,20 @@ def test_cky_01_cky_02_in_production_the_cookie_is_a_host_cookie() -> None:
     assert session_cookie.partition(";")[2] == " Path=/; Secure; HttpOnly; SameSite=Lax"
     assert device.startswith("__Host-coatcheck-device=")
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_current_account_that_is_nobody_s_says_why(house: House) -> None:
+    def who() -> str:
+        try:
+            return current_account.subject
+        except AttributeError as error:
+            return f"{bool(current_account)} {current_account == None} {error}"  # noqa: E711 - what a view may ask
+
+    house.route("/", who)
+    house.route("/in", lambda: str(start_session("oidc|42")))
+    house.route("/page", lambda: render_template_string("<{{ current_account.username }}>"))
+
+    assert house.get().text.startswith("False True current_account.subject: nobody is logged in")
+    assert house.get("/page").text == "<>"
+    house.post("/in")
+    assert "no account of ours; it is current_passage.visit.subject" in house.get().text

@@ -473,6 +473,64 @@ def test_identity_proven_another_way_starts_a_session(house: House) -> None:
     assert (visit.subject, visit.session.methods) == ("subject-42", ("oidc",))
 
 
+def test_an_account_is_known_in_the_request_that_starts_its_session_too(house: House) -> None:
+    ada = house.account()
+
+    async def enter(passage: Passage) -> Any:
+        await passage.start_session(ada.subject)
+        return await passage.require_account()
+
+    assert house.visit(enter).subject == ada.subject
+
+
+def test_whoever_is_a_stranger_has_no_subject_to_stumble_over(house: House) -> None:
+    async def subject(passage: Passage) -> str | None:
+        return (await passage.visit()).subject
+
+    assert house.visit(subject) is None
+
+
+def test_a_subject_without_an_account_hears_that_it_has_none(house: House) -> None:
+    house.jar["coatcheck-dev"] = house.desk.start_session("oidc|42").token.reveal()
+
+    with pytest.raises(Forbidden) as refused:
+        house.visit(lambda passage: passage.require_account())
+
+    assert refused.value.reason == "no_account"
+
+
+@pytest.mark.parametrize("pages", [True, False])
+def test_sessions_for_subjects_of_one_s_own_beside_an_open_sign_up_are_mentioned_once(
+    pages: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(pages=pages)
+
+    for subject in ("oidc|1", "oidc|2"):
+        house.visit(lambda passage, subject=subject: passage.start_session(subject))  # type: ignore[misc]
+
+    said = [record.message for record in caplog.records if record.message.startswith("pages")]
+    assert len(said) == pages
+    assert not said or "/auth/signup" in said[0]
+    assert not said or "pages=False" in said[0]
+
+
+def test_sessions_for_accounts_of_ours_are_not_mentioned_and_a_store_in_trouble_spoils_no_log_in(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = house.account()
+
+    async def down(_subject: str) -> Any:
+        raise StoreUnavailable("down on purpose")
+
+    with monkeypatch.context() as trouble:
+        trouble.setattr(house.store, "account", down)
+        house.visit(lambda passage: passage.start_session("oidc|1"))
+    house.visit(lambda passage: passage.start_session(ada.subject))
+
+    assert house.jar
+    assert "pages" not in caplog.text
+
+
 def test_ses_03_ses_11_no_get_logs_in_or_out(house: House) -> None:
     house.account()
     house.visit(log_in())

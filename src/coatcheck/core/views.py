@@ -186,6 +186,11 @@ class Absent:
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
+    @property
+    def subject(self) -> None:
+        """Nobody's: as of the `Visit` of an anonymous session."""
+        return
+
     def __bool__(self) -> Literal[False]:
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from flask import current_app, has_request_context, request, session
 from markupsafe import Markup
@@ -89,7 +89,38 @@ def account() -> Account | None:
 current_passage = cast("BlockingPassage", LocalProxy(passage))
 """This request at the desk: the visit with its session, atomic counters, step-up, and whatever has no name here."""
 
-current_account = cast("CurrentAccount", LocalProxy(account))
+
+class Nobody:
+    """What `current_account` is where there is no account: false, equal to None, and able to say why."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Nobody)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __repr__(self) -> str:
+        return "None"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)  # asked by Python and by libraries, of any object
+        why = (
+            "nobody is logged in; ask `if current_account` first, or guard the view with @login_required"
+            if passage().visit.subject is None
+            else "this session's subject has no account of ours; it is current_passage.visit.subject"
+        )
+        raise AttributeError(f"current_account.{name}: {why}")
+
+
+def _account_or_nobody() -> Account | Nobody:
+    return account() or Nobody()
+
+
+current_account = cast("CurrentAccount", LocalProxy(_account_or_nobody))
 """The account of whoever is logged in; false where nobody is, or a subject of yours without an account of ours."""
 
 

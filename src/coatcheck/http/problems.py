@@ -40,6 +40,7 @@ TITLES = {
     "malformed_json": "The body is not well-formed JSON.",
     "method_not_allowed": "This address does not answer to that method.",
     "missing_host": "The Host header is missing.",
+    "no_account": "This needs an account of this site, and whoever is logged in has none.",
     "no_origin_evidence": "The request needs an Origin or Sec-Fetch-Site header, or a JSON body.",
     "not_authenticated": "Please log in.",
     "not_found": "There is nothing here.",

@@ -186,6 +186,7 @@ class Door:
         for path, exemption in self.exemptions.items():
             _log.info("csrf_exempt: requests to %s need no evidence of their origin: %s", path, exemption.reason)
         self.has_pages = settings.get("pages", True)
+        self.has_looked_at_starts = False
         self._mentioned: set[str] = set()
 
     def owns(self, path: str) -> bool:

@@ -84,6 +84,7 @@ class Passage(Generic[A]):
         self._session: Session | None = None
         self._visit: Visit | Absent | None = None
         self._account: A | None = None
+        self._is_account_unread = False
         self._account_trouble: StoreError | None = None
         self._login: Login | None = None
         self._ended = False
@@ -210,6 +211,9 @@ class Passage(Generic[A]):
 
     async def _account_of(self, visit: Visit | Absent) -> A | None:
         if not self._views.are_own:
+            if self._is_account_unread and visit and visit.subject is not None:
+                visit.account = await self.exchange.flows.accounts.account(visit.subject)
+                self._is_account_unread = False
             return cast("A | None", await self.exchange.account_of(visit))
         if self._account is None and visit and visit.subject is not None:
             self._account = await self._views.account(visit.subject)
@@ -234,12 +238,13 @@ class Passage(Generic[A]):
     async def require_account(self) -> A:
         """Give the account of whoever is logged in.
 
-        Raises `NotAuthenticated`; `Forbidden` for a subject known in another way, who has no account of ours.
+        Raises `NotAuthenticated`; `Forbidden` for a subject known in another way, who has no account of ours, with the
+        reason `no_account`.
         """
         await self.require_session()
         account = await self.account()
         if account is None:
-            raise Forbidden
+            raise Forbidden("no_account")
         return account
 
     async def require_subject(self, subject: object) -> Session:
@@ -452,7 +457,25 @@ class Passage(Generic[A]):
             subject, methods=methods, client=self.exchange.client, remember=remember, replaces=self._shown()
         )
         self._identified(login)
-        return await self._told(login)
+        told = await self._told(login)
+        if self.door.has_pages and not self.door.has_looked_at_starts:
+            await self._look_at_start()
+        return told
+
+    async def _look_at_start(self) -> None:
+        """See once whether sessions begin here for subjects of the application's own, while our sign-up is open."""
+        try:
+            account = await self.account()
+        except StoreError:
+            return  # the log-in stands; the next one is looked at
+        self.door.has_looked_at_starts = True
+        if account is None:
+            self.door.mention(
+                "pages",
+                "are on, and a session was started for a subject without an account of ours: anybody may sign up at "
+                f"{self.door.mount.pages.path('sign_up')}, and guards let them in like your own; say pages=False, or "
+                "have views ask whether the subject is one of yours",
+            )
 
     async def sign_up(self, *, username: str | None = None, email: str | None = None, password: str) -> A:
         """Open an account; it is not logged in by that. Raises what the desk's `sign_up` does."""
@@ -523,6 +546,7 @@ class Passage(Generic[A]):
         account = before.account if before and before.subject == login.subject else None
         self._visit = Visit(login.session, login.account or account, is_touch_due=False)
         self._account = None
+        self._is_account_unread = self._visit.account is None  # a start reads none
 
     async def _told(self, login: Login) -> Login[A]:
         told = await self._views.shown(login)

@@ -159,6 +159,7 @@ CATALOGUE: Mapping[str, str] = {
     "reason.malformed_json": "What was sent cannot be read.",
     "reason.method_not_allowed": "This address does not answer that kind of request.",
     "reason.missing_host": "The address of this request cannot be understood.",
+    "reason.no_account": "This needs an account of this site. You are logged in another way, and have none here.",
     "reason.no_origin_evidence": "This request did not come from one of our own pages.",
     "reason.not_found": "There is no such page, or it is not yours to see.",
     "reason.null_origin": "This request did not say which page it came from.",
