@@ -10,7 +10,7 @@ output = here / "_build"
 
 if __name__ == "__main__":
     folders = [str(here.parent), str(output / "html"), f"--conf-dir={here}", f"--doctree-dir={output / 'doctrees'}"]
-    # Everything anew: Sphinx does not see that a table has changed with the program it is made from.
+    # Everything anew: Sphinx does not see that a docstring has changed.
     options = ["--builder=html", "--fresh-env", "--write-all", "--fail-on-warning", "--quiet"]
     status = sphinx([*folders, *options, *sys.argv[1:]])
     if status == 0:

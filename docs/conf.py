@@ -3,12 +3,9 @@
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 root = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(root), str(root / "src")]
-
-from docs.tables import filled  # noqa: E402
 
 project = "Coatcheck"
 release = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
@@ -30,13 +27,3 @@ html_title = f"Coatcheck {release}"
 html_show_sphinx = False
 html_static_path = ["static"]
 html_css_files = ["docs.css"]
-
-
-def fill_tables(_app: Any, _page: str, source: list[str]) -> None:
-    """Put the tables in the place of their marks, in every page that is read."""
-    source[0] = filled(source[0])
-
-
-def setup(app: Any) -> None:
-    """Called by Sphinx."""
-    app.connect("source-read", fill_tables)

@@ -1,7 +1,7 @@
 """Those parts of the pages that are made from the program itself, so that they cannot say anything else.
 
-A page holds a line `<!-- table: NAME -->`; `filled` puts the table of that name in its place. `docs/conf.py` does so
-for every page that Sphinx reads.
+A page holds the lines `<!-- table: NAME -->` and `<!-- end -->`; what stands between them is the table of that name.
+`python -m docs.tables` writes all of them anew, and a test fails where one says what the program does not.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from docs.tables import calls, commands, events, problems, rules, settings
+from docs.tables import calls, commands, doors, events, problems, rules, settings
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "calls": calls.all_calls,
     "commands": commands.all_commands,
     "cookies": calls.all_cookies,
+    "door-settings": doors.door_settings,
     "events": events.all_events,
     "field-reasons": problems.field_reasons,
     "library-reasons": problems.library_reasons,
@@ -31,11 +32,17 @@ TABLES: Mapping[str, Callable[[], str]] = {
 }
 
 _MARK = re.compile(r"^<!-- table: ([a-z-]+) -->$", re.MULTILINE)
+_TABLE = re.compile(r"^<!-- table: ([a-z-]+) -->\n.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
 def filled(page: str) -> str:
-    """Give a page with its tables. Raises KeyError for a table that there is not."""
-    return _MARK.sub(lambda mark: TABLES[mark[1]](), page)
+    """Give a page with its tables as they are now. Raises KeyError for a table that there is not."""
+    return _TABLE.sub(lambda found: f"<!-- table: {found[1]} -->\n\n{TABLES[found[1]]()}\n<!-- end -->", page)
+
+
+def emptied(page: str) -> str:
+    """Give what people have written: the page with an empty line for each line of its tables."""
+    return _TABLE.sub(lambda found: "\n" * found[0].count("\n"), page)
 
 
 def names_in(page: str) -> list[str]:

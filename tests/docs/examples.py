@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from docs.tables import emptied
 from tests.conftest import ROOT
 from tests.e2e.serving import environment
 
@@ -55,8 +56,8 @@ class Ran(NamedTuple):
 
 
 def blocks(page: Path, *languages: str) -> list[Block]:
-    """Gather the blocks of a page, in their order."""
-    text = page.read_text("utf-8")
+    """Gather the blocks that people have written in a page, in their order."""
+    text = emptied(page.read_text("utf-8"))
     found = [Block(one[1], one[2], text.count("\n", 0, one.start()) + 2) for one in _FENCE.finditer(text)]
     return [block for block in found if not languages or block.language in languages]
 

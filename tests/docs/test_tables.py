@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from coatcheck import Coatcheck
 from coatcheck.cli.main import cli
 from coatcheck.core.audit import Event
 from coatcheck.core.policy import BOUNDS, Policy, make_policy
@@ -16,22 +17,43 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.http.problems import TITLES
 from coatcheck.server.durations import seconds_of
 from coatcheck.server.settings import PREFIX, SETTINGS, is_duration
+from coatcheck.web.door import Door, DoorSettings
 from coatcheck.web.routes import ROUTES
 from docs import tables
-from docs.tables import commands, problems, rules, settings
+from docs.tables import commands, doors, problems, rules, settings
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
 
 
 def page(name: str) -> str:
-    return tables.filled((DOCS / f"{name}.md").read_text("utf-8"))
+    return (DOCS / f"{name}.md").read_text("utf-8")
 
 
 def test_every_table_stands_in_a_page_and_every_mark_is_a_table() -> None:
     marks = [mark for path in DOCS.glob("*.md") for mark in tables.names_in(path.read_text("utf-8"))]
 
     assert sorted(marks) == sorted(tables.TABLES)
+    assert sum(path.read_text("utf-8").count("\n<!-- end -->\n") for path in DOCS.glob("*.md")) == len(marks)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in DOCS.glob("*.md")))
+def test_the_tables_of_a_page_are_those_of_the_program(name: str) -> None:
+    """Whoever reads the Markdown reads them, too."""
+    assert page(name) == tables.filled(page(name)), "write them anew: python -m docs.tables"
+
+
+def test_a_table_that_is_old_or_empty_is_written_anew_and_the_words_around_it_stay() -> None:
+    written = "# One\n\n<!-- table: pages -->\n\nold\n\n<!-- end -->\n\nTwo\n\n<!-- table: cookies -->\n<!-- end -->\n"
+
+    now = tables.filled(written)
+
+    pages, cookies = tables.TABLES["pages"](), tables.TABLES["cookies"]()
+    assert now.startswith(f"# One\n\n<!-- table: pages -->\n\n{pages}\n<!-- end -->\n\nTwo\n")
+    assert now.endswith(f"<!-- table: cookies -->\n\n{cookies}\n<!-- end -->\n")
+    assert tables.filled(now) == now
+    assert tables.emptied(now).split() == ["#", "One", "Two"]
+    assert tables.emptied(now).count("\n") == now.count("\n")
 
 
 @pytest.mark.parametrize("name", tables.TABLES)
@@ -81,6 +103,32 @@ def test_every_number_has_words(name: str) -> None:
 
 def test_no_words_are_left_of_a_number_that_is_gone() -> None:
     assert set(settings.words()) <= set(Policy.__struct_fields__)
+
+
+@pytest.mark.parametrize("name", sorted(DoorSettings.__annotations__))
+def test_every_setting_of_a_door_is_in_the_page(name: str) -> None:
+    (row,) = [
+        line for line in page("doors").splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]
+    ]
+
+    assert len(row.split("|")[2]) > 20
+
+
+def test_the_defaults_of_a_door_are_those_that_the_page_tells() -> None:
+    words = {name: told for names, told in doors.told() for name in names}
+    with Coatcheck("memory://") as desk:
+        door = Door(desk, {"development": True}, wanted=Coatcheck)
+    site, mount = door.mount.site, door.mount
+
+    assert f"`{site.cookie_name}`" in words["cookie_name"]
+    assert f"`{site.session_cookie.name}`" in words["cookie_name"]
+    assert f"by default `{mount.prefix}`" in words["prefix"]
+    assert f"by default `{mount.home}`" in words["home"]
+    assert f"by default `{door.namespace}`" in words["namespace"]
+    assert f"by default `{mount.forwarded_header.decode()}`" in words["forwarded_header"]
+    assert "by default they are" in words["pages"]
+    assert door.has_pages
+    assert mount.trusted_hops == 0
 
 
 # Commands

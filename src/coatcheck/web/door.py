@@ -87,19 +87,25 @@ class DoorSettings(TypedDict, total=False):
     public_url: the https address under which visitors see the site. Needed, but in development.
     development: answer loopback hosts over plain http, with a plainly named cookie.
     tls: in development, that the server itself speaks (self-signed) TLS.
-    prefix: where our pages and calls are mounted.
-    pages: whether our pages and calls are answered there. Without them nobody signs up or logs in but by what the
-        application does itself, and it answers refusals itself too: identity is proven in another way.
-    home: the path where a log-in leads that names no other.
-    namespace: whose session data this application reads and writes; others at the same desk have others.
+    pages: whether our pages and calls are answered; by default they are. Without them nobody signs up or logs in but by
+        what the application does itself, and it answers refusals itself too. Whoever begins sessions of their own
+        (`start_session`) says `pages=False`, or anybody signs up here and passes the guards.
+    prefix: where our pages and calls stand, the whole path that visitors see; by default `/auth`.
+    home: the path where a log-in leads that names no other; by default `/`.
     templates: a folder whose templates win over ours.
-    allowed_hosts: exact hosts, by default that of `public_url`.
+    cookie_name: what the session's cookie is called, by default `coatcheck`: `__Host-coatcheck`, in development
+        `coatcheck-dev`. Two applications on one host, such as `localhost`, need two names: browsers send cookies to
+        every port, and each application would take the other's for a dead one of its own and remove it.
+    namespace: whose session data this application reads and writes, by default `app`; several applications at one desk
+        share log-ins and keep their data apart.
+    allowed_hosts: exact hosts that are served, by default that of `public_url`.
     trusted_origins: origins of other sites whose pages may act for a visitor, such as a single-page application.
     redirect_hosts: hosts where `next` may lead besides our own.
-    cookie_name: to which `__Host-` is put before.
-    trusted_proxies, trusted_hops, forwarded_header: whom to believe about a client's address.
-    passive_paths: paths, ours without the prefix, whose requests are no activity (TMO-09).
-    csrf_exempt: paths that need no evidence, each with an `Exemption`; they are listed at start.
+    trusted_proxies, trusted_hops, forwarded_header: whom to believe about a client's address: networks of proxies, how
+        many of them a request passes (by default none), and the header that they write (by default `x-forwarded-for`).
+    passive_paths: paths, ours without the prefix, whose requests are no activity and keep no session alive.
+    csrf_exempt: paths of the application's that need no evidence of a request's origin, each with an
+        `Exemption(reason=...)`; they are listed in the log at start.
     """
 
     public_url: str | None
