@@ -28,6 +28,7 @@ from coatcheck.testing.samples import NOW, a_digest, a_gate, admit, data_of, put
 from coatcheck.testing.servers import PostgresServer
 from tests.conftest import missing
 from tests.engines.relay import Relay
+from tests.stores.waiting import somebody_waits
 
 # From Python 3.12 on, fork() warns when threads exist; here it is the point of the test.
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -139,7 +140,7 @@ def test_a_read_whose_line_is_cut_under_it_is_read_again(
 
 
 def wait_for_waiting(url: str) -> None:
-    while execute(url, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+    while not somebody_waits(url):
         pass
 
 

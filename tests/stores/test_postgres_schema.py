@@ -20,6 +20,7 @@ from coatcheck.stores.postgres.schema import STEPS, Concurrently, Step, problem_
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
 from coatcheck.testing.samples import a_digest, put, started
+from tests.stores.waiting import somebody_waits
 
 LATEST = len(STEPS)
 run = run_blocking
@@ -302,9 +303,7 @@ def test_dat_08_a_kill_in_the_middle_of_an_upgrade_leaves_the_old_schema_whole(
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT count(*) FROM coatcheck.sessions")
         upgrading = subprocess.Popen([sys.executable, "-c", UPGRADE, postgres_url])
-        while execute(postgres_url, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL") == [
-            (0,)
-        ]:
+        while not somebody_waits(postgres_url):
             assert upgrading.poll() is None
         upgrading.kill()
         upgrading.wait()
