@@ -34,6 +34,40 @@ def token_in(answer: Any) -> str:
     return str(re.findall(r'name="csrf_token" value="([^"]+)"', answer.text)[-1])
 
 
+# A form without a token
+
+
+def test_csr_06_a_form_of_the_application_s_without_a_token_is_refused_in_words_that_help(
+    world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.account()
+    browser = world.browser()
+    browser.log_in("ada")
+
+    for accept in ("text/html", "application/json", "application/json, text/plain, */*"):
+        refused = browser.send("POST", "/logout", [*browser.evidence(), FORM, ("accept", accept)], b"a=1")
+
+        assert refused.status == 403
+        if accept == "text/html":
+            assert "csrf_token" in summary_of(refused)
+        else:
+            assert (refused.one("content-type"), refused.reason) == ("application/problem+json", "csrf_token_required")
+    assert browser.get("/account").status == 200
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert "/logout without its field csrf_token" in said[0]
+
+
+def test_a_form_that_is_posted_by_a_program_is_refused_as_json(world: Any) -> None:
+    browser = world.browser()
+    fields = {"identifier": "nobody", "password": PASSWORD, "csrf_token": browser.token_on("/login")}
+    asked = [*browser.evidence(), FORM, ("accept", "application/json")]
+
+    refused = browser.send("POST", "/login", asked, urlencode(fields).encode())
+
+    assert (refused.status, refused.reason) == (401, "invalid_credentials")
+
+
 # A form that was left open
 
 

@@ -77,6 +77,12 @@ class Request(Struct, frozen=True, eq=False, kw_only=True):
         return destination in ([], [b"document"]) and (not accept or b"html" in accept or b"*/*" in accept)
 
     @property
+    def asks_for_json(self) -> bool:
+        """Whether it names JSON, and pages not, as what it wants to be answered with."""
+        accept = b",".join(self.all(b"accept"))
+        return b"json" in accept and b"html" not in accept
+
+    @property
     def is_part_of_page(self) -> bool:
         """Whether a browser says that a script or an element of a page asks, and no person's navigation."""
         return self.all(b"sec-fetch-dest") not in ([], [b"document"])

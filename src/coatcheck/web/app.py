@@ -49,6 +49,7 @@ class Web:
     def __init__(self, mount: Mount) -> None:
         self.mount = mount
         self._routes = _Table(ROUTES)
+        self._mentioned: set[str] = set()
 
     async def answer(self, request: Request) -> tuple[Reply, Exchange | None]:
         """Answer a request; never raises for what a visitor did, nor for a store in trouble.
@@ -121,7 +122,9 @@ class Web:
             try:
                 await evidence.require_token(exchange, token)
             except CrossSite as error:
-                if not verdict.passes:
+                if token is None and verdict.passes:
+                    self._mention_form(request.path)
+                if not verdict.passes or request.asks_for_json:
                     raise
                 return await self._show_again(exchange, route, error, body, content_type)
         typed: dict[str, str] = {}
@@ -132,6 +135,8 @@ class Web:
         except (NotAuthenticated, StepUpRequired, CrossSite):
             raise
         except Refused as error:
+            if request.asks_for_json:
+                raise
             trouble = trouble_of(problem_of(error), error, typed)
             return with_session(exchange, await route.view(exchange, trouble), None, ended=False)
         return with_session(exchange, page_reply(exchange, outcome), outcome.login, ended=outcome.ended)
@@ -154,11 +159,21 @@ class Web:
             raise error from None  # the page needs a session, which is over
         return with_session(exchange, reply, None, ended=False)
 
+    def _mention_form(self, path: str) -> None:
+        """Say once in the log that a form of the application's lacks what ours have: the visitor cannot mend it."""
+        if path not in self._mentioned:
+            self._mentioned.add(path)
+            _log.warning(
+                "csrf_token_required: a form was posted to %s without its field csrf_token, which forms to our own "
+                "pages bear whatever a browser's headers say; put csrf_token() into it",
+                path,
+            )
+
     def _refused(self, exchange: Exchange, route: Route, error: Exception) -> Reply:
         if not isinstance(error, Refused | StoreError):
             _forget_locals(error)
             _log.exception("an action failed")
-        if isinstance(route, Call):
+        if isinstance(route, Call) or (isinstance(route, Form) and exchange.request.asks_for_json):
             return self.refusal(exchange, error, back=None, as_page=False)
         return self.refusal(exchange, error, back=self._page_of(route), as_page=True)
 

@@ -141,8 +141,8 @@ CATALOGUE: Mapping[str, str] = {
     "reason.cross_site": "This request did not come from one of our own pages.",
     "reason.csrf_token_invalid": "This page had been open for too long, or you logged in or out in another tab "
     "meanwhile. Nothing has been done: please try again.",
-    "reason.csrf_token_required": "Something was missing from what this page sent. Nothing has been done: "
-    "please try again.",
+    "reason.csrf_token_required": "The token (csrf_token) was missing from the form that this page sent. "
+    "Nothing has been done: please try again.",
     "reason.email_taken": "There is an account with this e-mail address already.",
     "reason.foreign_origin": "This request did not come from one of our own pages.",
     "reason.foreign_referer": "This request did not come from one of our own pages.",
