@@ -813,6 +813,68 @@ def test_a_template_folder_that_does_not_exist_is_a_configuration_error(tmp_path
         Pages(templates=tmp_path / "nowhere")
 
 
+def test_a_template_of_ones_own_has_the_forms_field_as_every_door_has_it(tmp_path: Path) -> None:
+    import jinja2
+
+    (tmp_path / "log_in.html").write_text("<form method=post>{{ csrf_field() }}</form>", encoding="utf-8")
+    own = Pages(templates=tmp_path)
+
+    rendered = own.render("log_in.html", csrf_token='t"><b>')
+
+    assert rendered == b'<form method=post><input type="hidden" name="csrf_token" value="t&#34;&gt;&lt;b&gt;"></form>'
+    with pytest.raises(jinja2.UndefinedError, match="csrf_token"):
+        own.render("log_in.html")
+
+
+def test_a_file_that_replaces_nothing_is_named_at_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "assets").mkdir()
+    for name in ("login.html", "account.html", "assets/coatcheck.css", "assets/logo.png", ".gitignore"):
+        (tmp_path / name).write_text("{{ url_for(x) | of_another_engine }}" * (name == "login.html"), encoding="utf-8")
+
+    Pages(templates=tmp_path)
+
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(
+        "templates: assets/logo.png, login.html: nothing of ours has this name; we have _device.html, "
+    )
+    assert ", log_in.html, " in said
+
+
+def test_a_part_that_another_template_names_is_in_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "logo.html").write_text("Logo", encoding="utf-8")
+    (tmp_path / "frame.html").write_text("{% include 'parts/logo.html' %}", encoding="utf-8")
+    (tmp_path / "problem.html").write_text("{% extends 'frame.html' %}", encoding="utf-8")
+
+    assert Pages(templates=tmp_path).render("problem.html") == b"Logo"
+    assert caplog.records == []
+
+
+def test_where_names_are_made_when_a_page_is_rendered_nothing_is_said_to_be_idle(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.html").write_text("A", encoding="utf-8")
+    (tmp_path / "problem.html").write_text("{% include status ~ '.html' %}", encoding="utf-8")
+
+    assert Pages(templates=tmp_path).render("problem.html", status="a") == b"A"
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (b"fine\n{% if %}", "templates: problem.html, line 2: Expected an expression"),
+        (b"{{ t(title) | shout }}", "templates: problem.html, line 1: No filter named 'shout'"),
+        (b"caf\xe9", "templates: problem.html is not UTF-8"),
+    ],
+)
+def test_err_03_a_template_that_cannot_be_read_stops_the_start(tmp_path: Path, written: bytes, told: str) -> None:
+    (tmp_path / "problem.html").write_bytes(written)
+
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(told)}"):
+        Pages(templates=tmp_path)
+
+
 def test_without_jinja2_the_error_names_the_extra_and_importing_pages_costs_no_jinja2() -> None:
     program = (
         "import sys; sys.modules['jinja2'] = None\n"

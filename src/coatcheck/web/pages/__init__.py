@@ -7,6 +7,7 @@ JavaScript and load nothing from elsewhere (HDR-03).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib import resources
@@ -19,6 +20,7 @@ from coatcheck.web.pages import messages, reference
 
 if TYPE_CHECKING:
     import jinja2
+    import markupsafe
 
 __all__ = ["PATHS", "Asset", "Pages"]
 
@@ -52,6 +54,9 @@ _DEFAULTS: Mapping[str, object] = {
 }
 
 
+_log = logging.getLogger("coatcheck")
+
+
 class Asset(NamedTuple):
     """A file of the look. Its name holds a hash of its content, so whoever has it may keep it for ever."""
 
@@ -65,11 +70,12 @@ class Pages:
 
     Args:
         prefix: where the pages are mounted, without a trailing slash: "" for the server, "/auth" for a door.
-        templates: a folder whose files win over ours of the same name; its `assets/` likewise.
+        templates: a folder whose files win over ours of the same name; its `assets/` likewise. A file that does nothing
+            there, such as one whose name is misspelt, is named in the log.
         application: where the application begins that we are a part of, for the way back; None if there is none.
 
     Raises:
-        ConfigurationError: jinja2 is not installed, or the folder does not exist.
+        ConfigurationError: jinja2 is not installed, the folder does not exist, or a template in it cannot be read.
     """
 
     def __init__(self, *, prefix: str = "", templates: Path | None = None, application: str | None = None) -> None:
@@ -93,6 +99,8 @@ class Pages:
         }
         self._environment.globals.update(spoken)
         self._environment.filters.update(shaped)
+        if templates is not None:
+            _look_at(templates, self._environment)
 
     def path(self, name: str, **query: str | None) -> str:
         """Give the path of a page, mount prefix included, with the query members that are not None."""
@@ -117,7 +125,7 @@ def _environment(templates: Path | None) -> jinja2.Environment:
         raise ConfigurationError("pages need jinja2: pip install 'coatcheck[pages]'") from error
     ours = jinja2.PackageLoader("coatcheck.web.pages", "templates")
     loader = ours if templates is None else jinja2.ChoiceLoader([jinja2.FileSystemLoader(templates), ours])
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=loader,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -125,6 +133,54 @@ def _environment(templates: Path | None) -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=templates is not None,
     )
+    spoken: dict[str, Any] = {"csrf_field": jinja2.pass_context(_csrf_field)}
+    environment.globals.update(spoken)
+    return environment
+
+
+def _csrf_field(context: jinja2.runtime.Context) -> markupsafe.Markup:
+    """Write the hidden field of a form, as the doors' own templates have it."""
+    from markupsafe import Markup
+
+    return Markup('<input type="hidden" name="csrf_token" value="{}">').format(context.resolve("csrf_token"))
+
+
+def _look_at(folder: Path, environment: jinja2.Environment) -> None:
+    """Find at start what would be a 500 for a visitor, or no change at all and no word of it."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    found = {path.relative_to(folder).as_posix(): path for path in files}
+    ours = {*template_names(), *(f"assets/{stem}.{suffix}" for stem, suffix, _ in _ASSETS.values())}
+    used: set[str | None] = set()
+    waiting: set[str | None] = set(ours)
+    while waiting:
+        name = waiting.pop()
+        used.add(name)
+        if name in found and found[name].suffix == ".html":
+            waiting |= _named_in(name, found[name], environment) - used
+    # A name that is only known when a page is rendered may be any of them.
+    idle = [] if None in used else sorted(found.keys() - used)
+    if idle:
+        names = ", ".join(sorted(ours))
+        _log.warning("templates: %s: nothing of ours has this name; we have %s", ", ".join(idle), names)
+
+
+def _named_in(name: str, path: Path, environment: jinja2.Environment) -> set[str | None]:
+    """Name the templates that one extends, includes or imports; None stands for a name that it makes itself."""
+    import jinja2
+    from jinja2 import meta
+
+    try:
+        environment.get_template(name)
+        return set(meta.find_referenced_templates(environment.parse(path.read_text("utf-8"))))
+    except jinja2.TemplateSyntaxError as error:
+        raise ConfigurationError(f"templates: {name}, line {error.lineno}: {error.message}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"templates: {name} is not UTF-8: {error.reason}") from error
+
+
+def template_names() -> list[str]:
+    """Name our templates: what a folder of one's own can replace, and the parts that they are made of."""
+    return sorted(file.name for file in resources.files("coatcheck.web.pages").joinpath("templates").iterdir())
 
 
 def _asset_bytes(name: str, templates: Path | None) -> bytes:
