@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, flash, redirect, render_template_string, session, url_for
+from flask import Blueprint, Flask, flash, get_flashed_messages, redirect, render_template_string, session, url_for
 from flask.views import MethodView
 
 from coatcheck import InvalidCredentials, InvalidInput, NotAuthenticated, UsernameTaken
 from coatcheck.flask import (
     CoatcheckFlask,
     current_account,
+    current_passage,
     fresh_login_required,
     log_in,
     log_out,
@@ -363,3 +364,22 @@ def test_a_current_account_that_is_nobody_s_says_why(house: House) -> None:
     assert house.get("/page").text == "<>"
     house.post("/in")
     assert "no account of ours; it is current_passage.visit.subject" in house.get().text
+
+
+def test_logging_out_everywhere_leaves_a_message_for_the_next_page(house: House) -> None:
+    house.account()
+    other = house.desk.log_in("ada", PASSWORD).token
+
+    def leave() -> str:
+        ended = current_passage.log_out_everywhere()
+        flash("Gone everywhere.")
+        return f"{ended} {who()}"
+
+    house.route("/in", enter)
+    house.route("/leave", leave)
+    house.route("/", lambda: str(get_flashed_messages()))
+    house.post("/in")
+
+    assert house.post("/leave").text == "2 nobody"
+    assert house.get().text == "['Gone everywhere.']"
+    assert not house.desk.authenticate(other)

@@ -473,6 +473,34 @@ def test_identity_proven_another_way_starts_a_session(house: House) -> None:
     assert (visit.subject, visit.session.methods) == ("subject-42", ("oidc",))
 
 
+def test_rev_02_logging_out_everywhere_ends_all_sessions_and_leaves_a_stranger_with_a_message(house: House) -> None:
+    """Whose message is kept in a session of their own: that of before is over."""
+    house.account()
+    house.visit(log_in())
+    other = house.desk.log_in("ada", PASSWORD).token
+
+    async def leave(passage: Passage) -> int:
+        await passage.load()
+        ended = await passage.log_out_everywhere()
+        await passage.flash("Gone everywhere.")
+        return ended
+
+    house.clock.move(300)
+    with pytest.raises(StepUpRequired):
+        house.visit(leave)
+    assert house.desk.authenticate(other)
+    house.visit(lambda passage: passage.reauthenticate(PASSWORD))
+    old = house.jar["coatcheck-dev"]
+    with pytest.raises(BadRequest):
+        house.visit(leave, "GET")
+
+    assert house.visit(leave) == 2
+
+    assert [bool(house.desk.authenticate(token)) for token in (other, old)] == [False, False]
+    assert house.visit(lambda passage: passage.flashes()) == [("message", "Gone everywhere.")]
+    assert not house.visit(lambda passage: passage.account())
+
+
 def test_an_account_is_known_in_the_request_that_starts_its_session_too(house: House) -> None:
     ada = house.account()
 

@@ -98,6 +98,10 @@ class BlockingPassage(Generic[A]):
         """End the session at once."""
         return run_blocking(self.passage.log_out())
 
+    def log_out_everywhere(self) -> int:
+        """End all sessions of whoever is logged in, this one too."""
+        return run_blocking(self.passage.log_out_everywhere())
+
     def reauthenticate(self, password: str) -> Login[A]:
         """Prove identity again inside the session."""
         return run_blocking(self.passage.reauthenticate(password))

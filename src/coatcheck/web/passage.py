@@ -490,10 +490,26 @@ class Passage(Generic[A]):
         """End the session at once; the answer takes the cookie away. False if there was none."""
         await self._admit_identity()
         ended = await self.exchange.flows.sessions.log_out(self._shown(), client=self.exchange.client)
+        self._left()
+        return ended
+
+    async def log_out_everywhere(self) -> int:
+        """End all sessions of whoever is logged in, this one too, and say how many; as `log_out`, for each of them.
+
+        Raises `NotAuthenticated`, and `StepUpRequired` where identity was not proven recently (REV-02).
+        """
+        await self._admit_identity()
+        session = await self.require_fresh()
+        ended = await self.exchange.flows.oversight.revoke_all(
+            cast("str", session.subject), keep=None, note="", client=self.exchange.client
+        )
+        self._left()
+        return ended
+
+    def _left(self) -> None:
         self._ended, self._login = True, None
         self._visit, self._account = Absent(LOGGED_OUT), None
         self._take(None)
-        return ended
 
     async def reauthenticate(self, password: str) -> Login[A]:
         """Prove identity again inside the session, which gets a new secret. Raises what the desk's method does."""
