@@ -407,6 +407,27 @@ def test_a_refused_sign_up_says_so_to_whoever_is_logged_in_already(one: Any) -> 
     assert answer.status == 422
 
 
+def test_a_subject_without_an_account_of_ours_sees_its_devices_and_is_asked_for_no_password(world: Any) -> None:
+    """Identity was proven in another way: there is no profile, and no password that could be changed or confirmed."""
+    browser, elsewhere = world.logged_in("nobody-here"), world.logged_in("nobody-here")
+    assert browser.get("/").location == "/account"
+
+    page = browser.get("/account")
+    assert page.status == 200
+    assert page.text.count('class="ticket') == 2
+    assert 'action="/logout"' in page.text
+    assert 'type="password"' not in page.text
+    assert "/signup" not in page.text
+    confirming = browser.get("/reauthenticate")
+    assert 'type="password"' not in confirming.text
+    assert confirming.text.count('action="/logout"') == 1
+    assert "log in again as you did" in confirming.text
+    assert browser.post("/account/sessions/revoke-others", {}, page="/account").status == 303
+    assert elsewhere.get("/account").location.endswith("ended=revoked")
+    assert browser.post("/logout", {}, page="/reauthenticate").status == 303
+    assert browser.get("/").location.startswith("/login")
+
+
 def test_a_refused_password_change_shows_the_account_page_with_the_field_at_fault(world: Any) -> None:
     world.account()
     browser = world.logged_in()

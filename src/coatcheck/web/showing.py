@@ -25,12 +25,13 @@ def redirect(target: str) -> Reply:
 
 async def show(exchange: Exchange, template: str, trouble: FormTrouble, **context: object) -> Reply:
     """Render a page for this visitor."""
-    account = await exchange.account_of_visitor()
+    account, visit = await exchange.account_of_visitor(), await exchange.visit()
     mount = exchange.mount
     body = mount.pages.render(
         template,
         csrf_token=exchange.csrf_token(),
         account=account,
+        subject=visit.subject,
         errors=trouble.errors,
         values=trouble.values,
         notice=None if trouble.errors else _notice(exchange),

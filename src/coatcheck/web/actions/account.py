@@ -11,7 +11,7 @@ from msgspec import Meta
 from coatcheck.core.audit import SessionRevoked
 from coatcheck.core.records import EventRecord
 from coatcheck.core.views import Session, instant
-from coatcheck.errors import BadRequest, FieldError, NotFound
+from coatcheck.errors import BadRequest, FieldError
 from coatcheck.http.messages import Reply
 from coatcheck.web.answers import (
     AccountAnswer,
@@ -83,11 +83,9 @@ async def events(exchange: Exchange, fields: PageFields) -> Outcome:
 
 
 async def account_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
-    """Profile, devices, password and recent events on one page."""
+    """Profile, devices, password and recent events on one page: without an account of ours, devices and events."""
     session, subject = await exchange.require_session()
     account = await exchange.account_of_visitor()
-    if account is None:
-        raise NotFound
     live = await exchange.flows.oversight.live_sessions(subject)
     here_first = sorted(live, key=lambda one: one.id != session.id)
     recent, _ = await exchange.flows.accounts.events(subject, after=None, limit=RECENT)
@@ -98,8 +96,8 @@ async def account_page(exchange: Exchange, trouble: FormTrouble) -> Reply:
         trouble,
         sessions=[_device(one, current=session.id) for one in here_first],
         events=[_event(event, revoked) for event in recent],
-        member_since=_in_words(account.created_at),
-        member_since_iso=rfc3339(account.created_at),
+        member_since=account and _in_words(account.created_at),
+        member_since_iso=account and rfc3339(account.created_at),
         minimum_length=exchange.flows.parts.policy.password_min_length,
     )
 

@@ -46,6 +46,7 @@ _ASSETS = {
 # What a page may leave out. `csrf_token` is not among them: a form without one must fail loudly, here and not at 403.
 _DEFAULTS: Mapping[str, object] = {
     "account": None,
+    "subject": None,
     "errors": (),
     "values": {},
     "notice": None,

@@ -48,7 +48,10 @@ CATALOGUE: Mapping[str, str] = {
     "password.hint": "At least {minimum} characters, of any kind. A passphrase of several words is best.",
     # re-authenticate
     "reauthenticate.title": "Confirm it is you",
-    "reauthenticate.why": "What you are about to do needs a fresh proof that it is you. You stay logged in.",
+    "reauthenticate.why": "What you are about to do needs a fresh proof that it is you.",
+    "reauthenticate.stay": "You stay logged in.",
+    "reauthenticate.no_account": "You have no password here, for you logged in another way. Log out, and log in again "
+    "as you did.",
     "reauthenticate.account": "Logged in as",
     "reauthenticate.password": "Password",
     "reauthenticate.submit": "Confirm",
