@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -834,6 +835,49 @@ def test_whoever_is_called_and_leaves_calls_the_next(
 
     assert outcomes == [None, outcome, "bob"]
     assert _execute(path, "SELECT subject FROM subjects") == [("bob",)]
+
+
+def test_what_is_committed_is_not_done_again_when_the_thread_that_committed_it_is_told_to_stop(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told so before it has looked whether the file is still in its place: the others may not hear of success."""
+    is_in_place, looks = store._file._is_in_place, list[object]()
+
+    def look(link: Any) -> bool:
+        looks.append(link)
+        if len(looks) == 3:  # after the commit of the first, and around that of the others
+            raise KeyboardInterrupt
+        return is_in_place(link)
+
+    with _writing_meanwhile(store, *(_Awaited(store, name) for name in ("ada", "bob", "eve"))) as outcomes:
+        monkeypatch.setattr(store._file, "_is_in_place", look)
+
+    assert outcomes[0] is None
+    assert Counter(outcomes[1:]) == {KeyboardInterrupt: 1, StoreUnavailable: 2}
+    assert _execute(path, "SELECT subject FROM subjects ORDER BY subject") == [("ada",), ("bob",), ("eve",)]
+
+
+class _Stopping(_Awaited):
+    """One that is done, and whoever did it is told to stop in the very moment before calling its thread."""
+
+    has_stopped = False
+
+    def call(self) -> None:
+        if self.is_done and not self.has_stopped:
+            self.has_stopped = True
+            raise KeyboardInterrupt
+        super().call()
+
+
+def test_whose_write_is_done_is_called_though_the_thread_that_did_it_is_told_to_stop(
+    store: SqliteStore, path: Path
+) -> None:
+    with _writing_meanwhile(store, _Awaited(store, "ada"), _Awaited(store, "bob"), _Stopping(store, "eve")) as outcomes:
+        pass
+
+    assert outcomes.count(KeyboardInterrupt) == 1
+    assert len({*outcomes} & {"ada", "bob", "eve"}) == 2, "the others were told of their success"
+    assert _execute(path, "SELECT subject FROM subjects ORDER BY subject") == [("ada",), ("bob",), ("eve",)]
 
 
 def test_purging_calls_those_who_came_meanwhile(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:

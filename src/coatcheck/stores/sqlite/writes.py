@@ -17,6 +17,7 @@ MOVED = (
     "the store's file, or the log beside it, is not in its place: put it back, or stop every process that uses it, "
     "remove -wal and -shm if the file is another now, and start again"
 )
+INTERRUPTED = "the thread that wrote this was told to stop: it may have been done, or not"
 NAP_MIN, NAP_MAX = 0.000_1, 0.002  # seconds between two looks whether another process has done writing
 
 
@@ -91,27 +92,48 @@ def commit_together(
 
     One that fails takes none of the others with it, and if SQLite gives up the whole transaction for one (the disk is
     full), they are tried again, each in a transaction of its own.
+
+    If this thread is told to stop meanwhile, a write that `is_done` was committed or refused; any other left nothing.
     """
-    connection = cursor.connection
+    connection, is_ending = cursor.connection, False
     try:
-        keep = writes[0].attempt(cursor) if len(writes) == 1 else _attempt_all(cursor, writes)
-        if connection.in_transaction:
-            cursor.execute("COMMIT" if keep else "ROLLBACK")
-            if keep and not is_in_place():
-                for write in writes:
-                    write.error = write.error or StoreUnavailable(MOVED)
-        elif len(writes) > 1:
-            _try_each(cursor, writes, is_in_place=is_in_place)
-    except sqlite3.Error as error:
+        try:
+            keep = writes[0].attempt(cursor) if len(writes) == 1 else _attempt_all(cursor, writes)
+            if connection.in_transaction:
+                is_ending = keep
+                cursor.execute("COMMIT" if keep else "ROLLBACK")
+                if keep and not is_in_place():
+                    for write in writes:
+                        write.error = write.error or StoreUnavailable(MOVED)
+            elif len(writes) > 1:
+                _try_each(cursor, writes, is_in_place=is_in_place)
+        except sqlite3.Error as error:
+            for write in writes:
+                write.error = error
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+                is_ending = False
         for write in writes:
-            write.error = error
-    finally:
-        if connection.in_transaction:
-            connection.rollback()
-    for write in writes:
-        write.is_done = True
-        write.call()
+            write.is_done = True
+            write.call()
+    except BaseException:
+        _leave(writes, were_committed=is_ending)
+        raise
     return next((write.error for write in writes if isinstance(write.error, sqlite3.Error)), None)
+
+
+def _leave(writes: Sequence[Write[Any]], *, were_committed: bool) -> None:
+    """Call those whose writes are done, now that this thread was told to stop.
+
+    What it has committed must not be done once more, and before all was looked at nobody may hear of success.
+    """
+    for write in writes:
+        if were_committed and not write.is_done:
+            write.error = write.error or StoreUnavailable(INTERRUPTED)
+            write.is_done = True
+        if write.is_done:
+            write.call()
 
 
 def _attempt_all(cursor: sqlite3.Cursor, writes: Sequence[Write[Any]]) -> bool:
