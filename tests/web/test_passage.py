@@ -736,6 +736,24 @@ def test_hdr_01_what_is_changed_there_is_kept_and_when_it_is_over_all_is_as_ever
     assert house.visit(get) == {"x": 2, "y": 2}
 
 
+def test_hdr_01_what_is_removed_there_is_removed_and_tells_nothing(house: House) -> None:
+    for remove, left in ((lambda data: data.clear(), {}), (lambda data: data.__delitem__("x"), {"y": 2})):
+        house.visit(put(x=1, y=2))
+        passage = house.enter("GET")
+        data = SessionData(passage, lambda passage=passage: run_blocking(passage.load()))  # type: ignore[misc]
+        assert passage.headers((), to_come=6) == ()
+
+        del data["nothing"]
+        remove(data)  # type: ignore[no-untyped-call]
+        for look in (lambda data: data.pop("x", None), lambda data: data.setdefault("x", 1)):
+            with pytest.raises(RuntimeError, match="look before the answer begins"):
+                look(data)  # type: ignore[no-untyped-call]
+        passage.unseal()
+        run_blocking(passage.finish())
+
+        assert house.visit(get) == left
+
+
 def test_hdr_01_an_answer_that_has_looked_before_may_look_again(house: House) -> None:
     passage = house.enter("GET")
     run_blocking(passage.visit())
@@ -1149,6 +1167,26 @@ def test_a_proxy_that_nobody_told_of_is_mentioned_once(
         house.enter("GET", headers=[(header, "for=192.0.2.7")])
 
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["trusted_hops"]
+
+
+@pytest.mark.parametrize("path", ["/", "/auth/login"])
+def test_hst_01_another_host_in_development_is_told_what_to_set(
+    house: House, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = house.request("GET", path, [])
+    elsewhere = msgspec.structs.replace(request, headers=((b"host", b"192.0.2.80:5000"), (b"accept", b"text/html")))
+
+    for _ in range(2):
+        if house.door.owns(path):
+            reply, _exchange = run_blocking(house.door.web.answer(elsewhere))
+        else:
+            entered = house.door.enter(elsewhere)
+            assert isinstance(entered, Reply)
+            reply = entered
+
+        assert reply.status == 421
+        assert b"only localhost is answered. For any other address set public_url" in reply.body
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["public_url"]
 
 
 def test_https_that_nobody_told_of_is_mentioned_once(house: House, caplog: pytest.LogCaptureFixture) -> None:

@@ -33,13 +33,17 @@ from coatcheck.web import evidence
 from coatcheck.web.exchange import Exchange, FormTrouble
 from coatcheck.web.mount import Mount
 from coatcheck.web.routes import ROUTES, Call, Form, Page
-from coatcheck.web.showing import json_reply, page_reply, problem_page, redirect, trouble_of, with_session
+from coatcheck.web.showing import json_reply, page_reply, problem_page, redirect, told_of_host, trouble_of, with_session
 
 _log = logging.getLogger("coatcheck")
 
 Route = Page | Form | Call
 _PAGES = {route.view: route.path for route in ROUTES if isinstance(route, Page)}
 NO_TROUBLE = FormTrouble()
+NO_TOKEN = (
+    "a form was posted without its field csrf_token, which forms to our own pages bear whatever a browser's headers "
+    "say; put csrf_token() into it"
+)
 MENDED_BY_WAITING = (408, 429, 500, 503)
 
 
@@ -49,7 +53,6 @@ class Web:
     def __init__(self, mount: Mount) -> None:
         self.mount = mount
         self._routes = _Table(ROUTES)
-        self._mentioned: set[str] = set()
 
     async def answer(self, request: Request) -> tuple[Reply, Exchange | None]:
         """Answer a request; never raises for what a visitor did, nor for a store in trouble.
@@ -59,7 +62,7 @@ class Web:
         """
         place = locate(self.mount.site, request)
         if isinstance(place, HostRefused):
-            exchange, reply = None, to_reply(problem(place.status, place.reason))
+            exchange, reply = None, to_reply(told_of_host(self.mount, place))
         else:
             exchange, reply = await self._reply(request, place)
         return reply.with_headers(*self.mount.site_headers), exchange
@@ -123,7 +126,7 @@ class Web:
                 await evidence.require_token(exchange, token)
             except CrossSite as error:
                 if token is None and verdict.passes:
-                    self._mention_form(request.path)
+                    self.mount.mention(f"csrf_token_required: {request.path}", NO_TOKEN)
                 if not verdict.passes or request.asks_for_json:
                     raise
                 return await self._show_again(exchange, route, error, body, content_type)
@@ -158,16 +161,6 @@ class Web:
         except Refused:
             raise error from None  # the page needs a session, which is over
         return with_session(exchange, reply, None, ended=False)
-
-    def _mention_form(self, path: str) -> None:
-        """Say once in the log that a form of the application's lacks what ours have: the visitor cannot mend it."""
-        if path not in self._mentioned:
-            self._mentioned.add(path)
-            _log.warning(
-                "csrf_token_required: a form was posted to %s without its field csrf_token, which forms to our own "
-                "pages bear whatever a browser's headers say; put csrf_token() into it",
-                path,
-            )
 
     def _refused(self, exchange: Exchange, route: Route, error: Exception) -> Reply:
         if not isinstance(error, Refused | StoreError):

@@ -30,13 +30,13 @@ from coatcheck.http.client_address import FORWARDED_HEADERS, Network, problems_o
 from coatcheck.http.csrf import SAFE_METHODS
 from coatcheck.http.hosts import HostRefused, Site, locate
 from coatcheck.http.messages import Reply, Request
-from coatcheck.http.problems import problem, to_reply
+from coatcheck.http.problems import to_reply
 from coatcheck.http.redirects import local_target
 from coatcheck.web.app import Web
 from coatcheck.web.exchange import Exchange
 from coatcheck.web.mount import Mount
 from coatcheck.web.passage import JSON, Codec, Passage
-from coatcheck.web.showing import problem_page
+from coatcheck.web.showing import problem_page, told_of_host
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -193,7 +193,6 @@ class Door:
             _log.info("csrf_exempt: requests to %s need no evidence of their origin: %s", path, exemption.reason)
         self.has_pages = settings.get("pages", True)
         self.has_looked_at_starts = False
-        self._mentioned: set[str] = set()
 
     def owns(self, path: str) -> bool:
         """Say whether a path is one of ours, and not the application's."""
@@ -205,7 +204,7 @@ class Door:
         place = locate(self.mount.site, request)
         self._look_around(request)
         if isinstance(place, HostRefused):
-            told = problem(place.status, place.reason)
+            told = told_of_host(self.mount, place)
             return problem_page(self.mount, told) if self.has_pages and request.is_navigation else to_reply(told)
         return Passage(self, Exchange(self.mount, request, place, {}))
 
@@ -236,9 +235,7 @@ class Door:
 
     def mention(self, setting: str, words: str) -> None:
         """Say in the log, once, what a setting seems to lack: requests know what start-up cannot."""
-        if setting not in self._mentioned:
-            self._mentioned.add(setting)
-            _log.warning("%s: %s", setting, words)
+        self.mount.mention(setting, words)
 
     def _look_around(self, request: Request) -> None:
         site = self.mount.site

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from coatcheck.http.headers import Headers, logout_headers, transport_headers
 from coatcheck.http.hosts import Site
 from coatcheck.web.pages import PATHS, Pages
 
+_log = logging.getLogger("coatcheck")
 _claims: WeakValueDictionary[tuple[str, str], Mount] = WeakValueDictionary()
 
 
@@ -88,9 +90,16 @@ class Mount:
         if problems := problems_of_passive_paths(self.passive_paths):
             raise ConfigurationError(*problems)
         self._is_whole_site = is_whole_site
+        self._mentioned: set[str] = set()
         # What every reply says of the whole host (HDR-04), a refusal of the host itself too. Not in development: it
         # would pin localhost to https for a year.
         self.site_headers = transport_headers(secure=is_whole_site and site.public_origin is not None)
+
+    def mention(self, subject: str, words: str) -> None:
+        """Say something of a subject in the log, once: requests know what start-up cannot."""
+        if subject not in self._mentioned:
+            self._mentioned.add(subject)
+            _log.warning("%s: %s", subject, words)
 
     def claim_host(self) -> None:
         """Take this site's host and cookie name for this desk's store, as long as this mount lives.

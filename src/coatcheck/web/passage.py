@@ -11,6 +11,8 @@ What an application may rely on, in every door:
   background, when the request is done. If the application raises, they are not saved.
 - Looking is for before the answer, or while it goes out if that says not how long it is. Amid one that does and has
   gone out as everybody's it raises `RuntimeError`, whoever the visitor is (HDR-01); after its end it is free again.
+  What only changes is kept amid it too: `session[key] = value`, `update`, `del session[key]`, which tells not whether
+  there was one, `clear`, `flash`. `pop` and `setdefault` look.
 - What is stored by somebody without a session begins an anonymous one.
 - Log-in, log-out and what else changes identity happen at once and stay, whatever becomes of the request. Changes made
   before belong to the session before.
@@ -684,7 +686,19 @@ class SessionData(MutableMapping[str, object]):
             self._values[key] = value
 
     def __delitem__(self, key: str) -> None:
-        del self._values[key]
+        if self._passage.is_sealed:  # nor does this tell whether it was there
+            self._open()
+            self._passage.values.pop(key, None)
+        else:
+            del self._values[key]
+
+    def clear(self) -> None:
+        """Remove everything."""
+        if self._passage.is_sealed:
+            self._open()
+            self._passage.values.clear()
+        else:
+            self._values.clear()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import structs
 
 from coatcheck.core.views import Login
 from coatcheck.errors import FieldError, InvalidCredentials
 from coatcheck.http import cookies
 from coatcheck.http.headers import json_headers, page_headers
+from coatcheck.http.hosts import HostRefused
 from coatcheck.http.messages import Reply
-from coatcheck.http.problems import Problem
+from coatcheck.http.problems import Problem, problem
 from coatcheck.web.exchange import Exchange, FormTrouble, Outcome
 from coatcheck.web.mount import Mount
 from coatcheck.web.pages import messages
@@ -48,6 +50,22 @@ def _notice(exchange: Exchange) -> str | None:
     return (messages.for_notice(done) if done else None) or (messages.for_ending(ended) if ended else None)
 
 
+def told_of_host(mount: Mount, refused: HostRefused) -> Problem:
+    """Say that a host is none of the site's: in development, where it may be the developer's own, how to mend it."""
+    if not _is_kept_local(mount, refused.reason):
+        return problem(refused.status, refused.reason)
+    mount.mention(
+        "public_url",
+        "is not set, and a request asked for another host than localhost, which is all that development mode answers; "
+        "set it to the https address under which visitors come",
+    )
+    return structs.replace(problem(refused.status, refused.reason), title=messages.text("problem.development_host"))
+
+
+def _is_kept_local(mount: Mount, reason: str) -> bool:
+    return mount.site.development and reason == "unknown_host"
+
+
 def problem_page(mount: Mount, told: Problem, *, again: str | None = None) -> Reply:
     """Show a problem and the way on. It asks the store nothing, for the store may be the problem.
 
@@ -58,7 +76,7 @@ def problem_page(mount: Mount, told: Problem, *, again: str | None = None) -> Re
         csrf_token="",
         status=told.status,
         title=messages.for_status(told.status),
-        message=messages.for_reason(told.reason),
+        message=told.title if _is_kept_local(mount, told.reason) else messages.for_reason(told.reason),
         retry_after=told.retry_after,
         again=again,
         development=mount.site.development,

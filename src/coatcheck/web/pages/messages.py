@@ -130,6 +130,7 @@ CATALOGUE: Mapping[str, str] = {
     "problem.413": "That is too much at once",
     "problem.415": "That form of request is not understood",
     "problem.421": "That address is not served here",
+    "problem.development_host": "In development mode only localhost is answered. For any other address set public_url.",
     "problem.422": "Something needs correcting",
     "problem.429": "Too many tries",
     "problem.500": "Something broke on our side",
