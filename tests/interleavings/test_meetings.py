@@ -21,6 +21,7 @@ from tests.interleavings.conftest import (
 
 PASSWORD_OPERATIONS = {name for name in BY_NAME if name.startswith(("sign_up", "log_in", "reauth", "change_password"))}
 
+AN_HOUR = 3600  # thousands of orders; over a server each takes some tens of milliseconds
 CHANGE_ONE_SESSION = {"edit", "increment", "rotate", "start_session_replacing", "log_out", "revoke_all_but_here"}
 FEW_PAIRS = [
     *[pair for pair in PAIRS if set(pair) <= CHANGE_ONE_SESSION],
@@ -36,11 +37,13 @@ class TestMemory(InterleavingContract):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(AN_HOUR)
 class TestMemoryInAllOrders(TestMemory):
     is_reduced = False
 
 
 @pytest.mark.long
+@pytest.mark.timeout(AN_HOUR)
 class TestApart(InterleavingContract):
     """Each step of the whole in every order; what happens between the two halves of one: tests/stores/test_apart.py."""
 
@@ -73,6 +76,7 @@ class TestSqlite(OverSqlite):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(AN_HOUR)
 class TestSqliteInAllOrders(OverSqlite):
     is_reduced = False
 
@@ -114,11 +118,13 @@ class TestRedis(OverRedis, OverServer):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(AN_HOUR)
 class TestPostgresInAllPairs(OverPostgres):
     pass
 
 
 @pytest.mark.long
+@pytest.mark.timeout(AN_HOUR)
 class TestRedisInAllPairs(OverRedis):
     pass
 
