@@ -152,8 +152,8 @@ def _row(rule: Rule, tests: list[Bearer]) -> tuple[str, str, str, str]:
 def _tests(rule: Rule, tests: list[Bearer]) -> str:
     if not tests:
         return f"waits for: {rule.waits}" if rule.waits else "**none**" if rule.tag != "O" else "none"
-    # By file: names of tests come and go, and each would have to be written here again. The id finds them.
-    return "<br>".join(map(code, dict.fromkeys(test.file for test in tests)))
+    # By folder: tests come and go, and each would have to be written here again. Their id finds them.
+    return "<br>".join(map(code, dict.fromkeys(test.file.rpartition("/")[0] for test in tests)))
 
 
 def _bearing(tree: ast.AST, inherited: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from jinja2 import Environment, meta, nodes
 
 from coatcheck import Coatcheck
 from coatcheck.cli.main import cli
@@ -18,12 +19,14 @@ from coatcheck.http.problems import TITLES
 from coatcheck.server.durations import seconds_of
 from coatcheck.server.settings import PREFIX, SETTINGS, is_duration
 from coatcheck.web.door import Door, DoorSettings
-from coatcheck.web.routes import ROUTES
+from coatcheck.web.pages import PATHS, template_names
+from coatcheck.web.routes import ROUTES, Form
 from docs import tables
 from docs.tables import commands, doors, problems, rules, settings
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
+TEMPLATES = ROOT / "src" / "coatcheck" / "web" / "pages" / "templates"
 
 
 def page(name: str) -> str:
@@ -107,11 +110,10 @@ def test_no_words_are_left_of_a_number_that_is_gone() -> None:
 
 @pytest.mark.parametrize("name", sorted(DoorSettings.__annotations__))
 def test_every_setting_of_a_door_is_in_the_page(name: str) -> None:
-    (row,) = [
-        line for line in page("doors").splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]
-    ]
+    (words,) = [words for names, words in doors.told() if name in names]
 
-    assert len(row.split("|")[2]) > 20
+    assert len(words) > 20
+    assert " ".join(words.split()) in page("doors")
 
 
 def test_the_defaults_of_a_door_are_those_that_the_page_tells() -> None:
@@ -129,6 +131,38 @@ def test_the_defaults_of_a_door_are_those_that_the_page_tells() -> None:
     assert "by default they are" in words["pages"]
     assert door.has_pages
     assert mount.trusted_hops == 0
+
+
+# Pages of one's own
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_every_template_is_in_the_page_with_what_it_alone_is_given(name: str) -> None:
+    rows = [line for line in page("doors").splitlines() if line.startswith("| `")]
+    (row,) = [row for row in rows if f"`{name}`" in row.split("|")[1]]
+    everywhere = page("doors").partition("Every template has:")[2].partition("\n\nA name")[0]
+    told = {*re.findall(r"`(\w+)", row), *re.findall(r"`(\w+)", everywhere)}
+    environment = Environment(autoescape=True)
+    environment.filters.update(dict.fromkeys(("duration", "operations_by_tag", "refusal_members"), str))
+    tree = environment.parse((TEMPLATES / name).read_text("utf-8"))
+
+    assert everywhere
+    assert sorted(meta.find_undeclared_variables(tree) - made_in(tree) - told) == []
+
+
+def made_in(tree: nodes.Template) -> set[str]:
+    """What a template imports, sets and defines itself; its blocks do not see where."""
+    made = {node.target for node in tree.find_all(nodes.Import)} | {node.name for node in tree.find_all(nodes.Macro)}
+    return made | {node.target.name for node in tree.find_all(nodes.Assign) if isinstance(node.target, nodes.Name)}
+
+
+@pytest.mark.parametrize("form", [route for route in ROUTES if isinstance(route, Form)], ids=lambda form: form.path)
+def test_every_form_is_in_the_page_with_its_fields(form: Form) -> None:
+    (name,) = {name for name, path in PATHS.items() if path == form.path}
+    (row,) = [line for line in page("doors").splitlines() if line.startswith(f'| `path("{name}")` |')]
+    fields = set(form.fields.__struct_fields__) - {"transport"}  # of calls alone
+
+    assert {*re.findall(r"`(\w+)`", row.split("|")[2])} - {"on"} == fields
 
 
 # Commands

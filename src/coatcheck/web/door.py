@@ -92,7 +92,7 @@ class DoorSettings(TypedDict, total=False):
         (`start_session`) says `pages=False`, or anybody signs up here and passes the guards.
     prefix: where our pages and calls stand, the whole path that visitors see; by default `/auth`.
     home: the path where a log-in leads that names no other; by default `/`.
-    templates: a folder whose templates win over ours.
+    templates: a folder whose templates win over ours. A file that replaces nothing is named in the log at start.
     cookie_name: what the session's cookie is called, by default `coatcheck`: `__Host-coatcheck`, in development
         `coatcheck-dev`. Two applications on one host, such as `localhost`, need two names: browsers send cookies to
         every port, and each application would take the other's for a dead one of its own and remove it.
