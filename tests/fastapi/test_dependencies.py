@@ -166,6 +166,9 @@ def test_openapi_shows_the_cookie_where_it_is_asked_for(house: House, app: FastA
     secured = {path for path, methods in document["paths"].items() for one in methods.values() if "security" in one}
     assert secured == {"/me", "/me/thread", "/maybe", "/subject", "/account", "/users/{id}/edit", "/note"}
     assert not any(path.startswith("/auth") for path in document["paths"])
+    again = house.client().get("/openapi.json").json()["paths"]
+    assert again["/maybe"]["get"]["security"] == [{}, {"coatcheck": []}], "strangers may ask"
+    assert again["/me"]["get"]["security"] == [{"coatcheck": []}]
 
 
 def test_an_application_answers_a_refusal_its_own_way(house: House, app: FastAPI) -> None:

@@ -47,5 +47,7 @@ async def guards(request: Request) -> None:
     assert_type(await auth.optional(request), Account | None)
     assert_type(await auth.subject(request), str)
     assert_type(auth.session(request), SessionData)
+    auth.session(request).setdefault("cart", []).append("coat")
+    auth.session(request)["visits"] += 1
     assert_type(auth.passage(request), Passage)
     assert_type(await auth.passage(request).log_in("ada", "a passphrase"), Login)

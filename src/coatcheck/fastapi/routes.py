@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 
 from coatcheck.asgi import Scope
-from coatcheck.fastapi.guards import Guard
+from coatcheck.fastapi.guards import SCHEME, Guard, OptionalGuard
 from coatcheck.http.csrf import SAFE_METHODS
 from coatcheck.web.answers import Problem
 from coatcheck.web.door import Exemption, exemption_of
@@ -135,6 +135,8 @@ class Description:
                 operation = paths.get(told.path_format, {}).get(method.lower())
                 if operation is not None:
                     _tell(operation, _statuses(guards, method))
+                    if all(isinstance(guard, OptionalGuard) for guard in guards):
+                        _let_strangers_in(operation)
                     _add_shapes(document)
         return document
 
@@ -158,6 +160,13 @@ def _tell(operation: dict[str, Any], statuses: Iterable[int]) -> None:
         schema = {"$ref": _SHAPE.format(name=Problem.__name__)}
         told = {"description": _DESCRIPTIONS[status], "content": {"application/problem+json": {"schema": schema}}}
         responses.setdefault(str(status), told)
+
+
+def _let_strangers_in(operation: dict[str, Any]) -> None:
+    """Say that the cookie may be left out: OpenAPI writes an empty requirement beside the others."""
+    requirements: list[dict[str, Any]] = operation.get("security", [])
+    if requirements and all(requirement.keys() == {SCHEME} for requirement in requirements):
+        requirements.insert(0, {})
 
 
 def _add_shapes(document: dict[str, Any]) -> None:

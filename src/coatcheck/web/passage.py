@@ -657,7 +657,7 @@ def _name_in(set_cookie: str) -> str:
     return set_cookie.partition("=")[0].strip()
 
 
-class SessionData(MutableMapping[str, object]):
+class SessionData(MutableMapping[str, Any]):
     """The session data of a request as a mapping: what an application has in its hands, in every door.
 
     A change of any depth is noticed and saved. `open` is called before the first use: it loads, where the door has not.
@@ -668,17 +668,17 @@ class SessionData(MutableMapping[str, object]):
         self._open = open
 
     @property
-    def _values(self) -> dict[str, object]:
+    def _values(self) -> dict[str, Any]:
         """What is behind it; looking at it makes the answer personal (HDR-01)."""
         self._passage.is_personal = True
         if not self._passage.is_loaded:
             self._open()
         return self._passage.values
 
-    def __getitem__(self, key: str) -> object:
+    def __getitem__(self, key: str) -> Any:
         return self._values[key]
 
-    def __setitem__(self, key: str, value: object) -> None:
+    def __setitem__(self, key: str, value: Any) -> None:
         if self._passage.is_sealed:  # no look, and kept
             self._open()
             self._passage.values[key] = value
