@@ -112,13 +112,17 @@ class SessionHandler(CoatcheckHandler):
 
 
 if __name__ == "__main__":
-    address = ("localhost", int(sys.argv[1]) if len(sys.argv) > 1 else 8000)
-    with (
-        Coatcheck("sqlite:///sessions.db") as desk,
-        CoatcheckServer(address, SessionHandler, desk, development=True) as server,
-    ):
-        print(f"Open http://localhost:{address[1]}/ and stop with Ctrl-C.", flush=True)
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
+    with Coatcheck("sqlite:///sessions.db") as desk:
         try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print("Stopped. Who is logged in stays so.")
+            server = CoatcheckServer(("localhost", port), SessionHandler, desk, development=True)
+        except OSError as error:
+            sys.exit(
+                f"Cannot listen on localhost:{port}: {error.strerror}. Name another port: python app.py {port + 1}"
+            )
+        with server:
+            print(f"Open http://localhost:{port}/ and stop with Ctrl-C.", flush=True)
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                print("Stopped. Who is logged in stays so.")

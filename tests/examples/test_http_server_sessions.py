@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -110,6 +112,24 @@ def test_other_paths_are_not_found(example: Example, path: str) -> None:
     assert visitor.get(path)[0] == 404
     assert visitor.title == "Not Found"
     assert visitor.send("POST", path, {}, **{"Sec-Fetch-Site": "same-origin"})[0] == 404
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    example = Example("http_server_sessions", tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ran = subprocess.run(
+            [*example.command[:-1], port],
+            cwd=example.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"Cannot listen on localhost:{port}: Address already in use. Name another: ")
+    assert len(ran.stderr.splitlines()) == 1
 
 
 def test_ses_01_bots_leave_no_row(example: Example) -> None:
