@@ -117,9 +117,7 @@ if __name__ == "__main__":
         try:
             server = CoatcheckServer(("localhost", port), SessionHandler, desk, development=True)
         except OSError as error:
-            sys.exit(
-                f"Cannot listen on localhost:{port}: {error.strerror}. Name another port: python app.py {port + 1}"
-            )
+            sys.exit(f"Cannot listen on localhost:{port}: {error.strerror}. Name another: python app.py {port + 1}")
         with server:
             print(f"Open http://localhost:{port}/ and stop with Ctrl-C.", flush=True)
             try:
