@@ -59,7 +59,7 @@ def main(count: int) -> None:
             _, laden = _grown(place(), [_states(count), _sessions(count, DATA)])
             target = _opened(place()[0])
             began = time.perf_counter()
-            run_blocking(copy_store(source, target, progress=None, verifies=False))
+            run_blocking(copy_store(source, target, now=NOW, progress=None, verifies=False))
             rate = 2 * count / (time.perf_counter() - began)
             run_blocking(target.close())
             sizes = " | ".join(f"{size / count:.0f}" for size in (subject, session, laden))

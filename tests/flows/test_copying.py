@@ -17,7 +17,7 @@ from coatcheck.flows.copying import NAMED, Copied, Outcome, Reached, copy_store
 from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Contents, Extent, Store
-from coatcheck.testing.samples import NOW, a_password, a_session, an_account, an_event, raise_epoch, start, started
+from coatcheck.testing.samples import NOW, a_password, a_session, an_account, an_event, put, raise_epoch, start, started
 from coatcheck.testing.suites.copying import everything, fill
 
 replace = msgspec.structs.replace
@@ -66,9 +66,14 @@ class Small:
 
 
 def copy(
-    source: object, target: object, progress: Callable[[Reached], None] | None = None, *, verifies: bool = True
+    source: object,
+    target: object,
+    progress: Callable[[Reached], None] | None = None,
+    *,
+    verifies: bool = True,
+    now: int = NOW,
 ) -> Outcome:
-    return run(copy_store(cast(Store, source), cast(Store, target), progress=progress, verifies=verifies))
+    return run(copy_store(cast(Store, source), cast(Store, target), now=now, progress=progress, verifies=verifies))
 
 
 def parts(outcome: Outcome) -> tuple[Copied, bool, Extent | None]:
@@ -357,6 +362,37 @@ def test_nothing_is_compared_when_that_is_not_wanted(source: MemoryStore) -> Non
 
     assert outcome.verified is None
     assert {one.doing for one in reached} == {"copying"}
+
+
+def test_a_copy_that_was_broken_off_is_finished_with_a_comparison_only(source: MemoryStore) -> None:
+    """What leaves no event, such as data of a session, may have changed in what was copied before."""
+    target, reached = MemoryStore(), list[Reached]()
+    copy(source, MemoryStore(), reached.append, verifies=False)
+    with pytest.raises(StoreUnavailable):
+        copy(source, Stopping(target, 1 + len(reached), after=False), verifies=False)
+    used = next(found for found in run(source.scan_sessions(after=None, limit=9)).sessions)
+    assert run(put(source, used.session.digest, cart=b"5")) is None
+
+    with pytest.raises(ConfigurationError, match=r"^TO: .*go on without --no-verify"):
+        copy(source, target, verifies=False)
+    with pytest.raises(ConfigurationError, match=f"session {used.session.id} differs"):
+        copy(source, target)
+
+
+def test_what_the_source_forgot_meanwhile_because_its_life_was_over_is_no_difference(source: MemoryStore) -> None:
+    """Redis drops by itself what died long ago: it may be copied, and gone when the two are compared."""
+    target = MemoryStore()
+    found = run(everything(source))
+    over = max(*(session.expires_at for session in found.sessions), *(one.kept_until for _, one in found.counters))
+
+    def forget(reached: Reached) -> None:
+        if reached.kind == "events":
+            source._sessions.pop(found.sessions[0].digest, None)
+            source._counters.pop(found.counters[0][0], None)
+
+    with pytest.raises(ConfigurationError, match="is there and should not be"):
+        copy(source, target, forget, now=NOW)
+    assert copy(source, target, now=over).went_on
 
 
 def test_a_source_that_is_used_while_it_is_compared_is_told_as_that(source: MemoryStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def store() -> None:
 @click.argument("target", metavar="TO")
 @click.option("--sessions-from", metavar="URL", help="Where sessions are now, if elsewhere than FROM.")
 @click.option("--sessions-to", metavar="URL", help="Where sessions shall be, if elsewhere than TO.")
-@click.option("--no-verify", is_flag=True, help="Do not read both once more to compare them in the end.")
+@click.option("--no-verify", is_flag=True, help="Do not compare the two in the end. Not for a copy that was stopped.")
 @quiet_option
 @json_option
 def copy(
@@ -61,7 +62,7 @@ def copy(
             def show(reached: Reached) -> None:
                 tell(f"{reached.done} of {reached.of} {reached.kind}", share=reached.share, title=reached.doing)
 
-            outcome = run_blocking(copy_store(here, there, progress=show, verifies=not no_verify))
+            outcome = run_blocking(copy_store(here, there, now=int(time.time()), progress=show, verifies=not no_verify))
     finally:
         run_blocking(here.close())
         run_blocking(there.close())

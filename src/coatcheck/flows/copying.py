@@ -105,15 +105,21 @@ def _of(side: str, words: str) -> str:
     return words if words.startswith(f"{side}: ") else f"{side}: {words.removeprefix('store: ')}"
 
 
-async def copy_store(source: Store, target: Store, *, progress: Progress | None, verifies: bool = True) -> Outcome:
+async def copy_store(
+    source: Store, target: Store, *, now: int, progress: Progress | None, verifies: bool = True
+) -> Outcome:
     """Copy everything, or go on with a copy that died; then compare the two, unless told not to.
 
     Tokens stay valid, for digests are copied as they are. Costs a read and a write for each page, and two reads more to
-    compare. A copy that died while it compared begins to compare anew.
+    compare. A copy that died while it compared begins to compare anew. Whoever does not compare must know that nobody
+    used the source meanwhile: not every use leaves an event, by which it would be noticed.
+
+    A session or counter whose life is over by `now` is copied, and not compared: Redis drops those by itself.
 
     Raises:
         ConfigurationError: the two are one place; there is nothing in the source; the target is in use, or holds the
-            beginning of another copy; somebody used the source since this one began; the two are not equal.
+            beginning of another copy; somebody used the source since this one began; the two are not equal; one that
+            was broken off shall not be compared.
         StoreError: one of them failed; says which.
     """
     if source.location == target.location:
@@ -138,6 +144,11 @@ async def copy_store(source: Store, target: Store, *, progress: Progress | None,
         raise ConfigurationError(
             f"TO: {target.location} holds the beginning of a copy from {mark.source}; go on with that, or empty it"
         )
+    if kept is not None and not verifies:
+        raise ConfigurationError(
+            f"TO: {target.location} holds the beginning of this copy, which was broken off; go on without --no-verify: "
+            "only comparing finds what was changed in the source since"
+        )
     tell = _teller(progress, extent)
     while not mark.is_at_end:
         with about_side(FROM, mend=_GOES_ON):
@@ -147,7 +158,7 @@ async def copy_store(source: Store, target: Store, *, progress: Progress | None,
             await target.load(page, bookmark=_written(mark))
         tell("copying", mark.copied, 0)
     await _require_unused(source, target, mark, newest)
-    verified = await _verified(source, target, mark, newest, tell) if verifies else None
+    verified = await _verified(source, target, mark, newest, tell, now=now) if verifies else None
     with about_side(TO, mend=_GOES_ON):
         await target.load(Contents(), bookmark=None)
     return Outcome(mark.copied, kept is not None, verified)
@@ -163,9 +174,9 @@ async def _require_unused(source: Store, target: Store, mark: _Mark, newest: str
         )
 
 
-async def _verified(source: Store, target: Store, mark: _Mark, newest: str, tell: _Tell) -> Extent:
+async def _verified(source: Store, target: Store, mark: _Mark, newest: str, tell: _Tell, *, now: int) -> Extent:
     """Compare every entry of the two, and say how many there are of each kind."""
-    here, there = Tally(), Tally()
+    here, there = Tally(now), Tally(now)
     for walks, (side, store, tally) in enumerate(((FROM, source, here), (TO, target, there))):
         so_far = Copied()
         async for page in _pages(side, store, mark.page):
@@ -174,7 +185,7 @@ async def _verified(source: Store, target: Store, mark: _Mark, newest: str, tell
             tell("verifying", so_far, walks)
     await _require_unused(source, target, mark, newest)
     if differing := here.differing(there):
-        heaps = Heaped(differing), Heaped(differing)
+        heaps = Heaped(differing, now), Heaped(differing, now)
         for side, store, heaped in ((FROM, source, heaps[0]), (TO, target, heaps[1])):
             async for page in _pages(side, store, mark.page):
                 heaped.add(page)
@@ -219,7 +230,7 @@ def _teller(progress: Progress | None, extent: Extent) -> _Tell:
 
 
 async def _newest(store: Store) -> str:
-    """Tell by which event a store was used last: nothing that matters happens without one."""
+    """Tell by which event a store was used last. Data of sessions, and "last seen", change without one."""
     page = await store.events_of(None, after=None, limit=1)
     return sha256(msgspec.json.encode(page.events)).hexdigest()[:32]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
+from math import inf
 from zlib import crc32
 
 import msgspec
@@ -27,6 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
     kind: str
     name: str
     digest: bytes
+    until: float = inf  # when it is over, and a store may drop it by itself
 
     @property
     def heap(self) -> tuple[str, int]:
@@ -38,9 +40,10 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Tally:
-    """How many entries there are of each kind, and the sums of their digests."""
+    """How many entries there are of each kind, and the sums of the digests of those that are not over by `now`."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: int) -> None:
+        self._now = now
         self.counts: dict[str, int] = {"account": 0, "subject": 0, "session": 0, "counter": 0, "event": 0}
         self._heaps: dict[tuple[str, int], tuple[int, int]] = {}
 
@@ -48,6 +51,8 @@ class Tally:
         """Count and sum up a page."""
         for entry in entries_of(page):
             self.counts[entry.kind] += bool(entry.name)
+            if entry.until <= self._now:
+                continue
             count, total = self._heaps.get(entry.heap, (0, 0))
             self._heaps[entry.heap] = count + 1, total + int.from_bytes(entry.digest)
 
@@ -76,28 +81,29 @@ def entries_of(page: Contents) -> Iterator[Entry]:
         if state != SubjectState(""):
             yield _entry("subject", state.subject, state)
     for session in page.sessions:
-        yield _entry("session", session.id, session)
+        yield _entry("session", session.id, session, until=session.expires_at)
     for key, counter in page.counters:
-        yield _entry("counter", key.hex(), counter)
+        yield _entry("counter", key.hex(), counter, until=counter.kept_until)
     for place, event in page.events:
         yield _entry("event", str(place), event)
 
 
-def _entry(kind: str, name: str, record: object) -> Entry:
-    return Entry(kind, name, sha256(_encode((kind, name, record))).digest())
+def _entry(kind: str, name: str, record: object, *, until: float = inf) -> Entry:
+    return Entry(kind, name, sha256(_encode((kind, name, record))).digest(), until)
 
 
 class Heaped:
-    """The entries of some heaps, each with all its digests."""
+    """The entries of some heaps that are not over by `now`, each with all its digests."""
 
-    def __init__(self, heaps: frozenset[tuple[str, int]]) -> None:
+    def __init__(self, heaps: frozenset[tuple[str, int]], now: int) -> None:
         self._heaps = heaps
+        self._now = now
         self.digests: dict[tuple[str, str], list[bytes]] = {}
 
     def add(self, page: Contents) -> None:
         """Keep what of a page lies in these heaps."""
         for entry in entries_of(page):
-            if entry.heap in self._heaps:
+            if entry.until > self._now and entry.heap in self._heaps:
                 self.digests.setdefault((entry.kind, entry.name), []).append(entry.digest)
 
 
