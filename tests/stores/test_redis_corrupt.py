@@ -155,6 +155,33 @@ def test_err_05_a_change_that_meets_a_key_of_another_type_changes_nothing(any_re
     driver.run(store.close())
 
 
+ODD_FIELDS = [
+    b"", b"garbage", b":app", b"4:app", b"99999999999999999999:app", b"-1:app", b"3:app\xff", b"1:\xc3\xa9",
+    b"3:app\xc0\xaf", b"3:app\xed\xa0\x80", b"3:app\xe0\x80\xaf", b"3:app\xf4\x90\x80\x80", b"3:app\xe2\x82",
+    b"3:app\x80",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("owner", [None, "ada"], ids=["a stranger's", "one's own"])
+@pytest.mark.parametrize("odd", ODD_FIELDS)
+def test_err_05_data_that_cannot_be_read_stay_behind_when_their_session_is_replaced(
+    any_redis_url: str, store: RedisStore, driver: Driver, odd: bytes, owner: str | None
+) -> None:
+    """A log-in that has ended one session has begun another that can be read."""
+    driver.run(started(store, 1, subject=owner))
+    driver.run(put(store, a_digest(1), a=b"1", **{"\u00e9\u20ac\U0001f36a": b"2"}))
+    with client_of(any_redis_url) as client:
+        client.hset(b"coatcheck:data:" + place_of(a_digest(1)), odd, b"3")
+
+    begun = driver.run(start(store, a_session(2), replaces=a_digest(1)))
+
+    assert isinstance(begun, Started)
+    found = driver.run(store.find(a_digest(2)))
+    assert found is not None
+    assert found.session.data == begun.session.data
+    assert driver.run(data_of(store, a_digest(2))) == {"app": {"a": b"1", "\u00e9\u20ac\U0001f36a": b"2"}}
+
+
 @pytest.mark.parametrize(
     "garbage", [b"", b"\xff", b"1", b"1 2 3 4", b"-1 0 0 0 0", b"9999999999 0 0 0 0", b"a b c d e"]
 )
