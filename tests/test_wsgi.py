@@ -21,8 +21,7 @@ from coatcheck.http.messages import ClientGone
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.testing.clock import MovableClock
 from coatcheck.web.blocking import BlockingPassage
-from coatcheck.web.door import Exemption
-from coatcheck.wsgi import CoatcheckWSGI, request_of
+from coatcheck.wsgi import CoatcheckWSGI, Exemption, request_of
 from tests.conftest import ROOT
 from tests.docs import examples
 from tests.served_wsgi import answer, routes

@@ -34,6 +34,7 @@ from coatcheck.http.messages import ClientGone, Read, Reply, Request, target_as_
 from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
 from coatcheck.web.door import STANDS_TWICE, Door, DoorSettings
+from coatcheck.web.door import Exemption as Exemption
 from coatcheck.web.passage import ReadFormToken
 
 if TYPE_CHECKING:

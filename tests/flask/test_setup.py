@@ -103,6 +103,11 @@ def test_err_03_neither_production_nor_development_is_told_by_the_first_request(
         ({"trusted_hops": 1}, "trusted_proxies: is missing"),
         ({"templates": "/nowhere"}, "the template folder /nowhere does not exist"),
         ({"colour": "red"}, "colour: there is no such setting"),
+        ({"Public-URL": SITE}, "Public-URL: there is no such setting of a door; did you mean public_url?"),
+        ({"prefix": 3}, "prefix: 3 is not a text"),
+        ({"prefix": 3, "prefx": "/auth"}, "prefx: there is no such setting of a door; did you mean prefix?"),
+        ({"allowed_hosts": "shop.example.org"}, "allowed_hosts: 'shop.example.org' is not a list of texts"),
+        ({"development": "yes"}, "development: 'yes' is not True or False"),
     ],
 )
 def test_err_03_mistakes_are_told_at_start(settings: dict[str, Any], named: str) -> None:
@@ -116,6 +121,9 @@ def test_err_03_mistakes_are_told_at_start(settings: dict[str, Any], named: str)
 def test_err_03_a_door_without_a_desk_or_with_the_wrong_one_is_told() -> None:
     with pytest.raises(ConfigurationError, match="desk: is missing"):
         CoatcheckFlask(application())
+    with pytest.raises(ConfigurationError, match=r"desk: is a str; give this door a desk, Coatcheck\(...\)") as caught:
+        CoatcheckFlask(application(TESTING=True), "postgresql://ada:hush@db/shop")  # type: ignore[arg-type]
+    assert "hush" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="this door needs Coatcheck"):
         CoatcheckFlask(application(TESTING=True), AsyncCoatcheck("memory://"))  # type: ignore[arg-type]
 

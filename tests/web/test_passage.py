@@ -501,6 +501,42 @@ def test_rev_02_logging_out_everywhere_ends_all_sessions_and_leaves_a_stranger_w
     assert not house.visit(lambda passage: passage.account())
 
 
+def test_ses_03_a_log_out_that_a_get_is_refused_is_named_in_the_log_once(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        with pytest.raises(BadRequest):
+            house.visit(log_out, "GET")
+
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("log_out: was called while a GET was answered")
+    assert "POST alone" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"large": "x" * 20_000}, "the setting session_data_bytes allows 16384 bytes"),
+        ({"when": object()}, "data_not_json (key 'when'): values are JSON"),
+        ({"": 1}, "keys are texts of 1 to 256 characters"),
+    ],
+)
+def test_ses_08_what_is_not_kept_is_told_to_the_developer_with_the_rule(
+    house: House, values: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    passage = house.enter()
+    run_blocking(passage.load())
+    passage.values.update(values)
+
+    with pytest.raises(InvalidData) as refused:
+        run_blocking(passage.save())
+    reply = house.door.refusal(passage, refused.value)
+
+    assert reply.status == 422
+    assert said in caplog.text
+    assert said.encode() not in reply.body
+
+
 def test_an_account_is_known_in_the_request_that_starts_its_session_too(house: House) -> None:
     ada = house.account()
 

@@ -142,6 +142,20 @@ def encode_value(key: object, value: object) -> bytes:
         raise InvalidData("data_not_json") from None
 
 
+def why_not_kept(error: InvalidData, *, limit: int) -> str:
+    """Say it to the developer, with the rule that was broken and the way out. `limit` is the policy's, in bytes."""
+    rules = {
+        "data_key_invalid": f"keys are texts of 1 to {MAX_KEY} characters without NUL",
+        "data_not_json": "values are JSON: texts, True, False, None, whole numbers of 64 bits, finite ones, and lists "
+        "and dictionaries of those with texts as keys",
+        "data_too_deep": f"values are nested at most {MAX_DEPTH} deep",
+        "data_too_large": f"the setting session_data_bytes allows {limit} bytes in all; keep large things elsewhere, "
+        "and here what finds them again",
+    }
+    rule = rules.get(error.reason)
+    return str(error) if rule is None else f"{error}: {rule}"
+
+
 def decode_value(text: bytes | msgspec.Raw) -> object:
     """Read one value back."""
     return msgspec.json.decode(text)

@@ -14,10 +14,12 @@
 from coatcheck.http_server.guards import fresh_login_required, login_required, same_account_required
 from coatcheck.http_server.handler import CoatcheckHandler
 from coatcheck.http_server.server import CoatcheckServer
+from coatcheck.web.door import Exemption
 
 __all__ = [
     "CoatcheckHandler",
     "CoatcheckServer",
+    "Exemption",
     "fresh_login_required",
     "login_required",
     "same_account_required",

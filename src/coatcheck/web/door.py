@@ -15,14 +15,15 @@ What a `Passage` then offers stands in `coatcheck.web.passage`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 from msgspec import Struct
 
-from coatcheck.core.session_data import is_namespace
+from coatcheck.core.session_data import is_namespace, why_not_kept
 from coatcheck.core.views import DEFAULT_NAMESPACE
 from coatcheck.errors import ConfigurationError, InvalidData
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
@@ -105,7 +106,7 @@ class DoorSettings(TypedDict, total=False):
         many of them a request passes (by default none), and the header that they write (by default `x-forwarded-for`).
     passive_paths: paths, ours without the prefix, whose requests are no activity and keep no session alive.
     csrf_exempt: paths of the application's that need no evidence of a request's origin, each with an
-        `Exemption(reason=...)`; they are listed in the log at start.
+        `Exemption(reason=...)`; they are listed in the log at start, at level INFO.
     """
 
     public_url: str | None
@@ -145,12 +146,17 @@ class Door:
         codec: Codec = JSON,
         knows_accounts: bool = False,
     ) -> None:
+        if not isinstance(desk, Coatcheck | AsyncCoatcheck):  # pyright: ignore[reportUnnecessaryIsInstance]  # or so it says
+            raise ConfigurationError(
+                f"desk: is a {type(desk).__name__}; give this door a desk, {wanted.__name__}(...) over a store"
+            )
         if not isinstance(desk, wanted):
             raise ConfigurationError(
                 f"desk: this door needs {wanted.__name__}(...), not {type(desk).__name__}: "
                 "an event loop must not wait for a blocking desk, nor blocking code for an event loop"
             )
-        problems: list[str] = []
+        if problems := list(_misfits(settings)):
+            raise ConfigurationError(*problems)
         proxies = list(_networks(settings.get("trusted_proxies", ()), problems))
         hops = settings.get("trusted_hops", 0)
         problems.extend(problems_of_proxies(proxies, hops))
@@ -214,7 +220,8 @@ class Door:
         `as_page` says it for a door that knows better what its visitors ask for.
         """
         if isinstance(error, InvalidData):
-            _log.error("session data was not kept: %s", error)
+            limit = self.mount.flows.parts.policy.session_data_bytes
+            _log.error("session data was not kept: %s", why_not_kept(error, limit=limit))
         request = passage.exchange.request
         back = None
         if request.method in SAFE_METHODS:
@@ -257,9 +264,45 @@ def _networks(texts: Iterable[str], problems: list[str]) -> Iterable[Network]:
             problems.append(f"trusted_proxies: {text!r} is no address or network; write them like 10.0.0.0/8")
 
 
+def _misfits(settings: Mapping[str, object]) -> list[str]:
+    """Say which settings are not of their type, and which do not exist; nothing where all are of their type."""
+    wrong = [
+        f"{name}: {settings[name]!r} is not {what}"
+        for names, kind, what in _KINDS
+        for name in names
+        if settings.get(name) is not None and not _is_of(settings[name], kind)
+    ]
+    return [*wrong, *_unknown(settings)] if wrong else []
+
+
+_KINDS: Sequence[tuple[Sequence[str], type | tuple[type, ...], str]] = (
+    (("public_url", "prefix", "home", "namespace", "cookie_name", "forwarded_header"), str, "a text"),
+    (("templates",), (str, Path), "the path of a folder"),
+    (("development", "tls", "pages"), int, "True or False"),
+    (("trusted_hops",), int, "a whole number"),
+    (
+        ("allowed_hosts", "trusted_origins", "redirect_hosts", "trusted_proxies", "passive_paths"),
+        Collection,
+        "a list of texts",
+    ),
+    (("csrf_exempt",), Mapping, 'a mapping of paths, {"/hook": Exemption(reason=...)}'),
+)
+
+
+def _is_of(value: object, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kind) and not (kind is Collection and isinstance(value, str | bytes))
+
+
+def _unknown(settings: Mapping[str, object]) -> Iterable[str]:
+    known = DoorSettings.__annotations__
+    for name in settings.keys() - known.keys():
+        close = get_close_matches(str(name).lower().replace("-", "_"), known, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        yield f"{name}: there is no such setting of a door{meant}"
+
+
 def _problems(desk: Coatcheck[Any] | AsyncCoatcheck[Any], settings: DoorSettings) -> Iterable[str]:
-    for name in settings.keys() - DoorSettings.__annotations__.keys():
-        yield f"{name}: there is no such setting of a door"
+    yield from _unknown(settings)
     prefix = settings.get("prefix", "/auth")
     if not prefix.startswith("/") or prefix.endswith("/") or not prefix.isascii() or {*prefix} & {*"?#%;\\ "}:
         yield f'prefix: {prefix!r} must begin with a slash and not end with one, like "/auth"'

@@ -436,7 +436,7 @@ class Passage(Generic[A]):
 
     async def log_in(self, identifier: str, password: str, *, remember: bool = False) -> Login[A]:
         """Log in with a password; raises what the desk's `log_in` does. The answer bears the new cookie."""
-        await self._admit_identity()
+        await self._admit_identity("log_in")
         self._require_cookie()
         await self._hand_over()
         login = await self.exchange.flows.log_ins.log_in(
@@ -452,7 +452,7 @@ class Passage(Generic[A]):
         check then (SES-11).
         """
         if self._changes_state:
-            await self._admit_identity()
+            await self._admit_identity("start_session")
         self._require_cookie()
         await self._hand_over()
         login = await self.exchange.flows.sessions.start(
@@ -481,7 +481,7 @@ class Passage(Generic[A]):
 
     async def sign_up(self, *, username: str | None = None, email: str | None = None, password: str) -> A:
         """Open an account; it is not logged in by that. Raises what the desk's `sign_up` does."""
-        await self._admit_identity()
+        await self._admit_identity("sign_up")
         return await self._views.opened(
             self.exchange.flows.accounts.sign_up(
                 username=username, email=email, password=password, client=self.exchange.client
@@ -490,7 +490,7 @@ class Passage(Generic[A]):
 
     async def log_out(self) -> bool:
         """End the session at once; the answer takes the cookie away. False if there was none."""
-        await self._admit_identity()
+        await self._admit_identity("log_out")
         ended = await self.exchange.flows.sessions.log_out(self._shown(), client=self.exchange.client)
         self._left()
         return ended
@@ -500,7 +500,7 @@ class Passage(Generic[A]):
 
         Raises `NotAuthenticated`, and `StepUpRequired` where identity was not proven recently (REV-02).
         """
-        await self._admit_identity()
+        await self._admit_identity("log_out_everywhere")
         session = await self.require_fresh()
         ended = await self.exchange.flows.oversight.revoke_all(
             cast("str", session.subject), keep=None, note="", client=self.exchange.client
@@ -515,7 +515,7 @@ class Passage(Generic[A]):
 
     async def reauthenticate(self, password: str) -> Login[A]:
         """Prove identity again inside the session, which gets a new secret. Raises what the desk's method does."""
-        await self._admit_identity()
+        await self._admit_identity("reauthenticate")
         self._require_cookie()
         session = await self.require_session()
         login = await self.exchange.flows.log_ins.reauthenticate(session, password, client=self.exchange.client)
@@ -524,7 +524,7 @@ class Passage(Generic[A]):
 
     async def change_password(self, current_password: str, new_password: str) -> Login[A]:
         """Change the password; all other sessions end, this one gets a new secret. Raises what the desk's does."""
-        await self._admit_identity()
+        await self._admit_identity("change_password")
         self._require_cookie()
         session = await self.require_session()
         login = await self.exchange.flows.passwords.change(
@@ -533,10 +533,15 @@ class Passage(Generic[A]):
         self._renewed(login)
         return await self._told(login)
 
-    async def _admit_identity(self) -> None:
+    async def _admit_identity(self, deed: str) -> None:
         # CSR-01: also where `admit` had nothing to ask for: no cookie of ours, or an exempt path. Never by a mere link.
         request = self.exchange.request
         if request.method in SAFE_METHODS:
+            self.door.mention(
+                deed,
+                f"was called while a {request.method} was answered, and refused with 405: it is for POST alone, or a "
+                "link on another site would do it; have a form post it",
+            )
             raise BadRequest("method_not_allowed", status=405)
         if not self.exchange.has_cookie_of_ours or self._is_stranger:
             verdict = await evidence.judge(self.exchange)
@@ -650,7 +655,11 @@ class Passage(Generic[A]):
                     "session data was changed after the answer had begun, and there is no session: nothing was kept"
                 )
         except (Refused, StoreError) as error:  # nobody is left who could be told
-            _log.error("session data that was changed after the answer had begun was not kept: %s", error)
+            why = str(error)
+            if isinstance(error, InvalidData):
+                limit = self.exchange.flows.parts.policy.session_data_bytes
+                why = session_data.why_not_kept(error, limit=limit)
+            _log.error("session data that was changed after the answer had begun was not kept: %s", why)
 
 
 def _name_in(set_cookie: str) -> str:
