@@ -409,6 +409,9 @@ def test_doctor_is_content_with_engines_that_keep_their_word(coatcheck: Run) -> 
 
     assert warnings_of(ran) == []
     assert ran.status == 0
+    said = [(one["check"], one["message"]) for one in ran.json["findings"]]
+    assert [message for check, message in said if check == "schema"] == ["store: current", "sessions: current"]
+    assert "sqlite" not in dict(said), "there is none in use"
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -253,6 +253,8 @@ def test_doctor_warns_of_development_mode(coatcheck: Run) -> None:
 
     assert ran.status == 1
     assert "development mode" in ran.out
+    assert "secret: coatcheck init" in ran.out
+    assert "coatcheck init" not in coatcheck("doctor", env={"COATCHECK_SECRET": SECRET}).out
 
 
 @pytest.mark.usefixtures("desk")

@@ -113,7 +113,8 @@ def test_stores_that_are_two_have_two_locations(one: str, other: str) -> None:
     ("url", "words"),
     [
         ("postgresql://app:hush%zz@db/logins", "special characters"),
-        ("postgresql://app:hush@db/logins?no_such_option=1", "URL that PostgreSQL understands"),
+        ("postgresql://app:hush@db/logins?schem=x", "no option schem; ours are connections, prepare, schema"),
+        ("postgresql://app:a?hush=1@db/logins?schem=x", "special characters"),
         ("postgresql://app:hush@db/logins?schema=Robert';--", "schema="),
         ("postgresql://app:hush@db/logins?schema=pg_ours", "schema="),
         ("postgresql://app:hush@db/logins?connections=0", "connections="),

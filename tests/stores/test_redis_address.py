@@ -26,6 +26,13 @@ def test_everything_may_be_said():
     assert (address.username, address.password, address.tls, address.ca) == ("us:er", "p@ss/", True, "/etc/ca.pem")
 
 
+@pytest.mark.parametrize("scheme", ["redis+cluster", "rediss+sentinel", "valkey+socket"])
+def test_what_is_not_supported_yet_is_told_as_that(scheme):
+    with pytest.raises(ConfigurationError, match="is not supported yet; name one server that stands alone") as refused:
+        open_store(f"{scheme}://:hush@127.0.0.1:1", Blocking(HashingLane(queue=1, nice=0)))
+    assert "hush" not in str(refused.value)
+
+
 @pytest.mark.parametrize(("scheme", "tls"), [("redis", False), ("valkey", False), ("rediss", True), ("valkeys", True)])
 def test_both_servers_have_their_schemes(scheme, tls):
     store = open_store(f"{scheme}://127.0.0.1:1/3?prefix=mine", Blocking(HashingLane(queue=1, nice=0)))

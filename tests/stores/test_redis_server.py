@@ -139,6 +139,19 @@ def test_what_is_no_redis_is_told_so(driver: Driver) -> None:
         assert "is neither Redis nor Valkey; correct the URL" in refusal_of(f"redis://127.0.0.1:{port}", driver)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "words"), [("redis", "is it Redis or Valkey"), ("rediss", "does it speak TLS at this port")]
+)
+def test_who_keeps_silent_is_an_outage_that_says_what_else_it_may_be(scheme: str, words: str, driver: Driver) -> None:
+    message = f"cannot do this now: .*; is it running, {words}"
+    with (
+        answering(None) as port,
+        opened(f"{scheme}://127.0.0.1:{port}", driver) as store,
+        pytest.raises(StoreUnavailable, match=message),
+    ):
+        driver.run(store.find(a_digest(1)))
+
+
 def test_nobody_there_is_an_outage(driver: Driver) -> None:
     with opened(f"redis://127.0.0.1:{free_port()}", driver) as store, pytest.raises(StoreUnavailable):
         driver.run(store.find(a_digest(1)))

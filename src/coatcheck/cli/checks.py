@@ -14,6 +14,7 @@ from coatcheck.server.advice import weaknesses_of
 from coatcheck.server.config import Config
 from coatcheck.server.run import beside
 from coatcheck.server.secret import problem_of_file
+from coatcheck.server.store_urls import sqlite_file
 from coatcheck.stores.sqlite.file import FLOOR
 
 YEAR_2026 = 1_767_225_600
@@ -27,7 +28,8 @@ def findings_of(config: Config, *, now: int) -> Iterator[Finding]:
     yield from _certificate(config, now=now)
     yield from _secret(config)
     yield from _clock(now)
-    yield from _sqlite()
+    if any(url is not None and sqlite_file(url) is not None for url in (config.store, config.sessions)):
+        yield from _sqlite()
     yield from _mail()
     yield from findings_of_stores(config, now=now)
 
@@ -38,7 +40,7 @@ def _mode(config: Config) -> Iterator[Finding]:
             "warning",
             "mode",
             "development mode: cookies without https, answers on this machine only",
-            "set public_url (and secret: coatcheck init) before real people log in",
+            f"set public_url{'' if config.secret else ' (and secret: coatcheck init)'} before real people log in",
         )
     else:
         yield Finding("ok", "mode", f"serves {config.public_url}")

@@ -31,7 +31,7 @@ def findings_of_stores(config: Config, *, now: int) -> Iterator[Finding]:
     are_sound = True
     for setting, url in (("store", config.store), ("sessions", config.sessions)):
         if url is not None:
-            found = list(_store(setting, url))
+            found = list(_store(setting, url, current="current" if config.sessions is None else f"{setting}: current"))
             is_sound = any((one.level, one.check) == ("ok", "schema") for one in found)
             are_sound = are_sound and is_sound
             yield from found
@@ -42,7 +42,7 @@ def findings_of_stores(config: Config, *, now: int) -> Iterator[Finding]:
         yield from _contents(config, now=now)
 
 
-def _store(setting: str, url: str) -> Iterator[Finding]:
+def _store(setting: str, url: str, *, current: str) -> Iterator[Finding]:
     file = sqlite_file(url)
     if url == MEMORY:
         yield Finding("warning", setting, "memory:// forgets everything when the server stops", "use sqlite:///file.db")
@@ -75,7 +75,7 @@ def _store(setting: str, url: str) -> Iterator[Finding]:
     if is_unfinished:
         words, _, mend = UNFINISHED.partition(": ")
         yield Finding("error", setting, f"{store.location} {words}", mend)
-    yield Finding("ok", "schema", "current")
+    yield Finding("ok", "schema", current)
     if file is None:
         yield from _engine(setting, url)
 

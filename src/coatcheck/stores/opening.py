@@ -56,5 +56,9 @@ def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Stor
         return PostgresStore(url, colour, holds_accounts=holds_accounts)
     if parts.scheme == "postgres":
         raise ConfigurationError("store: write postgresql:// instead of postgres://")
+    if parts.scheme.partition("+")[0] in ("redis", "rediss", "valkey", "valkeys"):
+        raise ConfigurationError(
+            f"store: {parts.scheme}:// is not supported yet; name one server that stands alone: redis://host:6379/0"
+        )
     # Not the URL itself: it may bear a password.
     raise ConfigurationError(f"store: no store has the scheme {parts.scheme!r}; write {FORMS}")

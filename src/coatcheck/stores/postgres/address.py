@@ -19,6 +19,7 @@ from coatcheck.errors import ConfigurationError
 FORM = "postgresql://user@host:5432/database"
 SCHEMA = "coatcheck"
 CONNECTIONS = 10
+OPTIONS = ("connections", "prepare", "schema")
 # A connection that firewalls on the way have forgotten is found dead by the kernel, not by the next call.
 _DEFAULTS = {
     "application_name": "coatcheck",
@@ -58,6 +59,10 @@ def address_of(url: str) -> Address:
         given = {name: str(value) for name, value in conninfo_to_dict(plain).items() if value is not None}
     except (ProgrammingError, UnicodeError):
         # Not libpq's words: they may quote the password.
+        if unknown := _unknown_option(plain, {option.keyword.decode() for option in Conninfo.get_defaults()}):
+            raise ConfigurationError(
+                f"store: a postgresql URL has no option {unknown}; ours are {', '.join(OPTIONS)}, and libpq's its own"
+            ) from None
         raise ConfigurationError(
             f"store: that is not a URL that PostgreSQL understands; write {FORM}, with special characters in the user "
             "name and password as %40 and the like"
@@ -91,11 +96,18 @@ def _without_our_options(url: str) -> tuple[str, dict[str, str]]:
     others: list[str] = []
     for option in query.split("&") if query else []:
         name, _, value = option.partition("=")
-        if name in ("connections", "mode", "prepare", "schema"):
+        if name in (*OPTIONS, "mode"):
             ours[name] = unquote(value)
         else:
             others.append(option)
     return (f"{before}?{'&'.join(others)}" if others else before), ours
+
+
+def _unknown_option(url: str, known: set[str]) -> str | None:
+    # With an @ behind it the question mark is one of a password's, and what follows it too.
+    query = url.partition("?")[2]
+    names = [option.partition("=")[0] for option in query.split("&")] if "@" not in query else []
+    return next((name for name in names if name.isidentifier() and name not in known), None)
 
 
 def _place(known: dict[str, str], default_port: str) -> str:

@@ -48,7 +48,11 @@ def translated(error: Exception, address: Address) -> CoatcheckError:
         return CorruptRecord("a key of another type")
     if isinstance(error, exceptions.ResponseError) and not _is_passing(error, words):
         return StoreError(f"the store at {address.where} did not understand: {words}")
-    mend = "; is it running, and is the URL right?" if isinstance(error, exceptions.ConnectionError) else ""
+    mend = ""
+    if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
+        mend = "; is it running, is it Redis or Valkey, and is the URL right?"
+        if address.tls:
+            mend = "; is it running, does it speak TLS at this port (write redis:// if not), and is the URL right?"
     return StoreUnavailable(f"the store at {address.where} cannot do this now: {words or type(error).__name__}{mend}")
 
 
