@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any, cast
 
 import msgspec
@@ -851,6 +852,11 @@ def test_csr_14_an_exempt_path_sees_a_stranger_unless_it_says_otherwise(allow_co
     run_blocking(passage.admit(no_token))
 
     assert bool(run_blocking(passage.visit())) is allow_cookie
+
+
+@pytest.mark.parametrize("door", ["asgi", "fastapi", "flask", "http_server", "starlette", "wsgi"])
+def test_every_door_has_the_exemption_that_its_settings_take(door: str) -> None:
+    assert import_module(f"coatcheck.{door}").Exemption is Exemption
 
 
 def test_csr_02_who_acts_for_somebody_asks_for_the_evidence_that_an_exemption_has_spared() -> None:
