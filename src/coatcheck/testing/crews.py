@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import suppress
 from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
 
-from coatcheck.errors import CoatcheckError, Refused
+from coatcheck.errors import CoatcheckError, Refused, StoreUnavailable
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
 from coatcheck.testing.clock import MovableClock
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
@@ -15,6 +17,7 @@ from coatcheck.testing.interleaving import Failed
 from coatcheck.testing.races import WORKERS, Face, Known, Race
 
 SECRET = bytes(range(32))
+ARRIVALS = 20
 PATIENCE = 840  # seconds for all processes to be there, on a machine that does other things as well
 Place = tuple[str, str | None]  # the URLs of a store, and of one for sessions alone
 
@@ -44,7 +47,8 @@ class Crew:
     def __init__(self, size: int) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._size = size
-        self._pool = ProcessPoolExecutor(size, spawn, initializer=_meet_at, initargs=(spawn.Barrier(size),))
+        self._meeting_point = spawn.Barrier(size)
+        self._pool = ProcessPoolExecutor(size, spawn, initializer=_meet_at, initargs=(self._meeting_point,))
 
     def race(self, race: Race, url: str, sessions: str | None = None, *, now: int) -> None:
         """Set a race up here, have the workers work there, assert here."""
@@ -62,11 +66,17 @@ class Crew:
         self._pool.shutdown()
 
     def _answers(self, race: Race, store: Place, now: int, known: Known) -> list[object]:
+        if self._meeting_point.broken:  # by somebody of the race before
+            self._meeting_point.reset()
         shares = [range(WORKERS)[place :: self._size] for place in range(self._size)]
         futures = [
             self._pool.submit(_work, race, store, place % 2 == 1, now, share, known)
             for place, share in enumerate(shares)
         ]
+        wait(futures)
+        troubles = [trouble for future in futures if (trouble := future.exception()) is not None]
+        for trouble in sorted(troubles, key=_is_of_others):
+            raise trouble
         answers = {
             number: answer
             for share, future in zip(shares, futures, strict=True)
@@ -86,13 +96,31 @@ def _work(race: Race, store: Place, is_async: bool, now: int, share: range, know
     driver = _driver(is_async=is_async)
     face = _open(store, is_async=is_async, now=now, settings=race.settings)
     try:
-        driver.run(face.ready())
+        try:
+            _arrive(face, driver)
+        except BaseException:
+            _meeting_points[0].abort()  # or the others would wait for us
+            raise
         # Who waits here takes no second share: each process gets one.
         _meeting_points[0].wait(PATIENCE)
         return _crowd(race, face, driver, share, known)
     finally:
         driver.run(face.close())
         driver.close()
+
+
+def _arrive(face: Face, driver: Driver) -> None:
+    """Open the desk; more than once, for while so many processes start a store may not answer in its time."""
+    for _ in range(ARRIVALS - 1):
+        with suppress(StoreUnavailable):
+            driver.run(face.ready())
+            return
+    driver.run(face.ready())
+
+
+def _is_of_others(trouble: BaseException) -> bool:
+    """Whether this only says that somebody else did not come."""
+    return isinstance(trouble, BrokenBarrierError)
 
 
 def _crowd(race: Race, face: Face, driver: Driver, workers: Sequence[int], known: Known) -> list[object]:
