@@ -97,7 +97,7 @@ CATALOGUE: Mapping[str, str] = {
     "page.retry_after": "Please wait {duration}, then try again.",
     # the API reference
     "docs.title": "API reference",
-    "docs.intro": "JSON in and out; errors are problem documents with a stable reason. Written from",
+    "docs.intro": "JSON goes in and comes out. Written from",
     "docs.base": "In the examples, $BASE is the address this server answers at, such as https://login.example.org.",
     "docs.version": "Version {version}",
     "docs.contents": "Contents",
