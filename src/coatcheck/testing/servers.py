@@ -84,11 +84,25 @@ class Server:
 
     def __enter__(self) -> Self:
         try:
-            self.start()
+            self._start_somewhere()
         except BaseException:
             self.close()
             raise
         return self
+
+    def _start_somewhere(self) -> None:
+        """Start on a port that was free a moment ago, or on another one where somebody else was faster."""
+        for _ in range(3):
+            try:
+                self.start()
+            except RuntimeError:
+                if "in use" not in self.output:
+                    raise
+                self.stop()
+                self.port = _free_port()
+            else:
+                return
+        self.start()
 
     def __exit__(self, *_error: object) -> None:
         self.close()
