@@ -16,6 +16,7 @@ from hypothesis import settings
 # Before anything of it is imported, by whichever test comes first.
 pytest.register_assert_rewrite("coatcheck.testing")
 
+from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver  # noqa: E402
 from coatcheck.testing.servers import Missing, PostgresServer, ValkeyServer  # noqa: E402
 from tests.engines.found import Engine, Stocked, as_parameters, postgres_servers, redis_servers  # noqa: E402
 
@@ -47,6 +48,14 @@ def uncollected() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """One colour after the other."""
+    driver: Driver = request.param()
+    yield driver
+    driver.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 
 from coatcheck import AsyncCoatcheck, Client, Coatcheck, StoreUnavailable
 from coatcheck.testing.clock import MovableClock
-from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.driving import AsyncDriver, Driver
 from coatcheck.testing.races import PASSWORD, Face
 from coatcheck.testing.scene import SECRET, the_hasher
 from tests.faults.wire import Wire
@@ -78,12 +78,10 @@ class Town:
         return {name for name, login in logins.items() if self.do(self.face.is_live(login.token.reveal()))}
 
 
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def town(request: pytest.FixtureRequest, stocked_postgres_url: str, redis_url: str) -> Iterator[Town]:
+@pytest.fixture
+def town(driver: Driver, stocked_postgres_url: str, redis_url: str) -> Iterator[Town]:
     urls = (stocked_postgres_url, redis_url)
     with ExitStack() as opened:
-        driver: Driver = request.param()
-        opened.callback(driver.close)
         wires = [opened.enter_context(Wire(urlsplit(url).port or 0)) for url in urls]
         town = Town(driver, *wires, *urls)
         opened.callback(lambda: town.do(town.face.close()))

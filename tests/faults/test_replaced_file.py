@@ -18,7 +18,7 @@ import pytest
 from coatcheck.core.session_data import decode
 from coatcheck.errors import StoreUnavailable
 from coatcheck.stores.sqlite.store import SqliteStore
-from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.driving import BlockingDriver, Driver
 from coatcheck.testing.samples import a_digest, put, started
 from tests.e2e.conftest import Serve
 from tests.e2e.serving import FOR_CROWDS, Visitor
@@ -26,13 +26,6 @@ from tests.faults.visits import Guests, eventually, workers_of
 from tests.faults.whole import structure_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="an open file cannot be replaced here")
-
-
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    driver: Driver = request.param()
-    yield driver
-    driver.close()
 
 
 @pytest.fixture

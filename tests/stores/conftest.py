@@ -1,25 +1,12 @@
-"""The two colours for tests of stores; how much was asked and lived, told at the end of a run."""
+"""How much was asked and lived, told at the end of a run."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
-
 PROMISE = re.compile(r"test_contract\.py::Test(\w+)::\w+\[(?:(.+)-)?(blocking|async)\b")
-
-
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    """One colour after the other."""
-    driver: Driver = request.param()
-    yield driver
-    driver.close()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

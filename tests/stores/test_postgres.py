@@ -18,7 +18,7 @@ from coatcheck.stores.postgres import store as store_module
 from coatcheck.stores.postgres.exchange import numbered
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.stores.protocols import Cutoffs
-from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.driving import Driver
 from coatcheck.testing.samples import (
     HOUR,
     NOW,
@@ -42,13 +42,6 @@ from coatcheck.testing.servers import PostgresServer
 from tests.engines.relay import Relay
 
 replace = msgspec.structs.replace
-
-
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    driver: Driver = request.param()
-    yield driver
-    driver.close()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.stores.opening import open_store
 from coatcheck.stores.postgres.address import address_of
 from coatcheck.stores.postgres.store import PostgresStore
-from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.driving import BlockingDriver, Driver
 from coatcheck.testing.samples import a_digest, started
 from coatcheck.testing.servers import PostgresServer
 from tests.conftest import missing
@@ -34,13 +34,6 @@ from tests.engines.relay import Relay
 
 COLOUR = BlockingDriver().colour
 REMOTE = "postgresql://app:hush@db.example.org/logins"
-
-
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    driver: Driver = request.param()
-    yield driver
-    driver.close()
 
 
 @pytest.fixture(autouse=True)

@@ -12,17 +12,10 @@ import pytest
 from coatcheck.stores.postgres.address import address_of
 from coatcheck.stores.postgres.driver import AsyncLink, BlockingLink, Link
 from coatcheck.stores.postgres.exchange import numbered
-from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.driving import BlockingDriver, Driver
 from tests.faults.wire import Wire
 
 NAMES = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s"
-
-
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    driver: Driver = request.param()
-    yield driver
-    driver.close()
 
 
 @pytest.fixture

@@ -34,13 +34,6 @@ from tests.stores.waiting import somebody_waits
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
 
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    driver: Driver = request.param()
-    yield driver
-    driver.close()
-
-
 @pytest.fixture
 def relay(postgres_url: str) -> Iterator[Relay]:
     with Relay(postgres_url) as relay:

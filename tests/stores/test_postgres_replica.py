@@ -14,7 +14,7 @@ import pytest
 from coatcheck.core.sessions import LOGGED_OUT
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.stores.postgres.store import PostgresStore
-from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.driving import Driver
 from coatcheck.testing.samples import NOW, a_digest, a_handle, is_standing, put, started
 from tests.e2e.serving import Server, Visitor
 from tests.engines.replicas import Pair, pair, told
@@ -23,13 +23,6 @@ from tests.faults.wire import Wire
 T = TypeVar("T")
 CROWD = 6  # who log in at the same time
 FAR = 10_000  # between the numbers of their sessions
-
-
-@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["blocking", "async"])
-def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    driver: Driver = request.param()
-    yield driver
-    driver.close()
 
 
 @pytest.fixture(scope="module")
