@@ -15,7 +15,7 @@ PostgresStore.schema_steps = (
         Concurrently("sessions_by_expiry", "ON sessions (expires_at)"),
     ),
 )
-checks.VERSION = 2  # type: ignore[misc]
+checks.VERSION = 2  # type: ignore[misc]  # a constant, until the next release
 
 if __name__ == "__main__":
     main()

@@ -55,7 +55,7 @@ class WsgiSite(Site):
         # What servers do with a body depends on its kind: so it is not put into another one.
         if not hasattr(blocks, "close") or not hasattr(blocks, "__dict__"):
             self.went()
-            return blocks  # type: ignore[no-any-return]
+            return blocks  # type: ignore[no-any-return]  # what an application gives
         close = blocks.close
 
         def close_and_go() -> None:
@@ -65,7 +65,7 @@ class WsgiSite(Site):
                 self.went()
 
         blocks.close = close_and_go
-        return blocks  # type: ignore[no-any-return]
+        return blocks  # type: ignore[no-any-return]  # what an application gives
 
 
 def nobody(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

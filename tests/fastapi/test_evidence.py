@@ -16,8 +16,7 @@ from tests.fastapi.conftest import House
 
 FOREIGN = {"origin": "https://evil.example"}
 MISTAKEN = Exemption(reason="somebody thought that nothing happens there", allow_cookie=True)
-# Some take the application for its routes only.
-# ruff: noqa: ARG001
+# ruff: noqa: ARG001 - a dependency is a parameter whether the route looks at it or not
 
 Build = Callable[..., House]
 

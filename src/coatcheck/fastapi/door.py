@@ -130,8 +130,8 @@ class CoatcheckFastAPI(Generic[A]):
                 yield
         finally:
             description.end()
-            await self._desk.close()
             self._doorway.door.mount.release_host()
+            await self._desk.close()
 
     @asynccontextmanager
     async def _before_routes(self, app: FastAPI) -> AsyncGenerator[None]:

@@ -115,13 +115,13 @@ class Description:
 
     def begin(self) -> None:
         """Take the place of what FastAPI makes, as its documentation has it ("Extending OpenAPI")."""
-        self._app.openapi = self._document  # type: ignore[method-assign]
+        self._app.openapi = self._document  # type: ignore[method-assign]  # as that page does it
         for mounted in self._mounted:
             mounted.begin()
 
     def end(self) -> None:
         """Leave the application as it was."""
-        self._app.openapi = self._inner  # type: ignore[method-assign]
+        self._app.openapi = self._inner  # type: ignore[method-assign]  # likewise
         for mounted in self._mounted:
             mounted.end()
 

@@ -38,7 +38,7 @@ class CoatcheckFlask(Generic[A]):
         desk: the blocking desk; `init_app` may bring it.
         settings: those of `coatcheck.web.door.DoorSettings`. They may also stand in `app.config["COATCHECK"]`, a
             mapping with the same names; what is said here wins. `prefix` is the path as visitors see it, what stands in
-            `SCRIPT_views.NAME` included.
+            `SCRIPT_NAME` included.
 
     Development mode is implied where neither `public_url` nor `development` is given and the application is in debug
     or testing mode when its first request arrives. Flask's own `SECRET_KEY` and `SESSION_COOKIE_*` are not used.

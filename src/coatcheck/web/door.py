@@ -146,7 +146,7 @@ class Door:
         codec: Codec = JSON,
         knows_accounts: bool = False,
     ) -> None:
-        if not isinstance(desk, Coatcheck | AsyncCoatcheck):  # pyright: ignore[reportUnnecessaryIsInstance]  # or so it says
+        if not isinstance(desk, Coatcheck | AsyncCoatcheck):  # pyright: ignore[reportUnnecessaryIsInstance]  # not to callers without a checker
             raise ConfigurationError(
                 f"desk: is a {type(desk).__name__}; give this door a desk, {wanted.__name__}(...) over a store"
             )
