@@ -18,7 +18,8 @@ from coatcheck.http.messages import Reply, Request, body_reader
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.testing.clock import MovableClock
 from coatcheck.web.door import Door, DoorSettings, Exemption
-from coatcheck.web.passage import Passage, SessionData
+from coatcheck.web.passage import Passage
+from coatcheck.web.session_data import SessionData
 
 PASSWORD = "a long enough passphrase"
 OWN = ("sec-fetch-site", "same-origin")

@@ -8,7 +8,8 @@ from coatcheck.asgi.messages import Message, Receive, Scope, Send, request_of, s
 from coatcheck.asgi.middleware import CoatcheckMiddleware
 from coatcheck.asgi.pages import CoatcheckASGI
 from coatcheck.web.door import Exemption
-from coatcheck.web.passage import Passage, SessionData
+from coatcheck.web.passage import Passage
+from coatcheck.web.session_data import SessionData
 
 __all__ = [
     "CoatcheckASGI",

@@ -36,7 +36,8 @@ from coatcheck.facade import AsyncCoatcheck
 from coatcheck.http.messages import ClientGone, Reply, Request
 from coatcheck.web import evidence
 from coatcheck.web.door import STANDS_TWICE, Door, DoorSettings
-from coatcheck.web.passage import Passage, SessionData
+from coatcheck.web.passage import Passage
+from coatcheck.web.session_data import SessionData
 
 SOCKET_SECONDS = 30.0
 SOCKET_SECONDS_MOST = 60.0

@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:  # pragma: no cover - a process without it 
     raise ImportError("coatcheck.fastapi needs FastAPI: pip install 'coatcheck[fastapi]'") from error
 
 from coatcheck.web.door import Exemption, csrf_exempt
-from coatcheck.web.passage import Passage, SessionData
+from coatcheck.web.passage import Passage
+from coatcheck.web.session_data import SessionData
 
 __all__ = ["CoatcheckFastAPI", "Exemption", "Passage", "SessionData", "csrf_exempt"]

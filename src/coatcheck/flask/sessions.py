@@ -11,7 +11,7 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 from coatcheck.errors import ConfigurationError, InvalidData, Refused, StoreError
 from coatcheck.http.headers import kept, length_in
 from coatcheck.web.blocking import BlockingPassage
-from coatcheck.web.passage import Codec, SessionData
+from coatcheck.web.session_data import Codec, SessionData
 
 if TYPE_CHECKING:
     from coatcheck.flask.extension import Entrance

@@ -27,7 +27,7 @@ from coatcheck.http.messages import MAX_BODY, ClientGone, Reply, Request, split_
 from coatcheck.http_server.octets import Body, BodyOfAnswer, Head, MalformedHead, Wire, read_head
 from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
-from coatcheck.web.passage import SessionData
+from coatcheck.web.session_data import SessionData
 
 if TYPE_CHECKING:
     from coatcheck.http_server.server import CoatcheckServer

@@ -7,7 +7,8 @@ from typing import Generic
 
 from coatcheck.colour import run_blocking
 from coatcheck.core.views import A, Absent, Login, Session, Visit
-from coatcheck.web.passage import Passage, ReadFormToken, SessionData
+from coatcheck.web.passage import Passage, ReadFormToken
+from coatcheck.web.session_data import SessionData
 
 
 class BlockingPassage(Generic[A]):

@@ -36,7 +36,8 @@ from coatcheck.http.redirects import local_target
 from coatcheck.web.app import Web
 from coatcheck.web.exchange import Exchange
 from coatcheck.web.mount import Mount
-from coatcheck.web.passage import JSON, Codec, Passage
+from coatcheck.web.passage import Passage
+from coatcheck.web.session_data import JSON, Codec
 from coatcheck.web.showing import problem_page, told_of_host
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
