@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -65,6 +66,21 @@ def found(url: str) -> str | None:
         except psycopg.errors.UndefinedTable:
             return None
         return row[0] if row else None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_port_that_somebody_else_takes_first_is_left_to_them(kind: type[PostgresServer | ValkeyServer]) -> None:
+    try:
+        server = kind()
+    except Missing as error:
+        missing(str(error))
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", server.port))
+        with server:
+            put(server.url, "here")
+
+            assert found(server.url) == "here"
 
 
 def test_each_fresh_database_is_empty_and_its_own(server: Server) -> None:
