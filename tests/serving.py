@@ -10,13 +10,13 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
+from coatcheck.testing.patience import PATIENCE, eventually
 from tests.conftest import ROOT
-from tests.e2e.serving import PATIENCE, Answer, environment, free_port
+from tests.e2e.serving import Answer, environment, free_port
 
 WSGI_SERVERS: dict[str, list[str]] = {
     "gunicorn": ["-m", "gunicorn", "--no-control-socket", "--bind", "127.0.0.1:{port}", "{app}"],
@@ -67,11 +67,13 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + PATIENCE
-        while not self._is_listening():
-            assert self._process.poll() is None, f"the server ended\n{self.said}"
-            assert time.monotonic() < deadline, f"the server does not listen\n{self.said}"
-            time.sleep(0.02)
+        process = self._process
+
+        def has_started() -> bool:
+            assert process.poll() is None, f"the server ended\n{self.said}"
+            return self._is_listening()
+
+        eventually(has_started, lambda: f"the server does not listen\n{self.said}")
 
     def stop(self) -> None:
         """Stop it and all that it has started: a reloader has a child."""

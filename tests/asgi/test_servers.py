@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import httpx2 as httpx
 import pytest
 import websockets
 
+from coatcheck.testing.patience import eventually
 from tests.conftest import ROOT
 
 APP = "tests.asgi.served:app"
@@ -42,7 +43,7 @@ def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     try:
-        wait_for(chosen, process, log)
+        await_start(chosen, process, log)
         yield chosen
     finally:
         process.terminate()
@@ -51,14 +52,14 @@ def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert "Traceback" not in said, said
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    while True:
+def await_start(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    def has_started() -> bool:
         assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"http://localhost:{port}/who").status_code == 200:
-                return
-        except httpx.TransportError:
-            continue
+        with suppress(httpx.TransportError):
+            return httpx.get(f"http://localhost:{port}/who").status_code == 200
+        return False
+
+    eventually(has_started, log.read_text)
 
 
 @pytest.fixture
@@ -97,11 +98,14 @@ def test_a_visit_from_first_to_last(client: httpx.Client) -> None:
 
 def seen_in_the_end(client: httpx.Client, key: str) -> dict[str, Any]:
     """The session data once a key is in it: what is changed after the answer has begun is saved when all is done."""
-    for _ in range(1000):
-        seen: dict[str, Any] = client.get("/who").json()["data"]
-        if key in seen:
-            return seen
-    raise AssertionError(f"{key} was never saved")
+    seen: dict[str, Any] = {}
+
+    def is_saved() -> bool:
+        seen.update(client.get("/who").json()["data"])
+        return key in seen
+
+    eventually(is_saved, f"{key} was never saved")
+    return seen
 
 
 def test_head_redirects_and_refusals(client: httpx.Client) -> None:

@@ -23,8 +23,9 @@ from coatcheck import Coatcheck, Policy, StoreUnavailable
 from coatcheck.colour import Blocking, hashing_lane
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.counting import NO_STEPS
+from coatcheck.testing.patience import PATIENCE
 from coatcheck.testing.scene import SECRET, the_hasher
-from coatcheck.testing.visits.house import PATIENCE, Fields, Raw, Send, Stage
+from coatcheck.testing.visits.house import Fields, Raw, Send, Stage
 from coatcheck.testing.visits.ways import over_http
 from coatcheck.web.door import Door, DoorSettings, Exemption
 from coatcheck.web.mount import release_hosts_of

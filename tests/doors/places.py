@@ -16,8 +16,8 @@ from coatcheck.stores.opening import open_store
 from coatcheck.stores.postgres import database
 from coatcheck.stores.protocols import Store
 from coatcheck.stores.redis import lines
+from coatcheck.testing.patience import PATIENCE
 from coatcheck.testing.servers import in_memory
-from coatcheck.testing.visits.house import PATIENCE
 from coatcheck.testing.visits.telling import MakeStore
 
 STORES = {

@@ -11,13 +11,13 @@ import logging
 import socket
 import socketserver
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from coatcheck.testing.visits.house import PATIENCE, Send
+from coatcheck.testing.patience import PATIENCE, eventually
+from coatcheck.testing.visits.house import Send
 from coatcheck.testing.visits.ways import over_http
 from tests.doors.sites import Site
 
@@ -98,7 +98,7 @@ def uvicorn(app: Any) -> Generator[Send]:
         config = Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5, proxy_headers=False)
         server = Server(config)
         with in_a_thread(lambda: server.run(sockets=[listener])) as thread:
-            until(lambda: server.started, thread)
+            await_start(lambda: server.started, thread)
             try:
                 yield over_http(listener.getsockname()[1])
             finally:
@@ -125,7 +125,7 @@ def hypercorn(app: Any) -> Generator[Send]:
 
         port = listener.getsockname()[1]
         with in_a_thread(run) as thread:
-            until(lambda: answers(port), thread)
+            await_start(lambda: answers(port), thread)
             try:
                 yield over_http(port)
             finally:
@@ -150,7 +150,7 @@ def granian(app: Any) -> Generator[Send]:
         loop.close()
 
     with in_a_thread(run) as thread:
-        until(lambda: answers(port), thread)
+        await_start(lambda: answers(port), thread)
         try:
             yield over_http(port)
         finally:
@@ -176,12 +176,12 @@ def in_a_thread(run: Callable[[], object]) -> Generator[threading.Thread]:
     assert not thread.is_alive(), "the server did not end"
 
 
-def until(is_so: Callable[[], bool], thread: threading.Thread) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
+def await_start(is_answering: Callable[[], bool], thread: threading.Thread) -> None:
+    def has_started() -> bool:
         assert thread.is_alive(), "the server ended"
-        assert time.monotonic() < deadline, "the server does not answer"
-        time.sleep(0.005)
+        return is_answering()
+
+    eventually(has_started, "the server does not answer")
 
 
 def answers(port: int) -> bool:

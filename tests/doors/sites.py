@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
-from coatcheck.testing.visits.house import PATIENCE
+from coatcheck.testing.patience import PATIENCE
 from coatcheck.testing.visits.ways import Application, begin_life
 
 

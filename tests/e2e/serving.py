@@ -10,14 +10,14 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coatcheck.testing.patience import PATIENCE, eventually
+
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 PASSWORD = "a long enough passphrase"
-PATIENCE = 30.0
 # All visitors of a test share one address; without these, a crowd of them would be taken for one guesser.
 FOR_CROWDS = {
     "COATCHECK_NETWORK_FREE_FAILURES": "1000",
@@ -145,12 +145,12 @@ class Server:
             raise
 
     def _wait_for(self, condition: Any) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
+        def is_so() -> bool:
             assert self._process is not None
             assert self._process.poll() is None, f"the server ended\n{self.said}"
-            assert time.monotonic() < deadline, f"the server does not answer\n{self.said}"
-            time.sleep(0.02)
+            return bool(condition())
+
+        eventually(is_so, lambda: f"the server does not answer\n{self.said}")
 
 
 class Answer(NamedTuple):

@@ -9,7 +9,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import time
 from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,9 +19,10 @@ from typing import Any
 
 import pytest
 
+from coatcheck.testing.patience import PATIENCE, eventually
 from tests.conftest import missing
 from tests.e2e.conftest import Serve
-from tests.e2e.serving import FOR_CROWDS, PASSWORD, PATIENCE, Answer, Server, Visitor
+from tests.e2e.serving import FOR_CROWDS, PASSWORD, Answer, Server, Visitor
 
 SECRET = "k7Xo-9vTqWmZ3rYb5nPdLs8JfHcGaUeViRtKxNyQ2wE"
 
@@ -170,7 +170,7 @@ def test_sigterm_lets_a_log_in_under_way_finish(server: Server) -> None:
         connection.sendall(head("POST", "/api/login", server, len(body), "Expect: 100-continue"))
         assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")  # now somebody waits for the body
         server.ask_to_stop()
-        wait_until(lambda: not server.is_listening())
+        eventually(lambda: not server.is_listening(), "it listens on")
 
         connection.sendall(body)
         answer = read_all(connection)
@@ -188,7 +188,7 @@ def test_workers_end_when_their_parent_is_killed(server: Server) -> None:
 
     kill_parent_only(server)
 
-    wait_until(lambda: not server.is_listening())
+    eventually(lambda: not server.is_listening(), "it listens on")
     server.start()
     assert visitor.me().status == 200
 
@@ -437,10 +437,3 @@ def all_whole(server: Server) -> bool:
         checked: str = connection.execute("PRAGMA integrity_check").fetchone()[0]
     connection.close()
     return checked == "ok"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)

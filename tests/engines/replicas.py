@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.servers import Missing, PostgresServer
 from tests.conftest import missing
 from tests.engines.found import postgres_servers
@@ -55,16 +55,15 @@ class Pair(NamedTuple):
     def catch_up(self) -> None:
         """Return once the replica has all that the primary has."""
         ((position,),) = told(self.primary.url, "SELECT pg_current_wal_lsn()::text")
-        while told(self.replica.url, f"SELECT pg_last_wal_replay_lsn() < '{position}'") != [(False,)]:
-            time.sleep(0.01)
+        behind = f"SELECT pg_last_wal_replay_lsn() < '{position}'"
+        eventually(lambda: told(self.replica.url, behind) == [(False,)], "the replica stays behind")
 
     def be_synchronous(self) -> None:
         """From now on the primary acknowledges what the replica has on its disk, and nothing else."""
         told(self.primary.url, f"ALTER SYSTEM SET synchronous_standby_names = '{NAME}'")
         told(self.primary.url, "SELECT pg_reload_conf()")
         states = "SELECT sync_state FROM pg_stat_replication"
-        while told(self.primary.url, states) != [("sync",)]:
-            time.sleep(0.01)
+        eventually(lambda: told(self.primary.url, states) == [("sync",)], "the replica is not synchronous")
 
     def promote(self) -> None:
         """Make the replica a primary."""

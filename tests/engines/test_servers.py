@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ import psycopg
 import pytest
 import redis
 
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.servers import Missing, PostgresServer, Server, ValkeyServer, wheel_postgres
 from tests.conftest import missing
 
@@ -152,10 +152,9 @@ def test_a_server_is_gone_when_its_tests_are_killed_though_a_child_of_theirs_liv
         tests.kill()
         tests.wait()
         try:
-            deadline = time.monotonic() + 30
-            while Path("/proc", pid).exists() or Path(folder).exists():
-                assert time.monotonic() < deadline, "the server outlives its tests"
-                time.sleep(0.05)
+            eventually(
+                lambda: not (Path("/proc", pid).exists() or Path(folder).exists()), "the server outlives its tests"
+            )
         finally:
             os.killpg(tests.pid, signal.SIGKILL)  # the child
 

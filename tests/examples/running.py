@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from coatcheck.testing.patience import PATIENCE, eventually
 from tests.conftest import ROOT
-from tests.e2e.serving import PATIENCE, environment, free_port
+from tests.e2e.serving import environment, free_port
 
 _COMMAND = re.compile(r"^\$ (python .+)$", re.MULTILINE)
 
@@ -56,11 +56,13 @@ class Example:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + PATIENCE
-        while self.url not in self.said[said_before:]:
-            assert self._process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.02)
+        process = self._process
+
+        def has_started() -> bool:
+            assert process.poll() is None, self.said
+            return self.url in self.said[said_before:]
+
+        eventually(has_started, lambda: self.said)
 
     def stop(self) -> None:
         """Press Ctrl-C; anything but a quiet end fails the test."""

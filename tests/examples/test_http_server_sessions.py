@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.e2e.serving import PASSWORD, PATIENCE
+from coatcheck.testing.patience import PATIENCE
+from tests.e2e.serving import PASSWORD
 from tests.examples.running import Example
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

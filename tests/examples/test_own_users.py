@@ -21,8 +21,8 @@ from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.contracts import AccountContract, EventContract
+from coatcheck.testing.patience import PATIENCE
 from tests.conftest import ROOT
-from tests.e2e.serving import PATIENCE
 from tests.examples.running import Example
 
 

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import socket
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -24,11 +23,11 @@ from coatcheck.colour import Colour
 from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.kill_points import Death, Tell
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.servers import create_database, drop_database, empty_database
 from tests.faults.dying import FLOWS, Drama, Toll, toll
 
 CHUNK = 1 << 20
-PATIENCE = 10.0
 KINDS = ("before it is sent", "when half of it has arrived", "before its answer is heard")
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 
@@ -257,9 +256,8 @@ def _live(
     line.close()
     os.close(reading)
     os.close(go)
-    deadline = time.monotonic() + PATIENCE
-    while not ground.is_left():  # the server learns of a death when the connection ends
-        assert time.monotonic() < deadline, "the server does not let go of who was killed"
+    # The server learns of a death when the connection ends.
+    eventually(ground.is_left, "the server does not let go of who was killed")
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told, exchanges
 
 

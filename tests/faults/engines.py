@@ -11,12 +11,12 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from time import sleep
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 import psycopg
 import redis
 
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.servers import PostgresServer, Server, ValkeyServer
 from tests.faults.disk import full
 from tests.faults.wire import Wire
@@ -193,12 +193,12 @@ def read_only(ground: PostgresGround) -> Iterator[None]:
 def _reload(ground: PostgresGround, *, read_only: str) -> None:
     """Have the server read its settings, and wait until it has: it tells its processes before it makes another."""
     ground.tell("SELECT pg_reload_conf()")
-    while True:
+
+    def has_read() -> bool:
         with psycopg.connect(ground.direct) as other:
-            shown = other.execute("SHOW default_transaction_read_only").fetchone()
-        if shown == (read_only,):
-            return
-        sleep(0.01)
+            return other.execute("SHOW default_transaction_read_only").fetchone() == (read_only,)
+
+    eventually(has_read, "the server did not read its settings")
 
 
 @contextmanager

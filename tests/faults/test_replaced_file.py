@@ -19,10 +19,11 @@ from coatcheck.core.session_data import decode
 from coatcheck.errors import StoreUnavailable
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.driving import BlockingDriver, Driver
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.samples import a_digest, put, started
 from tests.e2e.conftest import Serve
 from tests.e2e.serving import FOR_CROWDS, Visitor
-from tests.faults.visits import Guests, eventually, workers_of
+from tests.faults.visits import Guests, workers_of
 from tests.faults.whole import structure_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="an open file cannot be replaced here")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.e2e.serving import PASSWORD, Answer, Server, Visitor
-
-PATIENCE = 20.0  # seconds until a wait counts as failed; nothing here is timed
 
 
 class Guests:
@@ -70,14 +66,6 @@ def is_unavailable(answer: Answer) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["retry-after"] == "1"
     assert answer.cookies == []
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Wait for what comes soon, however busy the machine is."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def workers_of(server: Server) -> list[int]:

@@ -23,10 +23,10 @@ import pytest
 from coatcheck import Coatcheck
 from coatcheck.server.run import reminding
 from coatcheck.server.secret import create_private
+from coatcheck.testing.patience import PATIENCE, eventually
 
 SMALL_APP = Path(__file__).with_name("small_app.py")
 SOURCES = Path(__file__).resolve().parents[2] / "src"
-PATIENCE = 30  # seconds until a wait counts as failed; nothing here is timed
 
 
 def environment() -> dict[str, str]:
@@ -84,13 +84,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:
@@ -312,7 +305,7 @@ def test_sigterm_answers_what_is_under_way_and_ends_well(start: Start, tmp_path:
     answers: list[int] = []
     visitor = Thread(target=lambda: answers.append(server.get("/wait/go")[0]))
     visitor.start()
-    eventually((tmp_path / "go.begun").exists)
+    eventually((tmp_path / "go.begun").exists, "the request did not begin")
 
     server.process.terminate()
     (tmp_path / "go").touch()
@@ -333,7 +326,7 @@ def test_a_worker_that_is_told_again_and_again_answers_what_is_under_way(
     answers: list[int] = []
     visitor = Thread(target=lambda: answers.append(server.get("/wait/go")[0]))
     visitor.start()
-    eventually((tmp_path / "go.begun").exists)
+    eventually((tmp_path / "go.begun").exists, "the request did not begin")
 
     if how == "its parent is told":
         server.process.terminate()
@@ -348,7 +341,7 @@ def test_a_worker_that_is_told_again_and_again_answers_what_is_under_way(
     visitor.join(PATIENCE)
 
     assert answers == [200]
-    eventually(lambda: not is_running(worker))
+    eventually(lambda: not is_running(worker), "the worker lives on")
 
 
 def test_ctrl_c_is_no_failure_and_says_nothing(start: Start) -> None:
@@ -366,14 +359,14 @@ def test_workers_end_with_a_parent_that_was_killed(start: Start) -> None:
     server.process.kill()
     server.process.communicate(timeout=PATIENCE)
 
-    eventually(lambda: not is_running(worker))
+    eventually(lambda: not is_running(worker), "the worker lives on")
 
 
 def test_a_worker_that_has_only_begun_ends_with_a_parent_that_was_killed(start: Start, tmp_path: Path) -> None:
     """It was seen once in a run of these tests: told to stop before it listened, it went on serving for ever."""
     (tmp_path / "deaf").touch()
     server = start("workers=2")
-    eventually(lambda: list(tmp_path.glob("deaf.*")))
+    eventually(lambda: list(tmp_path.glob("deaf.*")), "nobody became deaf")
 
     server.process.kill()
     server.process.communicate(timeout=PATIENCE)  # which is over when nobody holds the pipes any more
@@ -384,7 +377,7 @@ def test_a_worker_that_died_is_replaced(start: Start) -> None:
     first = server.get()[1]["pid"]
 
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: not is_running(first))
+    eventually(lambda: not is_running(first), "the first worker lives on")
 
     def answers_anew() -> bool:
         try:
@@ -392,7 +385,7 @@ def test_a_worker_that_died_is_replaced(start: Start) -> None:
         except OSError:
             return False
 
-    eventually(answers_anew)
+    eventually(answers_anew, "nobody took its place")
 
 
 def test_cky_12_a_cookie_header_of_16_kib_reaches_the_application(start: Start) -> None:

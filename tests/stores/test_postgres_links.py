@@ -24,6 +24,7 @@ from coatcheck.colour import run_blocking
 from coatcheck.errors import StoreError, StoreUnavailable
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.samples import NOW, a_digest, a_gate, admit, data_of, put, raise_epoch, started
 from coatcheck.testing.servers import PostgresServer
 from tests.conftest import missing
@@ -133,8 +134,7 @@ def test_a_read_whose_line_is_cut_under_it_is_read_again(
 
 
 def wait_for_waiting(url: str) -> None:
-    while not somebody_waits(url):
-        pass
+    eventually(lambda: somebody_waits(url), "nobody waits for the lock")
 
 
 def test_a_server_that_stops_and_starts_is_used_again_at_once(server: PostgresServer, driver: Driver) -> None:

@@ -15,6 +15,7 @@ from coatcheck.core.sessions import LOGGED_OUT
 from coatcheck.errors import ConfigurationError, StoreUnavailable
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.testing.driving import Driver
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.samples import NOW, a_digest, a_handle, is_standing, put, started
 from tests.e2e.serving import Server, Visitor
 from tests.engines.replicas import Pair, pair, told
@@ -248,8 +249,8 @@ def test_a_server_goes_on_with_the_promoted_replica_and_whoever_is_logged_in_sta
 
         servers.promote()
 
-        while (back := ada.get("/api/me")).status == 503:
-            time.sleep(0.01)
+        eventually(lambda: ada.get("/api/me").status != 503, "the new primary is not used")
+        back = ada.get("/api/me")
         assert (refused, back.status, back.json["account"]["username"]) == (503, 200, "ada")
         assert thief.get("/api/me").status == 401
         assert ada.log_in("ada").status == 200

@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 from coatcheck.testing import server_guard
+from coatcheck.testing.patience import PATIENCE
 
-PATIENCE = 30.0
 USER = "coatcheck"
 # Connections for fifty workers and more; no socket files.
 POSTGRES = {

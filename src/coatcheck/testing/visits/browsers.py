@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -17,8 +16,9 @@ from coatcheck.core.records import AccountRecord, PasswordCredential
 from coatcheck.core.views import Client
 from coatcheck.facade import Coatcheck
 from coatcheck.testing.logins import login_as
+from coatcheck.testing.patience import PATIENCE, eventually
 from coatcheck.testing.scene import PASSWORD, the_hasher
-from coatcheck.testing.visits.house import PATIENCE, Fields, Send, Stage
+from coatcheck.testing.visits.house import Fields, Send, Stage
 
 HOST = "app.example.org"
 ORIGIN = f"https://{HOST}"
@@ -127,14 +127,7 @@ class Premises:
             visit = self.office.authenticate(browser.token, touch=False)
             return False if not visit else visit.session.record.last_seen_at == self.stage.clock()
 
-        self.await_that(is_touched, "the session was not touched")
-
-    def await_that(self, is_so: Callable[[], bool], otherwise: str) -> None:
-        """Wait for what comes after an answer."""
-        deadline = time.monotonic() + PATIENCE
-        while not is_so():
-            assert time.monotonic() < deadline, otherwise
-            time.sleep(0.005)
+        eventually(is_touched, "the session was not touched")
 
     @property
     def rows(self) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.scene import PASSWORD
 from coatcheck.testing.visits.browsers import AS_JSON, COOKIE, JSON, NAVIGATION, OWN, Premises
 from coatcheck.testing.visits.house import House, Stage
@@ -295,7 +296,7 @@ class AnswerStories(Stories):
         answer = visitor.get("/late-change")
 
         assert (answer.status, answer.text) == (200, "onetwo")
-        here.await_that(lambda: visitor.data() == {"x": 1, "late": True}, "it was not kept")
+        eventually(lambda: visitor.data() == {"x": 1, "late": True}, "it was not kept")
 
     def test_hdr_02_a_log_in_and_a_log_out_are_stored_by_nobody(self, here: Premises) -> None:
         ada = here.browser()

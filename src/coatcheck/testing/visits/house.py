@@ -48,8 +48,7 @@ from coatcheck.facade import AsyncCoatcheck, Coatcheck
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.clock import MovableClock
 from coatcheck.testing.counting import NO_STEPS, Steps
-
-PATIENCE = 30.0
+from coatcheck.testing.patience import PATIENCE
 
 Fields = Sequence[tuple[str, str]]
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from coatcheck.testing.visits.house import PATIENCE, Fields, Raw, Send
+from coatcheck.testing.patience import PATIENCE
+from coatcheck.testing.visits.house import Fields, Raw, Send
 
 Message = MutableMapping[str, Any]
 Application = Callable[
