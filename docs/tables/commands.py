@@ -31,13 +31,20 @@ def walk(group: click.Group = cli, path: str = "coatcheck") -> Iterator[tuple[st
 def _section(command: click.Command, path: str) -> str:
     context = click.Context(command, info_name=path)
     usage = " ".join([path, *command.collect_usage_pieces(context)])
-    # Paragraphs are wrapped anew where they are shown; a line that begins with ">" would be a quotation in Markdown.
-    words = [" ".join(part.split()) for part in inspect.cleandoc(command.help or "").split("\n\n")]
+    words = [_paragraph(part) for part in inspect.cleandoc(command.help or "").split("\n\n")]
     parts = [f"### {path}\n", f"```text\n{usage}\n```\n", *(f"{paragraph}\n" for paragraph in words)]
     options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
     if options:
         parts.append(table(("option", "what it does"), (_option(one, context) for one in options)))
     return "\n".join(parts)
+
+
+def _paragraph(text: str) -> str:
+    first, _, rest = text.partition("\n")
+    if first.strip() == "\b":  # click's sign for lines that stay as they are
+        return f"```text\n{rest}\n```"
+    # Paragraphs are wrapped anew where they are shown; a line that begins with ">" would be a quotation in Markdown.
+    return " ".join(text.split())
 
 
 def _option(option: click.Option, context: click.Context) -> tuple[str, str]:

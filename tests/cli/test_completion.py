@@ -95,9 +95,13 @@ def screen(shell: str, tmp_path: Path) -> Iterator[Screen]:
         ("coatcheck completion fi", "coatcheck completion fish"),
         ("coatcheck accounts show ad", "coatcheck accounts show ada"),
         ("coatcheck sessions list --of ad", "--of ada"),
+        ("coatcheck sessions list --state=en", "--state=ended"),
+        ("coatcheck accounts show --store sqlite:///coatcheck.db ad", ".db ada"),
+        ("coatcheck init --config se", "--config settings.toml"),
     ],
 )
 def test_tab_completes_what_was_begun(screen: Screen, tmp_path: Path, typed: str, completed: str) -> None:
+    (tmp_path / "settings.toml").touch()
     with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
         desk.sign_up(username="ada", password=PASSWORD)
 
@@ -106,12 +110,52 @@ def test_tab_completes_what_was_begun(screen: Screen, tmp_path: Path, typed: str
     screen.wait_for(completed)
 
 
+@pytest.mark.parametrize("typed", ["eve", "eve@", "eve@ex", "'eve@ex"])
+def test_tab_completes_an_address(screen: Screen, tmp_path: Path, typed: str) -> None:
+    """bash takes what stands after "@" for a word of its own."""
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+        desk.sign_up(email="eve@example.org", password=PASSWORD)
+
+    screen.type(f"coatcheck accounts show {typed}\t")
+
+    screen.wait_for("eve@example.org")
+
+
+@pytest.mark.parametrize(
+    ("shell", "typed", "described"),
+    [
+        ("zsh", "coatcheck sessions list --st\t\t", "Live ones, or ended ones"),
+        ("fish", "complete -C 'coatcheck accounts '\n", "Open an account; its password is asked for"),
+        ("fish", "complete -C 'coatcheck sessions list --st'\n", "Live ones, or ended ones"),
+    ],
+    indirect=["shell"],
+)
+def test_descriptions_are_shown_beyond_their_first_comma(screen: Screen, typed: str, described: str) -> None:
+    screen.type(typed)
+
+    screen.wait_for(described)
+
+
+def test_tab_never_inserts_what_the_shell_would_run(screen: Screen, tmp_path: Path) -> None:
+    """Anybody may sign up, with any address: bash inserts what it is offered as it is, and Enter would run it."""
+    with Coatcheck(f"sqlite:///{tmp_path}/coatcheck.db") as desk:
+        desk.sign_up(email="`touch$IFS.run`@example.org", password=PASSWORD)
+
+    screen.type("coatcheck accounts show \t")
+    screen.type("\n")
+    screen.wait_for("\r\n")
+    screen.type("\x15echo do''ne\n")
+    screen.wait_for("done\r\n")
+
+    assert not [path for path in tmp_path.rglob("*.run*") if path.name != "coatcheck.db"]
+
+
 def offered(coatcheck: Run, *words: str) -> list[str]:
     """What bash is offered for the last word."""
     env = {
         "_COATCHECK_COMPLETE": "bash_complete",
         "COMP_WORDS": " ".join(("coatcheck", *words)),
-        "COMP_CWORD": str(len(words)),
+        "COMP_CWORD": words[-1],
     }
     ran = coatcheck(env=env)
     assert ran.err == ""
@@ -126,6 +170,18 @@ def test_the_ids_of_live_sessions_are_offered(coatcheck: Run, desk: Coatcheck) -
 
     assert live.session.id in found
     assert ended.session.id not in found
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["`reboot`@example.org", "$HOME@example.org", "a|reboot@example.org", "--yes@example.org", "~root@example.org"],
+)
+def test_what_a_shell_could_take_for_more_than_a_name_is_not_offered(
+    coatcheck: Run, desk: Coatcheck, address: str
+) -> None:
+    desk.sign_up(email=address, password=PASSWORD)
+
+    assert offered(coatcheck, "accounts", "show", "") == ["ada", "ada@example.org"]
 
 
 @pytest.mark.usefixtures("desk")
