@@ -19,6 +19,7 @@ pytest.register_assert_rewrite("coatcheck.testing")
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver  # noqa: E402
 from coatcheck.testing.servers import Missing, PostgresServer, ValkeyServer  # noqa: E402
 from tests.engines.found import Engine, Stocked, as_parameters, postgres_servers, redis_servers  # noqa: E402
+from tests.patience import be_patient  # noqa: E402
 
 # Who runs tests in the background of a shell script ignores Ctrl-C, and so would the servers that tests start and stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -40,6 +41,12 @@ def missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"this machine must have it: {what}")
     pytest.skip(what)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks how soon a store gives up, but those of stores and faults, which override this."""
+    be_patient(monkeypatch.setattr)
 
 
 @pytest.fixture

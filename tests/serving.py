@@ -16,13 +16,19 @@ from urllib.parse import urlencode
 
 from coatcheck.testing.patience import PATIENCE, eventually
 from tests.conftest import ROOT
-from tests.e2e.serving import Answer, environment, free_port
+from tests.e2e.serving import Answer, environment
+from tests.ports import free_port
 
 WSGI_SERVERS: dict[str, list[str]] = {
     "gunicorn": ["-m", "gunicorn", "--no-control-socket", "--bind", "127.0.0.1:{port}", "{app}"],
     "waitress": ["-m", "waitress", "--listen=127.0.0.1:{port}", "{app}"],
     "granian": ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
     "wsgiref": ["-m", "tests.serving_wsgiref", "{port}", "{app}"],
+}
+ASGI_SERVERS: dict[str, list[str]] = {
+    "uvicorn": ["-m", "uvicorn", "{app}", "--host", "127.0.0.1", "--port", "{port}"],
+    "hypercorn": ["-m", "hypercorn", "{app}", "--bind", "127.0.0.1:{port}"],
+    "granian": ["-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
 }
 
 
@@ -76,15 +82,17 @@ class Process:
         eventually(has_started, lambda: f"the server does not listen\n{self.said}")
 
     def stop(self) -> None:
-        """Stop it and all that it has started: a reloader has a child."""
+        """Stop it and all that it has started: a reloader has a child, which may outlive it by a moment."""
         if self._process is not None:
             process, self._process = self._process, None
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)  # a session of its own: the group is the server's
             try:
                 process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                eventually(lambda: not self._is_listening(), lambda: f"somebody still listens\n{self.said}")
+            except (subprocess.TimeoutExpired, AssertionError):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise
 
@@ -168,7 +176,21 @@ class Client:
 @contextlib.contextmanager
 def wsgi_server(name: str, app: str, folder: Path, **env: str) -> Iterator[Process]:
     """Run a WSGI application, `module:attribute` of this repository, under one of the servers."""
-    command = [part.replace("{app}", app) for part in WSGI_SERVERS[name]]
+    with _running(WSGI_SERVERS[name], app, folder, env) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def asgi_server(name: str, app: str, folder: Path, **env: str) -> Iterator[Process]:
+    """Run an ASGI application in the same way; that it told of no trouble is part of every test."""
+    with _running(ASGI_SERVERS[name], app, folder, env) as server:
+        yield server
+    assert "Traceback" not in server.said, server.said
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str], app: str, folder: Path, env: Mapping[str, str]) -> Iterator[Process]:
+    command = [part.replace("{app}", app) for part in command]
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     server = Process(command, folder, env={"PYTHONPATH": path, **env})
     server.start()

@@ -16,8 +16,7 @@ import pytest
 
 from coatcheck.colour import Async, Blocking, HashingLane, Worker, hashing_lane, run_blocking
 from coatcheck.errors import Busy
-
-WAIT = 10  # no test takes so long: a bound for what would otherwise hang
+from coatcheck.testing.patience import PATIENCE
 
 
 class Suspension:
@@ -47,10 +46,10 @@ def held(worker: Worker) -> tuple[threading.Event, object]:
 
     def work() -> None:
         started.set()
-        gate.wait(WAIT)
+        gate.wait(PATIENCE)
 
     job = worker.submit(work)
-    assert started.wait(WAIT)
+    assert started.wait(PATIENCE)
     return gate, job
 
 
@@ -151,7 +150,7 @@ def test_lane_survives_a_fork_with_work_in_flight():
 
     child = os.fork()
     if child == 0:
-        signal.alarm(WAIT)  # a child that hangs must not outlive the test
+        signal.alarm(int(PATIENCE))  # a child that hangs must not outlive the test
         try:
             os._exit(0 if lane.submit(lambda: 5).wait() == 5 else 1)
         finally:
@@ -181,8 +180,8 @@ def test_async_offload_and_hash_leave_the_loop_free():
     async def story():
         colour = Async(HashingLane(queue=4, nice=0))
         gate = threading.Event()
-        writing = asyncio.ensure_future(colour.offload(lambda: gate.wait(WAIT)))
-        hashing = asyncio.ensure_future(colour.hash(lambda: gate.wait(WAIT)))
+        writing = asyncio.ensure_future(colour.offload(lambda: gate.wait(PATIENCE)))
+        hashing = asyncio.ensure_future(colour.hash(lambda: gate.wait(PATIENCE)))
         turns = 0
         for _ in range(100):
             await asyncio.sleep(0)
@@ -190,7 +189,7 @@ def test_async_offload_and_hash_leave_the_loop_free():
         assert not writing.done()
         assert not hashing.done()
         gate.set()
-        return turns, await asyncio.wait_for(writing, WAIT), await asyncio.wait_for(hashing, WAIT)
+        return turns, await asyncio.wait_for(writing, PATIENCE), await asyncio.wait_for(hashing, PATIENCE)
 
     assert asyncio.run(story()) == (100, True, True)
 
@@ -222,7 +221,7 @@ def test_err_07_cancelled_waiter_does_not_break_the_worker():
         gate.set()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        return await asyncio.wait_for(patient, WAIT)
+        return await asyncio.wait_for(patient, PATIENCE)
 
     assert asyncio.run(story()) == 2
 
@@ -295,7 +294,7 @@ def test_err_01_who_waits_is_told_when_no_thread_can_be_started(monkeypatch: pyt
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", start)
             with pytest.raises(RuntimeError, match="can't start new thread"):
-                await asyncio.wait_for(colour.offload(lambda: 1), WAIT)
+                await asyncio.wait_for(colour.offload(lambda: 1), PATIENCE)
         return await colour.offload(lambda: 2)
 
     assert asyncio.run(story()) == 2

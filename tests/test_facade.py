@@ -15,6 +15,7 @@ import pytest
 import coatcheck
 from coatcheck import AsyncCoatcheck, Coatcheck, ConfigurationError, Event, StoreUnavailable, facade
 from coatcheck.testing.entropy import PredictableEntropy
+from docs.trees import parsed
 
 COLOURLESS = {
     "AsyncGenerator": "Generator",
@@ -67,7 +68,7 @@ class Strip(ast.NodeTransformer):
 
 
 def methods(name: str) -> dict[str, str]:
-    (found,) = ast.parse(inspect.getsource(getattr(facade, name))).body
+    (found,) = parsed(inspect.getsource(getattr(facade, name))).body
     assert isinstance(found, ast.ClassDef)
     stripped = [Strip().visit(node) for node in found.body[1:]]
     return {getattr(node, "name", "") or node.targets[0].id: ast.unparse(node) for node in stripped}

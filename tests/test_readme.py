@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from coatcheck.testing.patience import PATIENCE
 from tests.conftest import ROOT, missing
 from tests.e2e.serving import Server, environment
 
@@ -131,6 +132,8 @@ def the_block(language: str) -> str:
 
 
 def run(*command: str, cwd: Path) -> Any:
-    ran = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran

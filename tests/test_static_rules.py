@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import coatcheck
+from docs.trees import parsed
 
 ROOT = Path(coatcheck.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -37,6 +39,11 @@ CRYPTO_USERS = {
 SECRET_WORDS = {"token", "digest", "secret", "password", "mac", "signature", "nonce", "hash", "hashed"}
 
 
+@cache
+def tree_of(module: Path) -> ast.Module:
+    return parsed(module.read_text())
+
+
 def imports(tree: ast.AST) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -59,7 +66,7 @@ def name_of(node: ast.AST) -> str:
 
 def broken_rules(source: str) -> list[str]:
     """Say which bans a piece of source breaks, each by a short name."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     broken = [f"imports {name}" for name in sorted(imports(tree) & NEVER_IMPORTED)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
@@ -126,12 +133,12 @@ def test_sup_02_cryptography_happens_where_it_is_listed(module):
         *(mods for where, mods in CRYPTO_USERS.items() if place == where or place.startswith(where + "/"))
     )
 
-    assert imports(ast.parse(module.read_text())) & CRYPTO <= allowed
+    assert imports(tree_of(module)) & CRYPTO <= allowed
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_log_06_log_calls_use_fixed_format_strings(module):
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             is_log_call = node.func.attr in {"debug", "info", "warning", "error", "exception", "critical"}
             is_built = isinstance(node.args[0], ast.JoinedStr | ast.BinOp | ast.Call)
@@ -142,7 +149,7 @@ def test_tok_02_secrets_are_drawn_in_one_place():
     drawing = {
         str(module.relative_to(ROOT))
         for module in MODULES
-        for node in ast.walk(ast.parse(module.read_text()))
+        for node in ast.walk(tree_of(module))
         if isinstance(node, ast.Attribute) and node.attr == "urandom"
     }
 
@@ -162,7 +169,7 @@ SQL_NAMES = {
 
 def sql_names(source: str) -> set[str]:
     """Give the names that are put into texts handed to `execute` or bound to a name and handed to it."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     texts = [
         node.args[0]
         for node in ast.walk(tree)
@@ -206,7 +213,7 @@ def test_dat_03_sql_that_is_put_together_of_values_is_seen(source):
 def test_dat_03_nothing_is_looked_up_by_likeness(module):
     texts = [
         node.value
-        for node in ast.walk(ast.parse(module.read_text()))
+        for node in ast.walk(tree_of(module))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
 
@@ -219,14 +226,14 @@ IDENTIFIERS_BY_RULE = {"uuid1", "uuid3", "uuid4", "uuid5", "uuid7", "getrandbits
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tok_02_no_secret_is_a_uuid_or_drawn_past_the_one_place(module):
-    named = {name_of(node) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Attribute)}
+    named = {name_of(node) for node in ast.walk(tree_of(module)) if isinstance(node, ast.Attribute)}
 
     assert named & IDENTIFIERS_BY_RULE == set()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_sup_08_no_module_is_imported_by_a_name_that_a_value_could_be(module):
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Call) and name_of(node.func) == "import_module":
             assert isinstance(node.args[0], ast.Constant), f"line {node.lineno}"
 
@@ -236,7 +243,7 @@ def test_tok_04_every_code_is_compared_in_constant_time():
     comparing = {
         str(module.relative_to(ROOT))
         for module in MODULES
-        for node in ast.walk(ast.parse(module.read_text()))
+        for node in ast.walk(tree_of(module))
         if isinstance(node, ast.Call) and name_of(node.func) == "compare_digest"
     }
 

@@ -16,6 +16,7 @@ from coatcheck.http.csrf import Verdict
 from coatcheck.http.problems import TITLES, problem
 from coatcheck.web.pages.messages import CATALOGUE, for_reason
 from docs.tables.markdown import code, table
+from docs.trees import parsed
 
 KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Refused)}
 # What only the library or the command line says; neither has a title of its own.
@@ -112,7 +113,7 @@ def _trees() -> tuple[ast.Module, ...]:
     """Read what runs behind the calls. The command line has words of its own."""
     root = Path(coatcheck.__file__).parent
     paths = [path for path in sorted(root.rglob("*.py")) if path.relative_to(root).parts[0] not in ("testing", "cli")]
-    return tuple(ast.parse(path.read_text("utf-8")) for path in paths)
+    return tuple(parsed(path.read_text("utf-8")) for path in paths)
 
 
 def _texts(call: ast.Call) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from docs.tables.markdown import code, table
+from docs.trees import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("tests", "src/coatcheck/testing")
@@ -66,7 +67,7 @@ def bearers(root: Path = ROOT, folders: Iterable[str] = FOLDERS) -> dict[str, li
     found: dict[str, list[Bearer]] = defaultdict(list)
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
-            tree = ast.parse(path.read_text("utf-8"))
+            tree = parsed(path.read_text("utf-8"))
             for name, ids in _bearing(tree, frozenset()):
                 for one in sorted(ids):
                     if one[:3] in known:
@@ -107,7 +108,7 @@ def doors(root: Path = ROOT) -> list[str]:
     """Name the doors of which all stories are told: the classes of tests that are `DoorStories` and never skipped."""
     found: list[str] = []
     for path in sorted((root / DOORS).glob("test_*.py")):
-        for node in ast.parse(path.read_text("utf-8")).body:
+        for node in parsed(path.read_text("utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.decorator_list:
                 bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
                 if "DoorStories" in bases:

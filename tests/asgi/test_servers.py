@@ -4,67 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
-from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 import websockets
 
-from coatcheck.testing.patience import eventually
-from tests.conftest import ROOT
+from coatcheck.testing.patience import PATIENCE, eventually
+from tests.serving import ASGI_SERVERS, asgi_server
 
-APP = "tests.asgi.served:app"
 PASSWORD = "a long enough passphrase"
 COOKIE = "coatcheck-dev"
-SERVERS = {
-    "uvicorn": ["uvicorn", APP, "--host", "127.0.0.1", "--port", "{port}"],
-    "hypercorn": ["hypercorn", APP, "--bind", "127.0.0.1:{port}"],
-    "granian": ["granian", "--interface", "asgi", APP, "--host", "127.0.0.1", "--port", "{port}"],
-}
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=ASGI_SERVERS)
 def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Each server in turn, with the application in it."""
-    chosen = free_port()
-    command = [sys.executable, "-m", *(word.format(port=chosen) for word in SERVERS[request.param])]
-    log = tmp_path_factory.mktemp("server") / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
-    try:
-        await_start(chosen, process, log)
-        yield chosen
-    finally:
-        process.terminate()
-        process.wait(30)
-    said = log.read_text()
-    assert "Traceback" not in said, said
-
-
-def await_start(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    def has_started() -> bool:
-        assert process.poll() is None, log.read_text()
-        with suppress(httpx.TransportError):
-            return httpx.get(f"http://localhost:{port}/who").status_code == 200
-        return False
-
-    eventually(has_started, log.read_text)
+    with asgi_server(request.param, "tests.asgi.served:app", tmp_path_factory.mktemp("server")) as server:
+        yield server.port
 
 
 @pytest.fixture
 def client(port: int) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://localhost:{port}", headers={"origin": f"http://localhost:{port}"}) as made:
+    url = f"http://localhost:{port}"
+    with httpx.Client(base_url=url, headers={"origin": url}, timeout=PATIENCE) as made:
         yield made
 
 
@@ -166,8 +130,9 @@ def test_a_socket_from_handshake_to_revocation(client: httpx.Client, port: int) 
 
     async def connect(origin: str | None) -> Any:
         return await websockets.connect(
-            f"ws://localhost:{port}/talk", origin=origin, additional_headers=cookie, proxy=None
-        )
+            f"ws://localhost:{port}/talk", origin=origin, additional_headers=cookie, proxy=None,
+            open_timeout=PATIENCE, close_timeout=PATIENCE, ping_interval=None,
+        )  # fmt: skip
 
     async def talk() -> Any:
         for foreign in (None, "https://evil.example", "null"):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from coatcheck import Client, Coatcheck
+from coatcheck.testing.patience import PATIENCE
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 PASSWORD = "a long enough passphrase"
@@ -66,7 +67,7 @@ def coatcheck(tmp_path: Path) -> Run:
             capture_output=True,
             cwd=tmp_path,
             env=environment(env),
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         err = ran.stderr.decode()

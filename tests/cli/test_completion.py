@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from coatcheck import Coatcheck
+from coatcheck.testing.patience import PATIENCE
 from tests.cli.conftest import PASSWORD, Run, environment
 from tests.conftest import missing
 
-PATIENCE = 60  # seconds until a wait counts as failed; nothing here is timed
 # How a shell is started without anybody's own settings, and what is typed before.
 SHELLS: dict[str, tuple[Sequence[str], str]] = {
     "bash": (("bash", "--noprofile", "--norc", "-i"), 'eval "$(coatcheck completion bash)"'),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from coatcheck.testing.patience import PATIENCE
 from tests.cli.conftest import Run, environment
 
 
@@ -126,7 +127,7 @@ def test_a_reader_that_leaves_early_sees_no_traceback(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         env=environment({}),
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     os.close(writing)
@@ -145,7 +146,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             cwd=tmp_path,
             env=environment({}),
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -160,7 +161,7 @@ def test_a_closed_output_is_no_crash(tmp_path: Path) -> None:
         capture_output=True,
         cwd=tmp_path,
         env=environment({}),
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -182,7 +183,7 @@ def test_without_click_the_mend_is_told(tmp_path: Path) -> None:
         capture_output=True,
         cwd=tmp_path,
         env=environment({"PYTHONPATH": os.pathsep.join([str(tmp_path), environment({})["PYTHONPATH"]])}),
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
 

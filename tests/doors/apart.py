@@ -31,8 +31,9 @@ from coatcheck.web.door import Door, DoorSettings, Exemption
 from coatcheck.web.mount import release_hosts_of
 from tests.conftest import ROOT
 from tests.doors.houses import flask, wsgi
-from tests.doors.places import PATIENCE_OF_STORES, store_at
+from tests.doors.places import store_at
 from tests.doors.sites import WsgiSite
+from tests.patience import be_patient
 from tests.serving import Process
 
 COMMANDS = {
@@ -207,8 +208,7 @@ class Caretaker:
     def __init__(self) -> None:
         self._site = WsgiSite()
         self._open = ExitStack()
-        for module, name, seconds in PATIENCE_OF_STORES:
-            setattr(module, name, seconds)
+        be_patient()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         match environ["PATH_INFO"]:

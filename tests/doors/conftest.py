@@ -9,14 +9,6 @@ from pathlib import Path
 import pytest
 
 from coatcheck.testing.servers import in_memory
-from tests.doors.places import PATIENCE_OF_STORES
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No story asks how soon a store gives up (`tests/faults` does), and a busy machine may take longer to answer."""
-    for module, name, seconds in PATIENCE_OF_STORES:
-        monkeypatch.setattr(module, name, seconds)
 
 
 @pytest.fixture

@@ -13,10 +13,7 @@ from coatcheck.colour import Colour
 from coatcheck.stores.apart import ApartStore
 from coatcheck.stores.memory import MemoryStore
 from coatcheck.stores.opening import open_store
-from coatcheck.stores.postgres import database
 from coatcheck.stores.protocols import Store
-from coatcheck.stores.redis import lines
-from coatcheck.testing.patience import PATIENCE
 from coatcheck.testing.servers import in_memory
 from coatcheck.testing.visits.telling import MakeStore
 
@@ -28,9 +25,6 @@ STORES = {
     "apart": "PostgreSQL and Valkey",
 }
 """Names, and what they are called."""
-
-PATIENCE_OF_STORES = ((database, "PATIENCE", PATIENCE), (lines, "PATIENCE", PATIENCE))
-"""What to set so that a store waits for its engine as long as a story waits for anything."""
 
 
 @contextmanager

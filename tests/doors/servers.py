@@ -20,6 +20,7 @@ from coatcheck.testing.patience import PATIENCE, eventually
 from coatcheck.testing.visits.house import Send
 from coatcheck.testing.visits.ways import over_http
 from tests.doors.sites import Site
+from tests.ports import free_port
 
 Serve = Callable[[Any], AbstractContextManager[Send]]
 
@@ -84,7 +85,7 @@ def waitress(app: Any) -> Generator[Send]:
         try:
             yield over_http(server.effective_port)
         finally:
-            server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
+            server.task_dispatcher.shutdown(cancel_pending=True, timeout=PATIENCE)
             with contextlib.suppress(OSError):  # an earlier pull may have done it already
                 server.trigger.pull_trigger(close_all)  # its loop ends when nothing is left to listen to
 
@@ -95,7 +96,9 @@ def uvicorn(app: Any) -> Generator[Send]:
 
     with listening() as listener:
         # Left to itself it believes whoever speaks from this machine about a client's address.
-        config = Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5, proxy_headers=False)
+        config = Config(
+            app, log_config=None, lifespan="on", timeout_graceful_shutdown=int(PATIENCE), proxy_headers=False
+        )
         server = Server(config)
         with in_a_thread(lambda: server.run(sockets=[listener])) as thread:
             await_start(lambda: server.started, thread)
@@ -114,7 +117,7 @@ def hypercorn(app: Any) -> Generator[Send]:
         config = Config()
         config.bind = [f"fd://{listener.fileno()}"]
         config.loglevel = "CRITICAL"
-        config.graceful_timeout = 5
+        config.graceful_timeout = PATIENCE
         loop, over = asyncio.new_event_loop(), asyncio.Event()
 
         def run() -> None:
@@ -138,8 +141,7 @@ def granian(app: Any) -> Generator[Send]:
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
-    with listening() as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
     loop = asyncio.new_event_loop()
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from playwright.sync_api import Page
 
+from coatcheck.testing.patience import PATIENCE
 from tests.e2e.serving import PASSWORD, Server, Visitor
 
 
@@ -111,7 +112,7 @@ def post(page: Page, path: str, **fields: str) -> None:
 @contextmanager
 def held_up(server: Server) -> Iterator[None]:
     """Keep others from writing for a while, as a backup that goes wrong does."""
-    connection = sqlite3.connect(server.store, timeout=10, isolation_level=None)
+    connection = sqlite3.connect(server.store, timeout=PATIENCE, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -122,7 +123,7 @@ def held_up(server: Server) -> Iterator[None]:
 
 def change(server: Server, *statements: str, name: str) -> None:
     """Change what the store remembers of an account, from outside: an honest stand-in for time that passes."""
-    connection = sqlite3.connect(server.store, timeout=10)
+    connection = sqlite3.connect(server.store, timeout=PATIENCE)
     with connection:
         for statement in statements:
             connection.execute(statement, {"key": name.lower()})
@@ -154,11 +155,11 @@ def login_empty(scene: Scene) -> None:
 
 @state
 def login_throttled(scene: Scene) -> None:
+    scene.page.goto("/login")
     name = new_account(scene.server)
     stranger = Visitor(scene.server)
     while stranger.log_in(name, "not the right passphrase").status == 401:
         pass
-    scene.page.goto("/login")
     fill(scene.page, identifier=name, password=PASSWORD)
 
 

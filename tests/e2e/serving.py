@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coatcheck.testing.patience import PATIENCE, eventually
+from tests.ports import free_port
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 PASSWORD = "a long enough passphrase"
@@ -248,13 +249,6 @@ class Visitor:
             self.jar[name] = value
             if not value:
                 del self.jar[name]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:

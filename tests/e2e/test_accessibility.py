@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browsers import browser_at, context_in
 from tests.conftest import missing
 from tests.e2e import gallery
 from tests.e2e.serving import FOR_CROWDS, Server
@@ -67,13 +68,8 @@ def axe() -> Any:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-        )
+    with browser_at(chromium) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +86,7 @@ def open_page(browser: Browser, server: Server) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
 
     def open_(name: str, **options: Any) -> Page:
-        context = browser.new_context(base_url=server.url, viewport=gallery.WIDE, **options)
-        context.set_default_timeout(15_000)
+        context = context_in(browser, base_url=server.url, viewport=gallery.WIDE, **options)
         contexts.append(context)
         page = context.new_page()
         gallery.bring(page, server, name)

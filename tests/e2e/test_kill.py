@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from coatcheck import Coatcheck, Login
+from coatcheck.testing.patience import PATIENCE
 from tests.e2e.conftest import Serve
 from tests.e2e.serving import FOR_CROWDS, PASSWORD, Server, Visitor
 from tests.faults.whole import troubles_of
@@ -156,7 +157,7 @@ def _hammer_and_kill(serve: Serve, moments: list[tuple[int, int]]) -> None:
         for client in clients:
             client.start()
         for _ in range(acknowledgements):
-            assert acknowledged.acquire(timeout=30), [client.trouble for client in clients]
+            assert acknowledged.acquire(timeout=PATIENCE), [client.trouble for client in clients]
         time.sleep(milliseconds / 1000)
 
         server.kill()
@@ -205,7 +206,7 @@ def _write_and_kill(folder: Path, moments: list[tuple[int, int]]) -> None:
             while bystander.poll():
                 beside.enter(bystander.recv())
             for _ in range(20):  # its next steps come, too: the dead one left no lock behind
-                assert bystander.poll(10), "the other process is stuck"
+                assert bystander.poll(PATIENCE), "the other process is stuck"
                 beside.enter(bystander.recv())
         while (entry := _received(bystander)) is not None:
             beside.enter(entry)

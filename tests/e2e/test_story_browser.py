@@ -15,8 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
+from coatcheck.testing.patience import PATIENCE
+from tests.browsers import browser_at, context_in
 from tests.e2e.conftest import Serve
 from tests.e2e.serving import FOR_CROWDS, PASSWORD, Server, Visitor
 
@@ -41,15 +43,8 @@ NEW_PASSWORD = "another long passphrase"
 def browser(chromium: str) -> Iterator[Browser]:
     # Playwright switches the back/forward cache off, because a page out of it never "loads" and `go_back` would wait
     # in vain. People have it, and it must not show what is over: here, to wait in vain is to fail.
-    switched_off_by_playwright = ["--disable-back-forward-cache"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-            ignore_default_args=switched_off_by_playwright,
-        )
+    with browser_at(chromium, without=["--disable-back-forward-cache"]) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +68,7 @@ def open_browser(browser: Browser, server: Server, complaints: list[str]) -> Ite
     contexts: list[BrowserContext] = []
 
     def open_(**options: Any) -> Page:
-        context = browser.new_context(base_url=server.url, **{**DESKTOP, **options})
-        context.set_default_timeout(10_000)
+        context = context_in(browser, base_url=server.url, **{**DESKTOP, **options})
         context.on("console", lambda message: complaints.extend(complaint_in(message)))
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         contexts.append(context)
@@ -313,15 +307,23 @@ def test_hdr_03_no_script_that_got_into_a_page_runs(open_browser: Open, server: 
     page, name = open_browser(), account_of(server, "scripted")
     log_in(page, name)
 
-    page.evaluate(
-        "document.body.insertAdjacentHTML('beforeend', '<img src=x: onerror=\"window.ran = 1\">');"
-        "const inline = document.createElement('script'); inline.textContent = 'window.ran = 2';"
-        "document.body.append(inline);"
-    )
-    page.wait_for_timeout(100)
+    with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
+        refused = page.evaluate(
+            """() => new Promise(done => {
+              const refused = new Set();
+              document.addEventListener('securitypolicyviolation', event => {
+                refused.add(event.effectiveDirective);
+                if (refused.size == 3) done([...refused].sort());
+              });
+              document.body.insertAdjacentHTML('beforeend', '<img src=x: onerror="window.ran = 1">');
+              const inline = document.createElement('script');
+              inline.textContent = 'window.ran = 2';
+              document.body.append(inline);
+            })"""
+        )
 
+    assert refused == ["img-src", "script-src-attr", "script-src-elem"]
     assert page.evaluate("window.ran") is None
-    assert any("Content Security Policy" in complaint for complaint in complaints)
     complaints.clear()
 
 
@@ -414,7 +416,7 @@ def test_stp_01_an_old_log_in_must_be_confirmed_before_a_device_is_thrown_out(
 
 def let_time_pass(server: Server, username: str, *, seconds: int) -> None:
     """Move what the sessions of an account remember into the past, from outside: an honest stand-in for waiting."""
-    connection = sqlite3.connect(server.store, timeout=10)
+    connection = sqlite3.connect(server.store, timeout=PATIENCE)
     with connection:
         connection.execute(
             "UPDATE sessions SET auth_time = auth_time - :age, created_at = created_at - :age, "
@@ -428,7 +430,7 @@ def let_time_pass(server: Server, username: str, *, seconds: int) -> None:
 def test_tmo_01_a_session_that_was_not_used_for_long_is_over_and_says_so(open_browser: Open, server: Server) -> None:
     page, name = open_browser(), account_of(server, "dozing")
     log_in(page, name)
-    connection = sqlite3.connect(server.store, timeout=10)
+    connection = sqlite3.connect(server.store, timeout=PATIENCE)
     with connection:
         connection.execute(
             "UPDATE sessions SET last_seen_at = last_seen_at - 3660 "
@@ -482,8 +484,8 @@ def test_fix_04_a_password_change_left_open_over_a_rotation_is_asked_for_again(
     for _ in range(2):  # refused once, done the second time
         page.get_by_label("Current password").fill(PASSWORD)
         page.get_by_label("New password").fill(NEW_PASSWORD)
-        page.get_by_role("button", name="Change password").click()
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Change password").click()
 
     expect(page.get_by_role("status")).to_contain_text("Your password is changed")
 
@@ -522,7 +524,7 @@ def test_a_double_click_on_sign_up_makes_one_account_and_no_error(open_browser: 
 
     page.get_by_role("button", name="Sign up").dblclick(no_wait_after=True)
 
-    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
     log_in(page, "hasty")
 
 
@@ -586,9 +588,11 @@ def test_csr_02_no_form_of_another_site_is_obeyed(
     with attacker(pages) as port:
         for path in targets:
             page.goto(f"http://{host}:{port}{path}")
-            with page.expect_response(server.url + path) as answered:
+            with page.expect_navigation() as answered:  # by whose end the browser has complained of it
                 page.get_by_role("button", name="Win").click()
-            assert answered.value.status == 403, path
+            answer = answered.value
+            assert answer is not None
+            assert (answer.url, answer.status) == (server.url + path, 403)
     complaints.clear()
 
     assert session_cookie(page)["value"] == token
@@ -616,10 +620,10 @@ def test_ses_03_no_link_and_no_image_logs_anybody_out(
 def test_hdr_03_no_other_site_frames_a_page(open_browser: Open, server: Server, complaints: list[str]) -> None:
     page = open_browser()
     with attacker({"/": f'<iframe src="{server.url}/login"></iframe>'}) as port:
-        page.goto(f"http://localhost:{port}/", wait_until="networkidle")
+        with page.expect_console_message(lambda message: "frame" in message.text):
+            page.goto(f"http://localhost:{port}/", wait_until="networkidle")
 
         assert page.frame_locator("iframe").get_by_role("textbox").count() == 0
-    assert any("frame" in complaint for complaint in complaints)
     complaints.clear()
 
 

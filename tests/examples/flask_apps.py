@@ -11,10 +11,10 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Playwright
 
+from tests.browsers import MILLISECONDS, OPTIONS
 from tests.conftest import ROOT
 from tests.serving import Process
 
-CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 _COMMAND = re.compile(r"^\$ python (.+)$", re.MULTILINE)
 
 
@@ -40,12 +40,13 @@ def browser(playwright: Playwright, chromium: str, profile: Path, server: Proces
     context = playwright.chromium.launch_persistent_context(
         profile,
         executable_path=chromium,
-        args=CHROMIUM_OPTIONS,
+        args=OPTIONS,
         base_url=server.url,
         ignore_https_errors=True,
         viewport={"width": 900, "height": 700},
+        timeout=MILLISECONDS,
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(MILLISECONDS)
     try:
         yield context
     finally:

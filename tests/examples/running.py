@@ -13,7 +13,8 @@ from pathlib import Path
 
 from coatcheck.testing.patience import PATIENCE, eventually
 from tests.conftest import ROOT
-from tests.e2e.serving import environment, free_port
+from tests.e2e.serving import environment
+from tests.ports import free_port
 
 _COMMAND = re.compile(r"^\$ (python .+)$", re.MULTILINE)
 

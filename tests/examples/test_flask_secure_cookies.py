@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from coatcheck import Coatcheck
+from coatcheck.testing.patience import PATIENCE
 from tests.e2e.serving import PASSWORD, Answer
 from tests.examples.flask_apps import browser, photograph, running
 from tests.serving import Client, Process
@@ -99,9 +100,9 @@ def test_the_session_survives_a_restart_of_the_server(admin: Client) -> None:
 
 def test_nothing_is_served_without_tls_and_the_certificate_is_signed_by_nobody(server: Process) -> None:
     with pytest.raises((RemoteDisconnected, ConnectionError)):
-        urlopen(f"http://127.0.0.1:{server.port}/login", timeout=10)
+        urlopen(f"http://127.0.0.1:{server.port}/login", timeout=PATIENCE)
     with pytest.raises(URLError) as caught:
-        urlopen(f"{server.url}/login", timeout=10)
+        urlopen(f"{server.url}/login", timeout=PATIENCE)
     assert isinstance(caught.value.reason, ssl.SSLCertVerificationError)
 
 
@@ -114,7 +115,8 @@ def test_every_step_in_a_browser(server: Process, tmp_path: Path, chromium: str)
         page.get_by_role("link", name="Sign up").click()
         page.get_by_label("User name").fill("admin")
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign up").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Sign up").click()
         page.goto("/login")
         page.get_by_label("Username").fill("admin")
         page.get_by_label("Password").fill(PASSWORD)

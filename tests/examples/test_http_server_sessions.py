@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from coatcheck.testing.patience import PATIENCE
+from tests.browsers import browser_at, context_in
 from tests.e2e.serving import PASSWORD
 from tests.examples.running import Example
 
@@ -174,12 +175,8 @@ def rows(example: Example, query: str) -> list[Any]:
 
 @pytest.fixture
 def page(chromium: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 900, "height": 700})
-        page.set_default_timeout(10_000)
-        yield page
-        browser.close()
+    with browser_at(chromium) as browser:
+        yield context_in(browser, viewport={"width": 900, "height": 700}).new_page()
 
 
 @pytest.mark.browser
@@ -193,7 +190,8 @@ def test_every_step_of_the_text_in_a_browser(example: Example, page: Page, tmp_p
     page.get_by_role("link", name="Sign up").click()
     page.get_by_label("User name").fill("ada")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign up").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign up").click()
     page.goto(f"{example.url}/login")
     page.get_by_label("User name").fill("ada")
     page.get_by_label("Password").fill(PASSWORD)

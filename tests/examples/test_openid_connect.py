@@ -11,11 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2 as httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from coatcheck import Coatcheck
-from tests.e2e.serving import free_port
+from coatcheck.testing.patience import PATIENCE
+from tests.browsers import browser_at, context_in
 from tests.examples.running import Example
+from tests.ports import free_port
 
 
 class Provider(Example):
@@ -34,7 +36,9 @@ class Town:
         self.app.port, self.app.url = port, f"http://localhost:{port}"
 
     def browser(self, name: str = "walker/1.0") -> httpx.Client:
-        return httpx.Client(headers={"user-agent": name, "accept": "text/html"}, follow_redirects=True)
+        return httpx.Client(
+            headers={"user-agent": name, "accept": "text/html"}, follow_redirects=True, timeout=PATIENCE
+        )
 
     def log_in(self, client: httpx.Client, person: str) -> httpx.Response:
         """Walk from the application to the provider and back."""
@@ -146,13 +150,11 @@ def test_nobody_signs_up_here_with_a_password(town: Town) -> None:
 
 @pytest.mark.browser
 def test_chromium_walks_it(town: Town, chromium: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
+    with browser_at(chromium) as browser:
+        page = context_in(browser).new_page()
         page.goto(town.app.url)
         page.get_by_role("link", name="Log in").click()
         page.get_by_role("button", name="Grace Hopper").click()
         expect(page.get_by_role("heading")).to_have_text("Welcome Grace Hopper!")
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_role("heading")).to_have_text("Welcome Stranger!")
-        browser.close()

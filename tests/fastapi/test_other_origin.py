@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,10 +10,11 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tests.conftest import ROOT
-from tests.e2e.serving import free_port
+from coatcheck.testing.patience import PATIENCE
+from tests.browsers import browser_at, context_in
+from tests.serving import asgi_server
 
 PASSWORD = "a long enough passphrase"
 ASK = """async ([url, method, body]) => {
@@ -58,39 +56,20 @@ def pages() -> Iterator[list[str]]:
 
 @pytest.fixture
 def site(pages: list[str], tmp_path: Path) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "tests.fastapi.served:app", "--port", str(port)]
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        env = {**os.environ, "SPA": pages[0]}
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=env)
-    url = f"http://localhost:{port}"
-    try:
-        while True:
-            assert process.poll() is None, log.read_text()
-            try:
-                httpx.get(f"{url}/api/me")
-            except httpx.TransportError:
-                continue
-            break
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
+    with asgi_server("uvicorn", "tests.fastapi.served:app", tmp_path, SPA=pages[0]) as server:
+        yield f"http://localhost:{server.port}"
 
 
 @pytest.fixture
 def page(chromium: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser.new_page()
-        browser.close()
+    with browser_at(chromium) as browser:
+        yield context_in(browser).new_page()
 
 
 @pytest.mark.browser
 def test_csr_11_a_trusted_page_may_act_and_no_other(site: str, pages: list[str], page: Page) -> None:
     trusted, other = pages
-    httpx.post(f"{site}/auth/api/signup", json={"username": "ada", "password": PASSWORD})
+    httpx.post(f"{site}/auth/api/signup", json={"username": "ada", "password": PASSWORD}, timeout=PATIENCE)
     page.goto(f"{site}/auth/login")
     page.get_by_label("User name").fill("ada")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
@@ -117,16 +96,14 @@ def test_csr_11_a_trusted_page_may_act_and_no_other(site: str, pages: list[str],
 
 def test_csr_11_only_the_very_origin_is_allowed(site: str, pages: list[str]) -> None:
     trusted, other = pages
-    for origin in (other, "null", f"{trusted}.evil.example", f"{trusted}/", "*"):
-        told = httpx.get(f"{site}/api/me", headers={"origin": origin})
-        assert "access-control-allow-origin" not in told.headers, origin
-    told = httpx.get(f"{site}/api/me", headers={"origin": trusted})
-    assert told.headers["access-control-allow-origin"] == trusted
-    assert "Origin" in told.headers["vary"]
-    for path in ("/auth/login", "/auth/api/me", "/auth/assets/coatcheck.css"):
-        preflight = {"origin": trusted, "access-control-request-method": "POST"}
-        for told in (
-            httpx.get(f"{site}{path}", headers={"origin": trusted}),
-            httpx.options(f"{site}{path}", headers=preflight),
-        ):
-            assert "access-control-allow-origin" not in told.headers
+    with httpx.Client(base_url=site, timeout=PATIENCE) as client:
+        for origin in (other, "null", f"{trusted}.evil.example", f"{trusted}/", "*"):
+            told = client.get("/api/me", headers={"origin": origin})
+            assert "access-control-allow-origin" not in told.headers, origin
+        told = client.get("/api/me", headers={"origin": trusted})
+        assert told.headers["access-control-allow-origin"] == trusted
+        assert "Origin" in told.headers["vary"]
+        for path in ("/auth/login", "/auth/api/me", "/auth/assets/coatcheck.css"):
+            preflight = {"origin": trusted, "access-control-request-method": "POST"}
+            for told in (client.get(path, headers={"origin": trusted}), client.options(path, headers=preflight)):
+                assert "access-control-allow-origin" not in told.headers

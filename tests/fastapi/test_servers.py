@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,43 +9,19 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from tests.conftest import ROOT
-from tests.e2e.serving import free_port
+from coatcheck.testing.patience import PATIENCE
+from tests.ports import free_port
+from tests.serving import ASGI_SERVERS, asgi_server
 
-APP = "tests.fastapi.served:app"
 PASSWORD = "a long enough passphrase"
-SERVERS = {
-    "uvicorn": ["uvicorn", APP, "--host", "127.0.0.1", "--port", "{port}"],
-    "hypercorn": ["hypercorn", APP, "--bind", "127.0.0.1:{port}"],
-    "granian": ["granian", "--interface", "asgi", APP, "--host", "127.0.0.1", "--port", "{port}"],
-}
 
 
-@pytest.mark.parametrize("server", SERVERS)
-def test_a_visit_under(server: str, tmp_path: Path) -> None:
-    port, log = free_port(), tmp_path / "log"
-    command = [sys.executable, "-m", *(word.format(port=port) for word in SERVERS[server])]
-    env = {**os.environ, "SPA": "http://localhost:3000"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=env)
-    try:
-        with client_of(process, port, log) as client:
+@pytest.mark.parametrize("name", ASGI_SERVERS)
+def test_a_visit_under(name: str, tmp_path: Path) -> None:
+    with asgi_server(name, "tests.fastapi.served:app", tmp_path, SPA="http://localhost:3000") as server:
+        url = f"http://localhost:{server.port}"
+        with httpx.Client(base_url=url, headers={"origin": url}, timeout=PATIENCE) as client:
             visit(client)
-    finally:
-        process.terminate()
-        process.wait(30)
-    assert "Traceback" not in log.read_text(), log.read_text()
-
-
-def client_of(process: subprocess.Popen[bytes], port: int, log: Path) -> httpx.Client:
-    url = f"http://localhost:{port}"
-    while True:
-        assert process.poll() is None, log.read_text()
-        try:
-            httpx.get(f"{url}/api/me")
-        except httpx.TransportError:
-            continue
-        return httpx.Client(base_url=url, headers={"origin": url})
 
 
 def visit(client: httpx.Client) -> None:
@@ -75,7 +50,7 @@ def test_a_start_that_fails_ends_the_server_and_says_why(tmp_path: Path) -> None
     )
     command = [sys.executable, "-m", "uvicorn", "wrong:app", "--port", str(free_port())]
 
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert ran.returncode != 0
     assert 'included under "/auth", and the door has "/members"' in ran.stderr

@@ -25,6 +25,11 @@ Elsewhere = Callable[..., int]
 
 
 @pytest.fixture
+def patience() -> None:
+    """How soon a store gives up is asked here."""
+
+
+@pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start servers of two processes each: `serve("--workers", "1", env={...})`."""
     with ExitStack() as servers:

@@ -7,9 +7,8 @@ import signal
 
 import pytest
 
+from coatcheck.testing.patience import PATIENCE
 from tests.flows.conftest import PASSWORD
-
-WAIT = 30  # a child that hangs must not outlive its test
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -18,7 +17,7 @@ def in_child(work) -> int:
     """Run `work` in a forked child and give its exit status."""
     child = os.fork()
     if child == 0:
-        signal.alarm(WAIT)
+        signal.alarm(int(PATIENCE))  # a child that hangs must not outlive its test
         status = 1
         try:
             work()
@@ -58,7 +57,7 @@ def test_rev_04_child_sees_at_once_what_its_parent_revoked(make_world):
 
     pid = os.fork()
     if pid == 0:
-        signal.alarm(WAIT)
+        signal.alarm(int(PATIENCE))
         status = 1
         try:
             child()

@@ -12,6 +12,7 @@ from coatcheck import Busy, Client, InvalidCredentials, InvalidInput, StoreUnava
 from coatcheck.core.audit import LoggedIn, LogInFailed, Throttled
 from coatcheck.core.records import PasswordCredential
 from coatcheck.crypto.hashing import PasswordHasher
+from coatcheck.testing.patience import PATIENCE
 from tests.flows.conftest import HERE, PASSWORD, WRONG, World, hashed_once, weaker_hash
 
 
@@ -287,8 +288,8 @@ async def test_pwd_14_crowded_lane_locks_nobody_out(make_world):
     await world.member()
     lane = world.desk.flows.parts.colour._lane
     gate, started = threading.Event(), threading.Event()
-    running = lane.submit(lambda: (started.set(), gate.wait(10)))
-    assert started.wait(10)
+    running = lane.submit(lambda: (started.set(), gate.wait(PATIENCE)))
+    assert started.wait(PATIENCE)
     lane.submit(lambda: None)
 
     for _ in range(20):

@@ -14,6 +14,7 @@ import pytest
 from coatcheck import Coatcheck
 from coatcheck.http_server import CoatcheckHandler, CoatcheckServer
 from coatcheck.testing.clock import MovableClock
+from coatcheck.testing.patience import PATIENCE
 
 PASSWORD = "a long enough passphrase"
 Serve = Callable[..., CoatcheckServer]
@@ -23,7 +24,7 @@ class Line:
     """A connection to a server, and what comes back over it."""
 
     def __init__(self, server: CoatcheckServer, context: ssl.SSLContext | None = None) -> None:
-        plain = socket.create_connection(server.server_address[:2], timeout=30)
+        plain = socket.create_connection(server.server_address[:2], timeout=PATIENCE)
         self.socket = plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
         self.answers = self.socket.makefile("rb")
 

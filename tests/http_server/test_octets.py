@@ -15,6 +15,7 @@ import pytest
 from coatcheck.http_server import CoatcheckHandler, CoatcheckServer
 from coatcheck.http_server.octets import MalformedHead, Wire
 from coatcheck.server import tls
+from coatcheck.testing.patience import PATIENCE
 from tests.http_server.conftest import Line, Serve
 
 Connect = Callable[..., Line]
@@ -381,13 +382,13 @@ def test_closing_ends_idle_connections_and_lets_the_answers_under_way_come(serve
     class Slow(Echo):
         def do_GET(self) -> None:
             begun.set()
-            go_on.wait(30)
+            assert go_on.wait(PATIENCE)
             self.answer("done")
 
     server = serve(Slow)
     idle, busy = connect(server), connect(server)
     busy.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    begun.wait(30)
+    assert begun.wait(PATIENCE)
     server.shutdown()
     closing = threading.Thread(target=server.server_close)
     closing.start()

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from coatcheck.testing.patience import PATIENCE
+
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 # A project whose command says how it was called, and waits when told to. Its build backend is the file beside it.
@@ -97,7 +99,7 @@ class Checkout:
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """The exit status, what was said without the process id, and the complaints."""
         process = self.start(*arguments)
-        output, complaints = process.communicate(timeout=100)
+        output, complaints = process.communicate(timeout=PATIENCE)
         return process.returncode, output.partition(" ")[2], complaints
 
     @property
@@ -134,7 +136,7 @@ def test_a_signal_reaches_the_server_itself(served: Checkout) -> None:
     told = process.stdout.readline().split()[0]
 
     process.terminate()
-    process.communicate(timeout=100)
+    process.communicate(timeout=PATIENCE)
 
     assert (told, process.returncode) == (str(process.pid), -signal.SIGTERM)
 
@@ -162,7 +164,7 @@ def test_two_at_once_install_once_and_both_start(served: Checkout) -> None:
     served.touch_lock()
     two = [served.start("serve", name) for name in ("one", "other")]
 
-    ended = [process.communicate(timeout=100) for process in two]
+    ended = [process.communicate(timeout=PATIENCE) for process in two]
 
     assert [process.returncode for process in two] == [0, 0]
     assert sum("installing requirements" in complaints for _, complaints in ended) == 1
@@ -175,7 +177,7 @@ def test_an_installation_that_was_killed_is_begun_afresh(served: Checkout) -> No
     while "installing requirements" not in process.stderr.readline():
         pass
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=100)
+    process.communicate(timeout=PATIENCE)
 
     status, output, complaints = served.run("serve")
 

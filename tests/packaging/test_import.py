@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.trees import parsed
+
 # Prints the events of an import that reach beyond the process. Python's own writing of bytecode is switched off (-B).
 WATCH = """
 import os, sys
@@ -109,7 +111,7 @@ def test_sup_02_nothing_but_vetted_packages_is_imported(root: Path) -> None:
     strangers = {
         (path.name, name)
         for path in (root / "src").rglob("*.py")
-        for node in ast.walk(AsItRuns().visit(ast.parse(path.read_text())))
+        for node in ast.walk(AsItRuns().visit(parsed(path.read_text())))
         for name in imported_by(node)
         if name not in vetted
     }

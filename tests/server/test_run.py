@@ -24,6 +24,7 @@ from coatcheck import Coatcheck
 from coatcheck.server.run import reminding
 from coatcheck.server.secret import create_private
 from coatcheck.testing.patience import PATIENCE, eventually
+from tests.ports import free_port
 
 SMALL_APP = Path(__file__).with_name("small_app.py")
 SOURCES = Path(__file__).resolve().parents[2] / "src"
@@ -77,13 +78,6 @@ class Server:
 
 
 Start = Callable[..., Server]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def is_running(pid: int) -> bool:

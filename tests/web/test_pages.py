@@ -22,6 +22,7 @@ from coatcheck.http.hosts import Site
 from coatcheck.http.problems import TITLES
 from coatcheck.web.mount import Mount
 from coatcheck.web.pages import Pages, messages
+from docs.trees import parsed
 
 FOLDER = Path(coatcheck.web.pages.__file__).parent
 SOURCES = {path.name: path.read_text(encoding="utf-8") for path in sorted((FOLDER / "templates").iterdir())}
@@ -658,7 +659,7 @@ def keys_in_templates() -> set[str]:
 
 
 def keys_in_code() -> set[str]:
-    tree = ast.parse((FOLDER / "messages.py").read_text(encoding="utf-8"))
+    tree = parsed((FOLDER / "messages.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     units = [
         call.args[0].value

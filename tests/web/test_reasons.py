@@ -11,6 +11,7 @@ from coatcheck import errors
 from coatcheck.http.csrf import Verdict
 from coatcheck.http.problems import TITLES
 from coatcheck.web.pages.messages import CATALOGUE
+from docs.trees import parsed
 
 SOURCES = sorted(Path(coatcheck.__file__).parent.rglob("*.py"))
 # What only programs and operators get to see, for no form and no call of ours leads there.
@@ -40,7 +41,7 @@ def raised_reasons() -> Iterator[str]:
     """Each constant reason that a refusal, a field or a refused host is made with, anywhere in the sources."""
     names = {kind.__name__ for kind in kinds()}
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 wanted = node.args[1:2] if node.func.id == "FieldError" else node.args[:1]
                 if node.func.id in names | {"FieldError", "HostRefused"}:

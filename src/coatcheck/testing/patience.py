@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-PATIENCE = 60.0  # seconds until a wait counts as failed; pytest's own limit is twice that
+PATIENCE = 120.0  # seconds until a wait counts as failed; pytest's own limit is more than twice that
 
 
 def eventually(is_so: Callable[[], object], otherwise: str | Callable[[], str]) -> None:
