@@ -504,6 +504,11 @@ def test_a_request_that_is_sent_on_within_its_application_goes_through_the_door_
     assert len(house.desk.all_sessions()[0]) == 1
 
 
+def test_a_door_before_a_door_stops_the_start(house: House) -> None:
+    with pytest.raises(ConfigurationError, match="stands twice"):
+        CoatcheckWSGI(house.door, house.desk, development=True)
+
+
 def test_two_doors_of_which_the_first_has_looked_are_one_too_many() -> None:
     """Each would begin a session for a stranger, and the browser keeps one cookie."""
 

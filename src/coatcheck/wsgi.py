@@ -68,7 +68,7 @@ class CoatcheckWSGI:
             `SCRIPT_NAME` included.
 
     Raises:
-        ConfigurationError: with every mistake in the settings.
+        ConfigurationError: with every mistake in the settings, or where the application is such a door already.
     """
 
     def __init__(
@@ -79,6 +79,8 @@ class CoatcheckWSGI:
         body_seconds: float = BODY_SECONDS,
         **settings: Unpack[DoorSettings],
     ) -> None:
+        if isinstance(app, CoatcheckWSGI):
+            raise ConfigurationError(STANDS_TWICE)
         self.app = app
         self.door = Door(desk, settings, wanted=Coatcheck)
         self._body_seconds = body_seconds
