@@ -66,6 +66,32 @@ async def test_dat_07_a_full_dump_after_deletion_names_neither_id_nor_address_no
     assert [trace for trace in traces if trace in dump(tmp_path)] == []
 
 
+async def test_dat_07_no_octet_of_a_deleted_account_is_left_in_the_files(make_world, tmp_path, monkeypatch):
+    """Whether the SQLite of this Python overwrites what it deletes or not, and while a server has the files open."""
+    connect = sqlite3.connect
+
+    def connect_to_another_build(*args, **kwargs):
+        connection = connect(*args, **kwargs)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_another_build)
+    world = make_world("sqlite")
+    account = await world.desk.sign_up(username="canary-name", email="canary@example.org", password=PASSWORD)
+    login = await world.log_in("canary-name", client=CLIENT)
+    await world.desk.increment(login.session, "canary-key")
+    traces = [text.encode() for text in (account.subject, "canary", login.session.id, CLIENT.ip, CLIENT.user_agent)]
+    assert all(trace in octets(tmp_path) for trace in traces), "the search would find them"
+
+    await world.desk.delete_account(account.subject)
+
+    assert [trace for trace in traces if trace in octets(tmp_path)] == []
+
+
+def octets(folder) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("app.db*"))
+
+
 def dump(folder) -> str:
     with sqlite3.connect(f"file:{folder}/app.db?mode=ro", uri=True) as connection:
         return "\n".join(connection.iterdump())

@@ -178,16 +178,17 @@ class SqliteFile:
                 self._await_call(write)
         return write.result()
 
-    def shorten_log(self) -> None:
+    def shorten_log(self, *, even_short: bool = False) -> None:
         """Put what a long log holds into the file and begin the log anew, unless somebody is in the way just now.
 
         SQLite does that by itself only at a moment when all of the log is in the file and nobody reads it, which does
         not come while several processes write: the log of a purge grew to 1.2 GB (measured). Nobody is waited for;
-        those who want to write meanwhile wait until the log's last pages are in the file.
+        those who want to write meanwhile wait until the log's last pages are in the file. `even_short`
+        does it whatever the log's length.
         """
         writing = self._writing
         link = writing.link
-        if link is None or _size_of(link.log_path) < LOG_LONG:
+        if link is None or not (even_short or _size_of(link.log_path) >= LOG_LONG):
             return
         # What cannot be put into the file now stays in the log; whoever writes next is told why.
         with writing.lock, link.lock, suppress(sqlite3.Error):
@@ -267,6 +268,7 @@ class SqliteFile:
         with writer.lock, _translating(self.path):
             if not writer.closed:
                 writer.cursor.execute("PRAGMA busy_timeout = 0")  # `begin` does the waiting
+                writer.cursor.execute("PRAGMA secure_delete = ON")  # however this SQLite was built (DAT-07)
         return writer
 
     def _await_call(self, write: Write[Any]) -> None:

@@ -433,7 +433,11 @@ class SqliteStore:
             steps.append_events(cursor, events)
             return True
 
-        return await self._write(work) if is_text(subject) else False
+        is_deleted = await self._write(work) if is_text(subject) else False
+        if is_deleted:
+            # The log holds pages as they were before, and would until it is written over.
+            await self._colour.offload(lambda: self._file.shorten_log(even_short=True))
+        return is_deleted
 
     # Moving it all
 
