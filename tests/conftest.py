@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Before anything of it is imported, by whichever test comes first.
 pytest.register_assert_rewrite("coatcheck.testing")
@@ -26,7 +26,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure: no test asserts a time.
-settings.register_profile("coatcheck", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.register_profile(
+    "coatcheck",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("CI") == "true",
+)
 settings.load_profile("coatcheck")
 
 T = TypeVar("T")

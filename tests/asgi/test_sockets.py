@@ -32,10 +32,13 @@ class Ticks:
         await event.wait()
 
     async def tick(self) -> None:
-        """Let one look happen, and wait until the next is waited for, or a moment."""
+        """Let one look begin. What it finds may end the socket, and then no other is waited for."""
         (await self.waiting.get()).set()
-        for _ in range(20):
-            await asyncio.sleep(0)
+
+    async def look(self) -> None:
+        """Let one look happen that changes nothing, and return when the next is waited for."""
+        await self.tick()
+        self.waiting.put_nowait(await self.waiting.get())
 
 
 class Socket:
@@ -208,7 +211,7 @@ def test_the_handshake_is_activity_and_the_socket_is_none(house: House, ticks: T
         socket.say("x")
         await socket.hear()
         house.clock.move(600)
-        await ticks.tick()
+        await ticks.look()
         return [name for name in house.steps if name == "touch"]
 
     assert house.run(conversation(house, talk)) == ["touch"]
@@ -223,7 +226,7 @@ def test_rev_09_a_socket_ends_with_its_session(house: House, ticks: Ticks, end: 
     async def talk() -> Any:
         socket = Socket(house, last=last)
         await socket.hear()
-        await ticks.tick()
+        await ticks.look()
         socket.say("still there")
         assert (await socket.hear())["text"] == "ada: still there"
         match end:
@@ -261,7 +264,7 @@ def test_a_socket_survives_a_new_secret_of_its_session(house: House, ticks: Tick
         visit = await house.desk.authenticate(house.jar[COOKIE])
         assert visit
         await house.desk.rotate(visit.session)
-        await ticks.tick()
+        await ticks.look()
         socket.say("here")
         return await socket.hear()
 

@@ -86,7 +86,7 @@ def test_a_flood_raises_when_it_is_refused(port: int) -> None:
 def test_a_storm_sends_requests_at_its_rate_and_counts_log_ins(port: int) -> None:
     seen = storm(
         port, host="127.0.0.1", path="/", cookie_fields=[COOKIE] * 4, log_in=log_in, clients=2,
-        rate=50, seconds=0.4,
+        rate=20, seconds=1.0,
     )  # fmt: skip
 
     assert len(seen.waits) == 20
@@ -98,7 +98,7 @@ def test_a_storm_sends_requests_at_its_rate_and_counts_log_ins(port: int) -> Non
 def test_a_refused_log_in_is_none(port: int) -> None:
     seen = storm(
         port, host="127.0.0.1", path="/", cookie_fields=[COOKIE], log_in=log_in_in_vain, clients=1,
-        rate=10, seconds=0.2,
+        rate=2, seconds=1.0,
     )  # fmt: skip
 
     assert seen.log_ins == 0

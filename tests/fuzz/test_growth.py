@@ -20,8 +20,8 @@ from tests.fuzz.test_parsers import every_parser
 
 
 def grows_too_fast(target: Target, make: Callable[[int], bytes]) -> bool:
-    """Whether inputs of a quarter of the longest length and of all of it differ too much, three times in a row."""
-    return all(_looks_too_much(target, make) for _ in range(3))
+    """Whether inputs of a quarter of the longest length and of all of it differ too much, five times in a row."""
+    return all(_looks_too_much(target, make) for _ in range(5))
 
 
 def _looks_too_much(target: Target, make: Callable[[int], bytes]) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import schemathesis
 from schemathesis import AuthContext, Case, Response
-from schemathesis.config import SchemathesisConfig
+from schemathesis.config import HealthCheck, SchemathesisConfig
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
@@ -60,7 +60,8 @@ def calls(*, member: bool, examples: int, stateful: bool) -> Iterator[Any]:
         )
     )
     app.desk.flows.parts.hasher = CHEAP
-    schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=SchemathesisConfig(seed=SEED))
+    busy = SchemathesisConfig(seed=SEED, suppress_health_check=[HealthCheck.too_slow])  # the machine may well be
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=busy)
     if member:
         schema.auth(refresh_interval=None)(a_member(app))
     config = schema.config

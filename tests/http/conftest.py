@@ -39,12 +39,18 @@ def make_request() -> MakeRequest:
 
 @pytest.fixture
 def grows_linearly() -> Callable[..., None]:
-    """Assert that four times the input takes about four times as long; quadratic work would take sixteen times."""
+    """Assert that four times the input takes about four times as long; quadratic work would take sixteen times.
+
+    Processor time is compared with processor time, and what looks too much is looked at again: a busy machine does not
+    stay busy in step with us, and quadratic work never gets better.
+    """
 
     def check(make: Callable[[int], T], work: Callable[[T], object], size: int) -> None:
-        small, large = (fastest(work, make(times * size)) for times in (1, 4))
+        assert any(looks_linear(make, work, size) for _ in range(5))
 
-        assert large < 10 * small + 0.002  # two milliseconds: what an interruption costs where both take less
+    def looks_linear(make: Callable[[int], T], work: Callable[[T], object], size: int) -> bool:
+        small, large = (fastest(work, make(times * size)) for times in (1, 4))
+        return large < 10 * small + 0.002  # two milliseconds: what an interruption costs where both take less
 
     def fastest(work: Callable[[T], object], value: T) -> float:
         durations = []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import select
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from coatcheck import Coatcheck
+from coatcheck.server import run
 from coatcheck.server.run import reminding
 from coatcheck.server.secret import create_private
 from coatcheck.testing.patience import PATIENCE, eventually
@@ -87,6 +88,12 @@ def is_running(pid: int) -> bool:
         return False
     # Nobody may be there to collect an orphan that has ended.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal has been sent to a process and not yet taken: another of its kind would be none."""
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 @pytest.fixture
@@ -192,27 +199,26 @@ half_a_request = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", HEAD, HEAD + b'\r\n{"identifier": "a'], ids=["nothing", "half a head", "half a body"]
-)
+@half_a_request
 def test_err_06_six_hundred_who_send_half_a_request_keep_nobody_waiting(
     tmp_path: Path, sent: bytes, stack: ExitStack
 ) -> None:
     port = free_port()
     server = Server(["-m", "coatcheck", "serve", "--port", str(port)], port, tmp_path)
     stack.callback(server.end)
-    held = hang(port, sent, stack)
 
-    status, _, _ = server.get("/healthz")
+    def newcomer_is_first() -> bool:
+        """Whether health was answered before any of the others; a busy machine may use up their time before it asks."""
+        with ExitStack() as crowd:
+            held = hang(port, sent, crowd)
+            assert server.get("/healthz")[0] == 200
+            return answered(held) == []
 
-    assert status == 200
-    assert answered(held) == [], "the newcomer had to wait until others were thrown out"
+    eventually(newcomer_is_first, "the newcomer had to wait until others were thrown out")
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "sent", [b"", HEAD, HEAD + b'\r\n{"identifier": "a'], ids=["nothing", "half a head", "half a body"]
-)
+@half_a_request
 def test_err_06_half_a_request_is_not_waited_for_for_ever(tmp_path: Path, sent: bytes, stack: ExitStack) -> None:
     port = free_port()
     server = Server(["-m", "coatcheck", "serve", "--port", str(port)], port, tmp_path)
@@ -255,7 +261,8 @@ class Deaf:
         self.process.terminate()
 
 
-def test_a_worker_that_lost_the_signal_to_stop_is_told_again() -> None:
+def test_a_worker_that_lost_the_signal_to_stop_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "REMINDED_EVERY", 0.01)
     worker: Any = Deaf()
 
     with reminding([worker]), worker.process:
@@ -265,7 +272,8 @@ def test_a_worker_that_lost_the_signal_to_stop_is_told_again() -> None:
     assert status == 7
 
 
-def test_a_worker_that_was_not_told_to_stop_is_left_alone() -> None:
+def test_a_worker_that_was_not_told_to_stop_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "REMINDED_EVERY", 0.01)
     told, other = [Deaf() for _ in range(2)]
     workers: Any = [told, other]
 
@@ -330,7 +338,7 @@ def test_a_worker_that_is_told_again_and_again_answers_what_is_under_way(
         server.process.kill()
     for _ in range(20):
         os.kill(worker, signal.SIGTERM)
-        time.sleep(0.05)  # or two signals are one to the system
+        eventually(lambda: not is_pending(worker, signal.SIGTERM), "the signal is not taken")  # or the next is the same
     (tmp_path / "go").touch()
     visitor.join(PATIENCE)
 
