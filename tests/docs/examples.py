@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from coatcheck.testing.patience import PATIENCE
 from docs.tables import emptied
 from tests.conftest import ROOT
 from tests.e2e.serving import environment
@@ -134,5 +135,5 @@ def agrees(wanted: str, got: str) -> bool:
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=100, check=False
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=2 * PATIENCE, check=False
     )

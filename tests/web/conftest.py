@@ -20,13 +20,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from coatcheck import AsyncCoatcheck, Client, Coatcheck, Policy, StoreUnavailable
+from coatcheck import AsyncCoatcheck, Client, Coatcheck, StoreUnavailable
 from coatcheck.asgi import CoatcheckASGI
 from coatcheck.colour import Async, Blocking, HashingLane, Job, run_blocking
 from coatcheck.core.identifiers import email_key, username_key
 from coatcheck.core.records import AccountRecord, PasswordCredential
 from coatcheck.crypto.entropy import system_entropy
-from coatcheck.crypto.hashing import PasswordHasher
 from coatcheck.http.hosts import Site
 from coatcheck.http.messages import Request, split_target
 from coatcheck.stores.apart import ApartStore
@@ -34,6 +33,7 @@ from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.clock import MovableClock
 from coatcheck.testing.counting import NO_STEPS, Steps
+from coatcheck.testing.scene import the_hasher
 from coatcheck.web.app import Web
 from coatcheck.web.mount import Mount
 
@@ -108,17 +108,6 @@ def the_lane() -> CountingLane:
 def the_colour() -> Async:
     """One async colour for all worlds: each has a thread of its own for writing."""
     return Async(the_lane())
-
-
-@cache
-def the_hasher() -> PasswordHasher:
-    """One hasher for all worlds, which saves each the hash of its decoy."""
-    return PasswordHasher(Policy())
-
-
-@cache
-def hash_of(password: str) -> str:
-    return the_hasher().hash(password.encode())
 
 
 @dataclass
@@ -226,10 +215,10 @@ class World:
         return self.runner.run(coroutine) if self.runner is not None else run_blocking(coroutine)
 
     def account(self, username: str = "ada", *, password: str = PASSWORD) -> str:
-        """Open an account without the cost of a hash; give its subject."""
+        """Open an account, its password hashed once for all worlds; give its subject."""
         subject, email = f"subject-of-{username}", f"{username}@example.org"
         record = AccountRecord(subject, username, username_key(username), email, email_key(email), self.clock())
-        credential = PasswordCredential(subject, hash_of(password), 1, self.clock())
+        credential = PasswordCredential(subject, the_hasher().hash(password.encode()), 1, self.clock())
         assert self.flow(self.inner.create_account(record, credential, events=())) is None
         return subject
 
