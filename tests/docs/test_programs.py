@@ -34,6 +34,15 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.parametrize("page", [*PROGRAMS, "flask", "wsgi"])
+def test_the_program_of_the_page_has_twenty_lines_at_most(page: str) -> None:
+    program = examples.blocks(ROOT / "docs" / f"{page}.md", "python")[0].text
+
+    lines = [line for line in program.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+    assert len(lines) <= 20
+
+
 @pytest.mark.parametrize("page", PROGRAMS)
 def test_the_program_of_the_page_is_served(page: str, tmp_path: Path) -> None:
     program = PROGRAMS[page]
