@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("coatcheck.testing")
 
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver  # noqa: E402
+from coatcheck.testing.patience import stores_wait  # noqa: E402
 from coatcheck.testing.servers import Missing, PostgresServer, ValkeyServer  # noqa: E402
 from tests.engines.found import Engine, Stocked, as_parameters, postgres_servers, redis_servers  # noqa: E402
-from tests.patience import be_patient  # noqa: E402
 
 # Who runs tests in the background of a shell script ignores Ctrl-C, and so would the servers that tests start and stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -33,6 +33,8 @@ settings.register_profile(
     derandomize=os.environ.get("CI") == "true",
 )
 settings.load_profile("coatcheck")
+# Nor is it an outage. What a store does when its patience is over is asked under `stores_waiting(...)`.
+stores_wait()
 
 T = TypeVar("T")
 ENGINES = ("memory", "sqlite", "postgres", "redis")
@@ -46,12 +48,6 @@ def missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"this machine must have it: {what}")
     pytest.skip(what)
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test asks how soon a store gives up, but those of stores and faults, which override this."""
-    be_patient(monkeypatch.setattr)
 
 
 @pytest.fixture

@@ -1,22 +1,11 @@
-"""How long stores wait for their engines where nobody asks how soon they give up."""
+"""Programs that tests start, with stores as patient as those of the tests themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from pathlib import Path
 
-from coatcheck.stores.postgres import database
-from coatcheck.stores.redis import lines
-from coatcheck.stores.redis import store as redis_store
-from coatcheck.stores.sqlite import file
-from coatcheck.stores.sqlite import store as sqlite_store
-from coatcheck.testing.patience import PATIENCE
+from tests.e2e.serving import SOURCES
 
-
-def be_patient(set_: Callable[[object, str, object], None] = setattr) -> None:
-    """Let the stores of this process wait as long as a test waits for anything.
-
-    Two seconds are enough for a visitor. Fifty threads that write into one file, on a machine which does ten things
-    besides, take longer: a call that fails then says nothing about the store.
-    """
-    for module in (file, sqlite_store, database, lines, redis_store):
-        set_(module, "PATIENCE", PATIENCE)
+PATIENT = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).with_name("patient")), str(SOURCES)])}
+"""What has to be in the environment of a program and of those that it starts, if it is Python's."""

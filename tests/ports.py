@@ -6,6 +6,8 @@ import socket
 import sys
 from collections import deque
 
+from coatcheck.testing.servers import held_port
+
 KEPT = 64  # more than any test has servers at once
 _kept: deque[socket.socket] = deque()
 
@@ -14,12 +16,9 @@ def free_port() -> int:
     """Give a port of loopback on which nobody listens, and which nobody else is given meanwhile.
 
     A server takes seconds to start, and longer on a busy machine. Until it listens, the system would give the port to
-    the next test that looks for one, or to any connection. So a socket of ours stays bound to it, and never listens:
-    Linux lets a server in beside that if both say `SO_REUSEADDR`, as servers do. The last ports given are kept.
+    the next test that looks for one, or to any connection. So a socket of ours holds it. The last ports given are kept.
     """
-    keeper = socket.socket()
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    keeper.bind(("127.0.0.1", 0))
+    keeper = held_port()
     port: int = keeper.getsockname()[1]
     _kept.append(keeper)
     if sys.platform != "linux" or len(_kept) > KEPT:

@@ -23,7 +23,7 @@ from coatcheck import Coatcheck, Policy, StoreUnavailable
 from coatcheck.colour import Blocking, hashing_lane
 from coatcheck.stores.protocols import Store
 from coatcheck.testing.counting import NO_STEPS
-from coatcheck.testing.patience import PATIENCE
+from coatcheck.testing.patience import PATIENCE, stores_wait
 from coatcheck.testing.scene import SECRET, the_hasher
 from coatcheck.testing.visits.house import Fields, Raw, Send, Stage
 from coatcheck.testing.visits.ways import over_http
@@ -33,7 +33,6 @@ from tests.conftest import ROOT
 from tests.doors.houses import flask, wsgi
 from tests.doors.places import store_at
 from tests.doors.sites import WsgiSite
-from tests.patience import be_patient
 from tests.serving import Process
 
 COMMANDS = {
@@ -208,7 +207,7 @@ class Caretaker:
     def __init__(self) -> None:
         self._site = WsgiSite()
         self._open = ExitStack()
-        be_patient()
+        stores_wait()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         match environ["PATH_INFO"]:

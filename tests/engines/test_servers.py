@@ -76,11 +76,26 @@ def test_a_port_that_somebody_else_takes_first_is_left_to_them(kind: type[Postgr
         missing(str(error))
 
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", server.port))
+        other.listen()
         with server:
+            assert server.port != other.getsockname()[1]
             put(server.url, "here")
 
             assert found(server.url) == "here"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two may not be at one port here, though one does not listen")
+def test_a_port_is_its_servers_while_that_is_away(server: Server) -> None:
+    server.stop()
+
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", server.port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port))
+    server.start()
+    assert server.is_answering()
 
 
 def test_each_fresh_database_is_empty_and_its_own(server: Server) -> None:

@@ -15,6 +15,7 @@ import pytest
 # Before anything here imports them: `coatcheck.testing.contracts`, collected later, asks for the first, too.
 pytest.register_assert_rewrite("coatcheck.testing.samples", "tests.faults.outages")
 
+from coatcheck.testing.patience import stores_wait  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.e2e.conftest import Serve  # noqa: E402
 from tests.e2e.serving import Server  # noqa: E402
@@ -22,11 +23,6 @@ from tests.faults.dying import Toll  # noqa: E402
 from tests.faults.table import as_table  # noqa: E402
 
 Elsewhere = Callable[..., int]
-
-
-@pytest.fixture
-def patience() -> None:
-    """How soon a store gives up is asked here."""
 
 
 @pytest.fixture
@@ -49,6 +45,7 @@ def elsewhere() -> Iterator[Elsewhere]:
     """Run something deadly in a process without threads, and hear of what was wrong: nothing. Gives the toll."""
     # The new process must find this folder too, however pytest was started.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), site.addsitedir, (str(ROOT),)) as pool:
+        pool.submit(stores_wait).result()
 
         def run(deadly: Callable[..., Toll], *args: object) -> int:
             killed, wrong = pool.submit(deadly, *args).result()

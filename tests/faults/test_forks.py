@@ -18,6 +18,7 @@ from coatcheck import AsyncCoatcheck, Coatcheck, Login
 from coatcheck.testing.scene import the_hasher
 from tests.e2e.serving import environment
 from tests.faults.whole import structure_of
+from tests.patience import PATIENT
 
 # From Python 3.12 on, fork() warns when threads exist; here it is the point of the test.
 pytestmark = [
@@ -27,7 +28,7 @@ pytestmark = [
 
 CHILDREN = 4
 TURNS = 25
-HANGING = 60  # seconds after which a child has hung
+HANGING = 100  # seconds after which a child has hung
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def test_a_program_that_is_started_inherits_no_descriptor_and_no_lock(desk: Coat
     statuses = []
     for _ in range(3):
         desk.increment(login.session, "n")
-        statuses.append(subprocess.run(command, env=environment(), close_fds=False, check=False).returncode)
+        statuses.append(subprocess.run(command, env=environment(PATIENT), close_fds=False, check=False).returncode)
         desk.increment(login.session, "n")
 
     assert statuses == [0] * 3
@@ -242,7 +243,11 @@ print(login.token.reveal(), flush=True)
 os._exit(0)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(file)], env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, str(file)],
+        env=environment(PATIENT),
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     with Coatcheck(f"sqlite:///{file}") as desk:

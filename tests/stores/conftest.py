@@ -6,14 +6,7 @@ import re
 from collections import Counter
 from typing import Any
 
-import pytest
-
 PROMISE = re.compile(r"test_contract\.py::Test(\w+)::\w+\[(?:(.+)-)?(blocking|async)\b")
-
-
-@pytest.fixture
-def patience() -> None:
-    """How soon a store gives up is asked here."""
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

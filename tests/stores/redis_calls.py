@@ -137,11 +137,9 @@ async def lived_in(store: Store) -> None:
     await fail(store, a_lock())
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def clients_at(url: str) -> int:
+    """Count who is connected to a database, without who asks."""
+    return told(url, "CLIENT", "LIST", "TYPE", "normal").decode().count(f" db={url.rpartition('/')[2]} ") - 1
 
 
 @contextmanager

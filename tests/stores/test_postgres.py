@@ -19,6 +19,7 @@ from coatcheck.stores.postgres.exchange import numbered
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.stores.protocols import Cutoffs
 from coatcheck.testing.driving import Driver
+from coatcheck.testing.patience import eventually, stores_waiting
 from coatcheck.testing.samples import (
     HOUR,
     NOW,
@@ -148,7 +149,7 @@ def test_a_touch_moves_no_row_and_touches_no_index(store: PostgresStore, driver:
         for number in range(60):
             assert driver.run(store.touch(a_digest(number), seen_at=NOW + seen * 60))
     driver.run(store.close())  # the server counts when a connection ends
-    wait_until(lambda: updates(postgres_url, "sessions")[0] == 300)
+    eventually(lambda: updates(postgres_url, "sessions")[0] == 300, "the server does not count")
 
     changed, in_place = updates(postgres_url, "sessions")
     assert changed == 300
@@ -159,7 +160,7 @@ def test_a_log_in_changes_its_subject_in_place(store: PostgresStore, driver: Dri
     for number in range(50):
         driver.run(started(store, number))
     driver.run(store.close())
-    wait_until(lambda: updates(postgres_url, "subjects")[0] == 49)
+    eventually(lambda: updates(postgres_url, "subjects")[0] == 49, "the server does not count")
 
     changed, in_place = updates(postgres_url, "subjects")
     assert changed == in_place
@@ -172,12 +173,6 @@ def updates(url: str, table: str) -> tuple[int, int]:
         table,
     )
     return found[0][0], found[0][1]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    # The server's statistics come when they come; the test's own limit of time ends this.
-    while not holds():
-        pass
 
 
 # Plans
@@ -275,13 +270,13 @@ def test_g2_only_touch_admit_and_settle_go_on_when_the_log_cannot_be_made_safe(
     execute(url, f'ALTER DATABASE "{database}" SET synchronous_commit = off')
     execute(url, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     execute(url, "SELECT pg_reload_conf()")
-    wait_until(lambda: execute(url, "SHOW synchronous_standby_names") == [("nobody",)])
+    eventually(lambda: execute(url, "SHOW synchronous_standby_names") == [("nobody",)], "the server has not read it")
 
     assert driver.run(store.touch(a_digest(1), seen_at=NOW + 60))
     assert driver.run(admit(store, [GATE])) == 0
     assert driver.run(store.settle(FAILED, account=None, events=[an_event()])) is None
     for durable in (put(store, a_digest(1), key=b"1"), store.record([an_event()])):
-        with pytest.raises(StoreUnavailable):
+        with stores_waiting(0.5), pytest.raises(StoreUnavailable):
             driver.run(durable)
     driver.run(store.close())
 

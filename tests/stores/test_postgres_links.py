@@ -6,13 +6,13 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,13 +22,16 @@ import pytest
 
 from coatcheck.colour import run_blocking
 from coatcheck.errors import StoreError, StoreUnavailable
+from coatcheck.stores.postgres import database
+from coatcheck.stores.postgres.driver import Link
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
-from coatcheck.testing.patience import eventually
+from coatcheck.testing.patience import PATIENCE, eventually, stores_waiting
 from coatcheck.testing.samples import NOW, a_digest, a_gate, admit, data_of, put, raise_epoch, started
 from coatcheck.testing.servers import PostgresServer
 from tests.conftest import missing
 from tests.engines.relay import Relay
+from tests.ports import free_port
 from tests.stores.waiting import somebody_waits
 
 # From Python 3.12 on, fork() warns when threads exist; here it is the point of the test.
@@ -80,15 +83,17 @@ def test_err_06_a_peer_that_says_nothing_is_given_up_by_everybody_who_waits(
     """Its lines stay open and take what is said. Twelve callers share five connections."""
     relay.fall_silent()
 
-    reads = driver.crowd([store.find(a_digest(1)) for _ in range(12)])
-    writes = driver.crowd([put(store, a_digest(1), key=b"1") for _ in range(12)])
+    with stores_waiting(0.5):
+        reads = driver.crowd([store.find(a_digest(1)) for _ in range(12)])
+        writes = driver.crowd([put(store, a_digest(1), key=b"1") for _ in range(12)])
 
     assert {type(outcome) for outcome in [*reads, *writes]} == {StoreUnavailable}
 
 
 def test_the_first_call_after_a_silence_is_answered(store: PostgresStore, driver: Driver, relay: Relay) -> None:
     relay.fall_silent()
-    assert not answers(store, driver)
+    with stores_waiting(0.5):
+        assert not answers(store, driver)
 
     relay.speak_again()
 
@@ -99,7 +104,7 @@ def test_a_write_that_was_given_up_is_done_or_not_and_never_half(
     store: PostgresStore, driver: Driver, relay: Relay
 ) -> None:
     relay.fall_silent()
-    with pytest.raises(StoreUnavailable):
+    with stores_waiting(0.5), pytest.raises(StoreUnavailable):
         driver.run(put(store, a_digest(1), a=b"1", b=b"2"))
     relay.speak_again()
 
@@ -112,11 +117,16 @@ def test_lines_that_were_cut_while_nobody_used_them_cost_no_call(
 ) -> None:
     driver.crowd([store.find(a_digest(1)) for _ in range(5)])
     relay.cut()
-    time.sleep(0.05)  # the cut takes its way
+    eventually(lambda: not any(link.is_quiet() for link in idle_links(store)), "the cut does not come through")
 
     outcomes = driver.crowd([put(store, a_digest(1), key=b"1") for _ in range(5)])
 
     assert outcomes == [None] * 5
+
+
+def idle_links(store: PostgresStore) -> list[Link]:
+    seats = store._database._pool._seats  # type: ignore[attr-defined]
+    return [link for one in ([seats] if hasattr(seats, "idle") else seats.values()) for link in one.idle]
 
 
 def test_a_read_whose_line_is_cut_under_it_is_read_again(
@@ -158,11 +168,21 @@ def test_g3_a_row_that_somebody_else_holds_is_unavailable_and_then_fine_again(
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT 1 FROM coatcheck.sessions FOR UPDATE")
 
-        with pytest.raises(StoreUnavailable):
+        with servers_giving_up_soon(store, driver), pytest.raises(StoreUnavailable):
             driver.run(put(store, a_digest(1), key=b"1"))
         assert driver.run(store.find(a_digest(1))) is not None
     assert driver.run(data_of(store, a_digest(1))) == {}  # it was the server that gave up, and nothing comes later
     assert driver.run(put(store, a_digest(1), key=b"1")) is None
+
+
+@contextmanager
+def servers_giving_up_soon(store: PostgresStore, driver: Driver) -> Iterator[None]:
+    """Have the server try each statement for a moment, on connections that are opened meanwhile."""
+    driver.run(store.close())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "SERVER_PATIENCE", 300)
+        yield
+    driver.run(store.close())
 
 
 def test_a_database_that_lets_nobody_in_for_a_while_is_unavailable_meanwhile(
@@ -254,8 +274,11 @@ def test_err_07_a_change_whose_answer_is_lost_is_whole_or_absent_and_locks_nothi
         await put(store, a_digest(1), a=b"0", b=b"0")  # and its statements are prepared
         before = relay.round_trips
         relay.lose_answers_after(answered)
-        task = asyncio.ensure_future(put(store, a_digest(1), a=b"1", b=b"1"))
-        while relay.round_trips < before + answered + 1:  # noqa: ASYNC110 - a thread counts them
+        # A second is enough but on a slow machine, where time may be over before the question is asked.
+        with stores_waiting(1 if ends == "out of time" else PATIENCE):
+            task = asyncio.ensure_future(put(store, a_digest(1), a=b"1", b=b"1"))
+            await asyncio.sleep(0)  # and it has looked how long it may take
+        while relay.round_trips < before + answered + 1 and not task.done():  # noqa: ASYNC110 - a thread counts them
             await asyncio.sleep(0)
         if ends == "cancelled":
             task.cancel()
@@ -384,8 +407,7 @@ def bouncer_url(postgres_url: str) -> Iterator[str]:
         missing("no pgbouncer on PATH: install it")
     assert program is not None
     server = urlsplit(postgres_url)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         users, settings = folder / "users.txt", folder / "pgbouncer.ini"
@@ -404,15 +426,15 @@ def bouncer_url(postgres_url: str) -> Iterator[str]:
         process = subprocess.Popen([program, "-q", str(settings)], stderr=subprocess.DEVNULL, **options)
         try:
             url = postgres_url.replace(f":{server.port}/", f":{port}/")
-            while not _lets_in(url):
-                assert process.poll() is None
+            eventually(lambda: _lets_in(url, process), "pgbouncer lets nobody in")
             yield url
         finally:
             process.terminate()
             process.wait()
 
 
-def _lets_in(url: str) -> bool:
+def _lets_in(url: str, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "pgbouncer has ended"
     try:
         psycopg.connect(url).close()
     except psycopg.OperationalError:
@@ -450,7 +472,7 @@ def test_behind_pgbouncer_a_transaction_ends_when_its_server_has_waited_long_eno
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT 1 FROM coatcheck.sessions FOR UPDATE")
 
-        with pytest.raises(StoreUnavailable, match="statement timeout"):
+        with servers_giving_up_soon(store, driver), pytest.raises(StoreUnavailable, match="statement timeout"):
             driver.run(put(store, a_digest(1), key=b"1"))
     assert driver.run(put(store, a_digest(1), key=b"1")) is None
     assert execute(postgres_url, "SHOW statement_timeout") == [("0",)]
@@ -466,7 +488,7 @@ def test_direct_connections_use_named_statements_and_those_of_pgbouncer_none(
         async def ask() -> int:
             await store.ready()
             await store.find(a_digest(1))
-            link = await store._database._pool.take(time.monotonic() + 2)
+            link = await store._database._pool.take(time.monotonic() + PATIENCE)
             try:
                 return int((await link.rows("SELECT count(*) FROM pg_prepared_statements", ()))[0][0])
             finally:

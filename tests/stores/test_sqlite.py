@@ -35,6 +35,7 @@ from coatcheck.stores.sqlite.schema import APPLICATION_ID, LATEST
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.stores.sqlite.writes import Unchanged, Write
 from coatcheck.testing.driving import AsyncDriver
+from coatcheck.testing.patience import PATIENCE, stores_waiting
 from coatcheck.testing.samples import (
     DAY,
     NEVER,
@@ -340,21 +341,35 @@ def test_our_files_say_whose_they_are(store: SqliteStore, path: Path) -> None:
 # Trouble
 
 
-def test_g3_a_locked_database_is_unavailable_for_all_who_wait_after_two_seconds(path: Path) -> None:
+def test_g3_a_locked_database_is_unavailable_for_all_who_wait_at_the_same_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver = AsyncDriver()
     store = SqliteStore(str(path), driver.colour)
     driver.run(started(store))
+    happened, deadlines, queue = list[str](), list[float](), store._file.queue
 
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    def noting(work: Callable[[sqlite3.Cursor], Any], *, durable: bool, deadline: float) -> Write[Any]:
+        happened.append("queued")
+        deadlines.append(deadline)
+        return queue(work, durable=durable, deadline=deadline)
+
+    async def end() -> None:
+        with pytest.raises(StoreUnavailable):
+            await store.end(a_digest(1), at=NOW, reason="r", events=())
+        happened.append("given up")
+
+    monkeypatch.setattr(store._file, "queue", noting)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, stores_waiting(0.5):
         other.execute("BEGIN IMMEDIATE")
-        begin = time.monotonic()
-        outcomes = driver.crowd([store.end(a_digest(1), at=NOW, reason="r", events=()) for _ in range(5)])
-        waited = time.monotonic() - begin
+        outcomes = driver.crowd([end() for _ in range(5)])
+        is_over = time.monotonic() >= min(deadlines)
         found = driver.run(store.find(a_digest(1)))
         other.execute("ROLLBACK")
 
-    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 5
-    assert 1.5 < waited < 3.0
+    assert outcomes == [None] * 5
+    assert is_over, "nobody gives up before"
+    assert happened == ["queued"] * 5 + ["given up"] * 5, "nobody's patience begins when another's is over"
     assert found is not None, "reading goes on meanwhile"
     assert driver.run(store.end(a_digest(1), at=NOW, reason="r", events=())) is True
     driver.run(store.close())
@@ -659,7 +674,7 @@ def test_a_user_agent_is_told_right_when_its_like_was_purged_and_another_came(st
 
 def _together(store: SqliteStore, *works: Callable[[sqlite3.Cursor], object]) -> list[object]:
     """Have works carried out in one transaction; give the answer or error of each."""
-    writes = [store._file.queue(work, durable=True, deadline=time.monotonic() + 10) for work in works]
+    writes = [store._file.queue(work, durable=True, deadline=time.monotonic() + PATIENCE) for work in works]
     outcomes: list[object] = []
     for write in writes:
         try:
@@ -755,7 +770,7 @@ class _Awaited(Write[str]):
 
     __slots__ = ("is_awaited",)
 
-    def __init__(self, store: SqliteStore, subject: str, *, patience: float = 60) -> None:
+    def __init__(self, store: SqliteStore, subject: str, *, patience: float = PATIENCE) -> None:
         super().__init__(store._file.path, _adding(subject), durable=True, deadline=time.monotonic() + patience)
         self.is_awaited = threading.Event()
 
@@ -787,7 +802,7 @@ def _writing_meanwhile(store: SqliteStore, *waiting: _Awaited) -> Iterator[list[
 
     def long(_cursor: sqlite3.Cursor) -> None:
         has_begun.set()
-        may_end.wait()
+        may_end.wait(PATIENCE)
 
     def carry_out(write: Write[Any]) -> object:
         try:
@@ -797,14 +812,17 @@ def _writing_meanwhile(store: SqliteStore, *waiting: _Awaited) -> Iterator[list[
 
     outcomes: list[object] = []
     with ThreadPoolExecutor() as threads:
-        first = threads.submit(carry_out, store._file.queue(long, durable=True, deadline=time.monotonic() + 60))
-        has_begun.wait()
+        deadline = time.monotonic() + PATIENCE
+        first = threads.submit(carry_out, store._file.queue(long, durable=True, deadline=deadline))
+        assert has_begun.wait(PATIENCE)
         store._file._queued[True].extend(waiting)
         others = [threads.submit(carry_out, write) for write in waiting]
         for write in waiting:
-            write.is_awaited.wait()
-        yield outcomes
-        may_end.set()
+            assert write.is_awaited.wait(PATIENCE)
+        try:
+            yield outcomes
+        finally:
+            may_end.set()
         outcomes.extend(one.result() for one in (first, *others))
 
 
@@ -890,7 +908,7 @@ def test_purging_calls_those_who_came_meanwhile(store: SqliteStore, monkeypatch:
     with ThreadPoolExecutor() as threads:
         with writing.lock:
             waiting = threads.submit(store._file.carry_out, write)
-            write.is_awaited.wait()
+            assert write.is_awaited.wait(PATIENCE)
         store._file.shorten_log()
 
         assert waiting.result() == "bob"
@@ -900,7 +918,7 @@ def test_writes_of_many_threads_with_little_patience_are_done_once_or_not_at_all
     store: SqliteStore, path: Path
 ) -> None:
     run(store.ready())
-    patience = (0, 0.0005, 0.002, 60)
+    patience = (0, 0.0005, 0.002, PATIENCE)
 
     def work(number: int) -> int:
         event, done = an_event(f"n{number:02}", subject=None), 0

@@ -17,6 +17,7 @@ from coatcheck.core.sessions import LOGGED_OUT
 from coatcheck.errors import StoreConflict
 from coatcheck.stores.protocols import Answer, Started
 from coatcheck.stores.sqlite.store import SqliteStore
+from coatcheck.testing.patience import stores_wait
 from coatcheck.testing.samples import (
     NOW,
     a_digest,
@@ -44,7 +45,7 @@ def open_store(path: Path) -> SqliteStore:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(PROCESSES, SPAWN) as pool:
+    with ProcessPoolExecutor(PROCESSES, SPAWN, stores_wait) as pool:
         yield pool
 
 

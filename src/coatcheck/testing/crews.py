@@ -5,19 +5,18 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
-from contextlib import suppress
 from multiprocessing.synchronize import Barrier
 from threading import BrokenBarrierError
 
-from coatcheck.errors import CoatcheckError, Refused, StoreUnavailable
+from coatcheck.errors import CoatcheckError, Refused
 from coatcheck.facade import AsyncCoatcheck, Coatcheck
 from coatcheck.testing.clock import MovableClock
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver
 from coatcheck.testing.interleaving import Failed
+from coatcheck.testing.patience import stores_wait
 from coatcheck.testing.races import WORKERS, Face, Known, Race
 
 SECRET = bytes(range(32))
-ARRIVALS = 20
 PATIENCE = 840  # seconds for all processes to be there, on a machine that does other things as well
 Place = tuple[str, str | None]  # the URLs of a store, and of one for sessions alone
 
@@ -89,6 +88,7 @@ _meeting_points: list[Barrier] = []
 
 
 def _meet_at(barrier: Barrier) -> None:
+    stores_wait()  # while so many processes start, no store answers as soon as it should
     _meeting_points.append(barrier)
 
 
@@ -97,7 +97,7 @@ def _work(race: Race, store: Place, is_async: bool, now: int, share: range, know
     face = _open(store, is_async=is_async, now=now, settings=race.settings)
     try:
         try:
-            _arrive(face, driver)
+            driver.run(face.ready())
         except BaseException:
             _meeting_points[0].abort()  # or the others would wait for us
             raise
@@ -107,15 +107,6 @@ def _work(race: Race, store: Place, is_async: bool, now: int, share: range, know
     finally:
         driver.run(face.close())
         driver.close()
-
-
-def _arrive(face: Face, driver: Driver) -> None:
-    """Open the desk; more than once, for while so many processes start a store may not answer in its time."""
-    for _ in range(ARRIVALS - 1):
-        with suppress(StoreUnavailable):
-            driver.run(face.ready())
-            return
-    driver.run(face.ready())
 
 
 def _is_of_others(trouble: BaseException) -> bool:

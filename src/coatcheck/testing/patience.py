@@ -1,11 +1,31 @@
-"""Waiting for what comes by itself, on a machine however busy: nothing is timed by it."""
+"""Waiting for what comes by itself, on a machine however busy: nothing is timed by it.
+
+Stores wait two seconds for an engine, and then call it an outage. A test that is not about that gives them as long as
+it would wait itself, in each process that has stores:
+
+    stores_wait()                   # from now on
+    with stores_waiting(0.5): ...   # for a while, where giving up is what the test is about
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from types import ModuleType
 
 PATIENCE = 120.0  # seconds until a wait counts as failed; pytest's own limit is more than twice that
+# Where stores keep how long they wait, and how much of it is a second. PostgreSQL is told to give up a little earlier.
+_WAITS = (
+    ("sqlite.file", "PATIENCE", 1.0),
+    ("sqlite.store", "PATIENCE", 1.0),
+    ("redis.lines", "PATIENCE", 1.0),
+    ("redis.store", "PATIENCE", 1.0),
+    ("postgres.database", "PATIENCE", 1.0),
+    ("postgres.database", "SERVER_PATIENCE", 950),
+    ("postgres.database", "DESERTED", 1000),
+)
 
 
 def eventually(is_so: Callable[[], object], otherwise: str | Callable[[], str]) -> None:
@@ -19,3 +39,30 @@ def eventually(is_so: Callable[[], object], otherwise: str | Callable[[], str]) 
         if time.monotonic() > deadline:
             raise AssertionError(otherwise if isinstance(otherwise, str) else otherwise())
         time.sleep(0.005)
+
+
+def stores_wait(seconds: float = PATIENCE) -> None:
+    """Have the stores of this process wait so long for their engines: for answers, connections, locks and turns.
+
+    What a connection was told when it was opened stays with it.
+    """
+    for module, name, second in _waits():
+        setattr(module, name, type(getattr(module, name))(seconds * second))
+
+
+@contextmanager
+def stores_waiting(seconds: float) -> Generator[None]:
+    """Have them wait so long until the block ends, and then as long as before."""
+    before = [(module, name, getattr(module, name)) for module, name, _ in _waits()]
+    stores_wait(seconds)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+
+
+def _waits() -> Iterator[tuple[ModuleType, str, float]]:
+    for place, name, second in _WAITS:
+        with suppress(ImportError):  # its driver is not installed
+            yield import_module(f"coatcheck.stores.{place}"), name, second

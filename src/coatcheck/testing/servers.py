@@ -77,7 +77,7 @@ class Server:
     def __init__(self, place: Path | None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"coatcheck-{self.kind}-", dir=place or in_memory()))
         self.password = secrets.token_hex(8)
-        self.port = _free_port()
+        self._hold_port()
         self.pid = 0
         self._identity = Identity()
         self._guard: subprocess.Popen[bytes] | None = None
@@ -91,7 +91,7 @@ class Server:
         return self
 
     def _start_somewhere(self) -> None:
-        """Start on a port that was free a moment ago, or on another one where somebody else was faster."""
+        """Start on the port that is held, or on another one where somebody else listens all the same."""
         for _ in range(3):
             try:
                 self.start()
@@ -99,10 +99,17 @@ class Server:
                 if "in use" not in self.output:
                     raise
                 self.stop()
-                self.port = _free_port()
+                self._held.close()
+                self._hold_port()
             else:
                 return
         self.start()
+
+    def _hold_port(self) -> None:
+        self._held = held_port()
+        self.port: int = self._held.getsockname()[1]
+        if sys.platform != "linux":
+            self._held.close()
 
     def __exit__(self, *_error: object) -> None:
         self.close()
@@ -158,6 +165,7 @@ class Server:
     def close(self) -> None:
         """End the server and remove its folder."""
         self.stop()
+        self._held.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def is_answering(self) -> bool:
@@ -315,7 +323,7 @@ class ValkeyServer(Server):
         import redis
 
         try:
-            _tell_redis(self.url, "PING")
+            _tell_redis(self.url, "PING", seconds=2)
         except redis.RedisError:
             return False
         return True
@@ -368,10 +376,10 @@ def empty_database(url: str) -> None:
     _tell_redis(url, "FLUSHDB")
 
 
-def _tell_redis(url: str, command: str) -> None:
+def _tell_redis(url: str, command: str, *, seconds: float = PATIENCE) -> None:
     import redis
 
-    with cast(Any, redis.Redis).from_url(url, socket_timeout=PATIENCE) as client:  # whose options have no types
+    with cast(Any, redis.Redis).from_url(url, socket_timeout=seconds) as client:  # whose options have no types
         client.execute_command(command)
 
 
@@ -410,8 +418,14 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def held_port() -> socket.socket:
+    """Give a socket that holds a port on loopback for whoever is told its number, until it is closed.
+
+    The system gives it to nobody who asks for any port, as each connection does that somebody makes. A server that
+    asks for this one gets it, again and again (on Linux; it has to set SO_REUSEADDR, as servers do). Nobody listens
+    meanwhile: who connects is refused.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder

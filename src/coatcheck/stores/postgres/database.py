@@ -35,10 +35,10 @@ _HELLO = """
 """
 # For the session (false) or the transaction (true), whatever the server's defaults are: what is acknowledged is on the
 # disk, and each statement sees what was committed before it.
-_SETTLE_IN = f"""
+_SETTLE_IN = """
     SELECT
-        set_config('statement_timeout', '{SERVER_PATIENCE}', %(locally)s),
-        set_config('idle_in_transaction_session_timeout', '{DESERTED}', %(locally)s),
+        set_config('statement_timeout', %(patience)s, %(locally)s),
+        set_config('idle_in_transaction_session_timeout', %(deserted)s, %(locally)s),
         set_config('default_transaction_isolation', 'read committed', %(locally)s),
         CASE current_setting('synchronous_commit')
             WHEN 'off' THEN set_config('synchronous_commit', 'on', %(locally)s)
@@ -177,7 +177,7 @@ class Database:
         if version < latest or not self._has_met:
             schema.check(version, self._address, latest=latest)
         if link.is_direct:
-            await link.rows(_SETTLE_IN, {"locally": False})
+            await link.rows(_SETTLE_IN, _settled_in(locally=False))
         # Behind a pooler the next statement may meet another server process, which knows no names of ours.
         prepares = self._address.prepares
         link.prepare(named=link.is_direct if prepares is None else prepares)
@@ -223,6 +223,10 @@ class Database:
         return StoreUnavailable(str(problem).removeprefix("store: ")) if self._has_met else problem
 
 
+def _settled_in(*, locally: bool) -> Mapping[str, object]:
+    return {"locally": locally, "patience": str(SERVER_PATIENCE), "deserted": str(DESERTED)}
+
+
 class Transaction:
     """One transaction on a link: it begins with the first `say` and ends with `commit`, `undo` or `leave`."""
 
@@ -245,7 +249,7 @@ class Transaction:
             self._has_begun = True
             opening["begun"] = ("BEGIN ISOLATION LEVEL READ COMMITTED", ())
             if not self.link.is_direct:
-                opening["settled in"] = (_SETTLE_IN, {"locally": True})
+                opening["settled in"] = (_SETTLE_IN, _settled_in(locally=True))
             if not durable:
                 opening["hastened"] = (statements.HASTEN, ())
         return opening

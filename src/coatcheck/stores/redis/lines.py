@@ -268,11 +268,12 @@ def _settings(address: Address) -> dict[str, Any]:
 class _BlockingLine:
     def __init__(self, address: Address) -> None:
         kind = SSLConnection if address.tls else Connection
+        self._patience = PATIENCE
         # Any: what the driver's annotations say of it is half unknown.
         self._connection: Any = kind(
             **_settings(address),
-            socket_timeout=PATIENCE,
-            socket_connect_timeout=PATIENCE,
+            socket_timeout=self._patience,
+            socket_connect_timeout=self._patience,
             retry=Retry(NoBackoff(), 0),
         )
 
@@ -283,7 +284,7 @@ class _BlockingLine:
     async def ask(self, commands: bytes, *, deadline: float) -> Any:
         self._connection.send_packed_command([commands], check_health=False)
         left = deadline - monotonic()
-        if left > PATIENCE - 0.1:  # nothing of it is used up: the timeout of the connection will do
+        if left > self._patience - 0.1:  # nothing of it is used up: the timeout of the connection will do
             return self._connection.read_response()
         return self._connection.read_response(timeout=left_until(deadline))
 
