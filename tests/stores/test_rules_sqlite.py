@@ -16,6 +16,7 @@ import pytest
 
 from coatcheck import AsyncCoatcheck, Client, Coatcheck, CoatcheckError, InvalidCredentials
 from coatcheck.testing.clock import MovableClock
+from coatcheck.testing.scene import the_hasher
 
 PASSWORD = "a long enough passphrase"
 HOSTILE = [
@@ -57,6 +58,7 @@ def test_dat_03_whatever_is_written_for_a_name_an_id_a_key_or_a_note_is_a_value_
 
     async def story() -> None:
         desk = make(f"sqlite:///{path}", clock=MovableClock())
+        desk.flows.parts.hasher = the_hasher()
         account = await ask(desk.sign_up, username="ada", email="ada@example.org", password=PASSWORD)
         login = await ask(desk.log_in, "ada", PASSWORD)
         before = tables(path)
