@@ -12,20 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from types import ModuleType
 
 PATIENCE = 120.0  # seconds until a wait counts as failed; pytest's own limit is more than twice that
-# Where stores keep how long they wait, and how much of it is a second. PostgreSQL is told to give up a little earlier.
-_WAITS = (
-    ("sqlite.file", "PATIENCE", 1.0),
-    ("sqlite.store", "PATIENCE", 1.0),
-    ("redis.lines", "PATIENCE", 1.0),
-    ("redis.store", "PATIENCE", 1.0),
-    ("postgres.database", "PATIENCE", 1.0),
-    ("postgres.database", "SERVER_PATIENCE", 950),
-    ("postgres.database", "DESERTED", 1000),
-)
 
 
 def eventually(is_so: Callable[[], object], otherwise: str | Callable[[], str]) -> None:
@@ -63,6 +52,18 @@ def stores_waiting(seconds: float) -> Generator[None]:
 
 
 def _waits() -> Iterator[tuple[ModuleType, str, float]]:
-    for place, name, second in _WAITS:
-        with suppress(ImportError):  # its driver is not installed
-            yield import_module(f"coatcheck.stores.{place}"), name, second
+    """Give where stores keep how long they wait, and how much of it is a second."""
+    from coatcheck.stores.sqlite import file
+    from coatcheck.stores.sqlite import store as sqlite
+
+    yield from ((module, "PATIENCE", 1.0) for module in (file, sqlite))
+    with suppress(ImportError):  # no driver
+        from coatcheck.stores.redis import lines
+        from coatcheck.stores.redis import store as redis
+
+        yield from ((module, "PATIENCE", 1.0) for module in (lines, redis))
+    with suppress(ImportError):
+        from coatcheck.stores.postgres import database
+
+        # PostgreSQL is told to give up a little earlier.
+        yield from ((database, "PATIENCE", 1.0), (database, "SERVER_PATIENCE", 950), (database, "DESERTED", 1000))
