@@ -29,6 +29,7 @@ from coatcheck.errors import (
     StoreError,
     StoreUnavailable,
 )
+from coatcheck.stores.opening import open_store
 from coatcheck.stores.protocols import Answer, Cutoffs
 from coatcheck.stores.sqlite import steps
 from coatcheck.stores.sqlite.schema import APPLICATION_ID, LATEST
@@ -144,6 +145,13 @@ def test_tok_03_no_issued_token_is_in_any_file(store: SqliteStore, path: Path) -
 
 def _rotated(session: SessionRecord, token: str) -> Rotation:
     return rotate(session, new_digest=session_digest(token), now=NOW)
+
+
+def test_err_03_an_option_that_sqlite_urls_do_not_have_is_told_with_the_one_there_is() -> None:
+    with pytest.raises(ConfigurationError, match=r'has one option, "\?mode=rw"') as refused:
+        open_store("sqlite:///app.db?key=hush", COLOUR)
+
+    assert "hush" not in str(refused.value)
 
 
 def test_a_missing_directory_is_named_with_the_mend(tmp_path: Path) -> None:

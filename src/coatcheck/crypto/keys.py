@@ -45,6 +45,8 @@ class Keys:
 def problem_of_secret(secret: object) -> str | None:
     """Say what is wrong with a root secret and how to mend it, or None."""
     mend = "make one with: coatcheck init, or python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+    if isinstance(secret, str):
+        return f"secret: must be bytes, not str; if it is a good one, say secret.encode(), or {mend}"
     if not isinstance(secret, bytes):
         return f"secret: must be bytes, not {type(secret).__name__}; {mend}"
     if len(secret) < SECRET_BYTES:

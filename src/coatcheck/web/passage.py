@@ -374,7 +374,13 @@ class Passage(Generic[A]):
         if FLASHES in values:
             values[FLASHES] = session_data.bounded_flashes(values[FLASHES])
         to_json = self.door.codec.to_json
-        return session_data.changes(self._before, {key: to_json(value) for key, value in values.items()})
+        written: dict[str, object] = {}
+        for key, value in values.items():
+            try:
+                written[key] = to_json(value)
+            except RecursionError:  # a framework's codec goes as deep as the value, and round in one that holds itself
+                raise InvalidData("data_too_deep", key=key) from None
+        return session_data.changes(self._before, written)
 
     def _take(self, session: Session | None) -> None:
         self._session = session

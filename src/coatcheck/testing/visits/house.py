@@ -164,16 +164,19 @@ def odd_value(what: str) -> object:
     nested: list[object] = []
     for _ in range(200):
         nested = [nested]
+    endless: list[object] = []
+    endless.append(endless)
     values: dict[str, object] = {
         "object": object(),
         "pickled": _Reducible(),
         "nan": float("nan"),
         "large": "x" * 20_000,
         "deep": nested,
+        "endless": endless,
         "surrogate": "\ud800",
         "huge": 2**63,
     }
     return values[what]
 
 
-ODD = ("object", "pickled", "nan", "large", "deep", "surrogate", "huge")
+ODD = ("object", "pickled", "nan", "large", "deep", "endless", "surrogate", "huge")
