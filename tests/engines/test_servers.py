@@ -142,7 +142,7 @@ def test_what_was_acknowledged_is_there_after_a_stop_and_a_start(server: Server)
 def test_what_was_acknowledged_is_there_after_a_crash(server: Server) -> None:
     if isinstance(server, ValkeyServer):
         server.stop()
-        server.settings["appendonly"] = "yes"
+        server.settings |= {"appendonly": "yes", "appendfsync": "always"}
         server.start()
     url = server.fresh()
     put(url, "kept")

@@ -84,10 +84,14 @@ class PostgresGround(Ground[PostgresServer]):
 
 
 class ValkeyGround(Ground[ValkeyServer]):
-    """One that writes down what it acknowledges, as it has to for sessions that survive it."""
+    """One that writes down what it acknowledges, as it has to for sessions that survive it.
 
-    def __init__(self, place: Path | None = None) -> None:
-        super().__init__(ValkeyServer(settings={"appendonly": "yes", "appendfsync": "everysec"}, place=place))
+    With `everysec` it acknowledges before it writes while a sync is under way, which takes long on a busy machine; but
+    with `always` it ends when its disk is full.
+    """
+
+    def __init__(self, place: Path | None = None, *, appendfsync: str = "always") -> None:
+        super().__init__(ValkeyServer(settings={"appendonly": "yes", "appendfsync": appendfsync}, place=place))
 
     def tell(self, *words: str | int) -> Any:
         """Do what an operator does, not over the wire."""
@@ -213,13 +217,19 @@ def locked(ground: PostgresGround) -> Iterator[None]:
 def crowded_out(ground: PostgresGround) -> Iterator[None]:
     """Others have taken all connections, those of the store included."""
     with ExitStack() as others, psycopg.connect(ground.direct, autocommit=True) as operator:
-        while True:
-            with suppress(psycopg.OperationalError):
-                while True:
-                    others.enter_context(psycopg.connect(ground.server.url))
-            if not operator.execute(TERMINATE_OTHERS).fetchall():
-                break  # whoever is quick may have got one of those that became free
+        for _ in range(int(ground.server.settings["max_connections"]) - 1):  # and the operator's
+            # Whoever is quick may get one of those that became free.
+            while (taken := _taken(ground.server.url)) is None:
+                operator.execute(TERMINATE_OTHERS)
+            others.enter_context(taken)
         yield
+
+
+def _taken(url: str) -> psycopg.Connection[Any] | None:
+    try:
+        return psycopg.connect(url)
+    except psycopg.OperationalError:
+        return None
 
 
 @contextmanager
@@ -274,12 +284,21 @@ def replica(ground: ValkeyGround) -> Iterator[None]:
 def busy(ground: ValkeyGround) -> Iterator[None]:
     """Somebody's script does not end."""
     ground.tell("CONFIG", "SET", "busy-reply-threshold", 100)
-    with redis.Redis.from_url(ground.direct, socket_timeout=0.2, retry=None) as other, suppress(redis.TimeoutError):
-        other.eval("while true do end", 0)
+    with redis.Redis.from_url(ground.direct, single_connection_client=True) as other:
+        other.connection.send_command("EVAL", "while true do end", 0)  # type: ignore[union-attr] # it has its connection
+        eventually(lambda: _is_busy(ground), "the script does not run")
+        try:
+            yield
+        finally:
+            ground.tell("SCRIPT", "KILL")
+
+
+def _is_busy(ground: ValkeyGround) -> bool:
     try:
-        yield
-    finally:
-        ground.tell("SCRIPT", "KILL")
+        ground.tell("PING")
+    except redis.RedisError as error:
+        return "BUSY" in str(error)
+    return False
 
 
 @contextmanager
@@ -305,7 +324,8 @@ BOTH = (
 POSTGRES = (
     *BOTH,
     Outage("connections terminated (`pg_terminate_backend`)", terminated, "either", "either"),
-    Outage("read-only, as after a switch to another server", read_only, "answered", "refused"),
+    # A connection that was there before reads on; whoever opens one is told at once.
+    Outage("read-only, as after a switch to another server", read_only, "either", "refused"),
     Outage("tables locked by somebody", locked),
     Outage("no connection left", crowded_out),
 )

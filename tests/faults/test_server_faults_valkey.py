@@ -31,7 +31,10 @@ class TestValkeyOnASmallDisk(OutageContract):
     @pytest.fixture(scope="class")
     @classmethod
     def ground(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyGround]:
-        with small_disk(tmp_path_factory.mktemp("small") / "disk", "16m") as disk, ValkeyGround(disk) as ground:
+        with (
+            small_disk(tmp_path_factory.mktemp("small") / "disk", "16m") as disk,
+            ValkeyGround(disk, appendfsync="everysec") as ground,
+        ):
             yield ground
 
     @pytest.fixture(scope="class", params=[FULL_VALKEY], ids=lambda outage: outage.name)
