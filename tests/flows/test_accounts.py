@@ -217,3 +217,20 @@ async def test_taken_name_is_told_before_anything_is_hashed(quick):
 
     with pytest.raises(UsernameTaken):
         await quick.desk.sign_up(username="ADA", password=PASSWORD)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+async def test_a_page_or_batch_of_nothing_is_the_caller_s_mistake_and_no_answer(world, count):
+    """It would say that there is nothing, or nothing more; a caller who asks for `limit=0` has miscounted."""
+    account = await world.desk.sign_up(username="ada", password=PASSWORD)
+
+    for call in (
+        lambda: world.desk.all_accounts(limit=count),
+        lambda: world.desk.all_sessions(limit=count),
+        lambda: world.desk.all_events(limit=count),
+        lambda: world.desk.events(of=account.subject, limit=count),
+    ):
+        with pytest.raises(ValueError, match="limit: must be a whole number from 1 on"):
+            await call()
+    with pytest.raises(ValueError, match="batch: must be a whole number from 1 on"):
+        await world.desk.purge(batch=count)

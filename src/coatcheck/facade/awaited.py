@@ -47,6 +47,7 @@ class AsyncCoatcheck(Desk[A]):
         Raises:
             InvalidInput: names or password break a rule; `errors` lists all of them.
             UsernameTaken, EmailTaken: somebody was there first.
+            TooManyAttempts: too many accounts were opened from its network; wait `retry_after` seconds.
             Busy: too many passwords are being hashed.
         """
         return await self.flows.views.opened(
@@ -73,6 +74,7 @@ class AsyncCoatcheck(Desk[A]):
 
         Raises:
             InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
+            InvalidInput: what was typed can be nobody's name or password, being empty or too long.
             TooManyAttempts: nothing was looked at, for too many failed before or are under way at this moment; wait
                 `retry_after` seconds.
             Busy: too many passwords are being hashed.
@@ -100,6 +102,7 @@ class AsyncCoatcheck(Desk[A]):
 
         Raises:
             InvalidCredentials: the subject is disabled.
+            InvalidInput: `subject` or `methods` is none (`subject_invalid`, `methods_invalid`).
         """
         return await self.flows.views.login(
             self.flows.sessions.start(subject, methods=methods, client=client, remember=remember, replaces=replaces)
@@ -162,7 +165,8 @@ class AsyncCoatcheck(Desk[A]):
     async def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login[A]:
         """Prove identity again inside a session. It gets a new secret, and both its timeouts start again.
 
-        Raises `InvalidCredentials`, `TooManyAttempts` (the limits of log-in), `Busy`, `SessionEnded`.
+        Raises `InvalidCredentials`, also where the subject has no password here, `InvalidInput`, `TooManyAttempts`
+        (the limits of log-in), `Busy`, `SessionEnded`, and `NotAuthenticated` for an anonymous session.
         """
         return await self.flows.views.login(self.flows.log_ins.reauthenticate(session, password, client=client))
 
@@ -175,7 +179,8 @@ class AsyncCoatcheck(Desk[A]):
     ) -> Login[A]:
         """Change the password of the session's account. All its other sessions end; this one gets a new secret.
 
-        Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
+        Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`, `NotAuthenticated`, as
+        `reauthenticate` does.
         """
         return await self.flows.views.login(
             self.flows.passwords.change(

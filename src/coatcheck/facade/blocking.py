@@ -25,9 +25,10 @@ class Coatcheck(Desk[A]):
     Nothing is opened before the first call. Use it as a context manager, or call `close()` when done.
 
     Args:
-        store: a URL (`sqlite:///app.db`, `memory://`), or a store of your own. With `sessions` one that holds accounts
-            alone will do (`coatcheck.stores.protocols.AccountsHalf`): your own table of users. One that has objects of
-            its own for them (`OwnAccounts`) makes this a `Coatcheck[User]`, whose methods give those.
+        store: a URL (`sqlite:///app.db`, `postgresql://...`, `redis://...`, `memory://`), or a store of your own. With
+            `sessions` one that holds accounts alone will do (`coatcheck.stores.protocols.AccountsHalf`): your own table
+            of users. One that has objects of its own for them (`OwnAccounts`) makes this a `Coatcheck[User]`, whose
+            methods give those.
         sessions: where sessions, epochs and counters are kept, if not in `store`: a URL, or a store of your own that
             was opened with `holds_accounts=False`. Accounts, passwords and events stay in `store`.
         secret: at least 32 random bytes from which the keys for forms and logs are derived. Sessions do not depend
@@ -40,7 +41,8 @@ class Coatcheck(Desk[A]):
     Raises:
         ConfigurationError: lists every mistake in these arguments, with its mend.
 
-    Every method may raise `StoreUnavailable`.
+    Every method may raise `StoreUnavailable`, and `CorruptRecord` where what it reads was damaged. What lists in pages
+    (`limit`, `after`) or works in batches raises `ValueError` for a page or batch of less than one.
     """
 
     _colour = staticmethod(_blocking)
@@ -64,6 +66,7 @@ class Coatcheck(Desk[A]):
         Raises:
             InvalidInput: names or password break a rule; `errors` lists all of them.
             UsernameTaken, EmailTaken: somebody was there first.
+            TooManyAttempts: too many accounts were opened from its network; wait `retry_after` seconds.
             Busy: too many passwords are being hashed.
         """
         return run_blocking(
@@ -92,6 +95,7 @@ class Coatcheck(Desk[A]):
 
         Raises:
             InvalidCredentials: any refusal of name and password, always alike, and always after as much work.
+            InvalidInput: what was typed can be nobody's name or password, being empty or too long.
             TooManyAttempts: nothing was looked at, for too many failed before or are under way at this moment; wait
                 `retry_after` seconds.
             Busy: too many passwords are being hashed.
@@ -121,6 +125,7 @@ class Coatcheck(Desk[A]):
 
         Raises:
             InvalidCredentials: the subject is disabled.
+            InvalidInput: `subject` or `methods` is none (`subject_invalid`, `methods_invalid`).
         """
         return run_blocking(
             self.flows.views.login(
@@ -183,7 +188,8 @@ class Coatcheck(Desk[A]):
     def reauthenticate(self, session: Session, password: str, *, client: Client | None = None) -> Login[A]:
         """Prove identity again inside a session. It gets a new secret, and both its timeouts start again.
 
-        Raises `InvalidCredentials`, `TooManyAttempts` (the limits of log-in), `Busy`, `SessionEnded`.
+        Raises `InvalidCredentials`, also where the subject has no password here, `InvalidInput`, `TooManyAttempts`
+        (the limits of log-in), `Busy`, `SessionEnded`, and `NotAuthenticated` for an anonymous session.
         """
         return run_blocking(self.flows.views.login(self.flows.log_ins.reauthenticate(session, password, client=client)))
 
@@ -196,7 +202,8 @@ class Coatcheck(Desk[A]):
     ) -> Login[A]:
         """Change the password of the session's account. All its other sessions end; this one gets a new secret.
 
-        Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`.
+        Raises `InvalidInput`, `InvalidCredentials`, `TooManyAttempts`, `Busy`, `SessionEnded`, `NotAuthenticated`, as
+        `reauthenticate` does.
         """
         return run_blocking(
             self.flows.views.login(

@@ -11,7 +11,7 @@ from coatcheck.core.throttle import Gate
 from coatcheck.core.views import Account, Client
 from coatcheck.errors import EmailTaken, FieldError, InvalidInput, UsernameTaken
 from coatcheck.flows.admission import admit
-from coatcheck.flows.parts import Origin, Parts, records
+from coatcheck.flows.parts import Origin, Parts, check_count, records
 from coatcheck.flows.sessions import check_subject
 from coatcheck.stores.protocols import AccountPage, Answer, EventPage
 
@@ -85,6 +85,7 @@ class AccountFlows:
 
     async def scan(self, *, after: str | None, limit: int) -> tuple[list[tuple[Account, bool]], str | None]:
         """Read one page of all accounts, each with whether it is disabled."""
+        check_count("limit", limit)
         page: AccountPage = await self._store.scan_accounts(after=after, limit=limit)
         states = await self._store.states_of([record.subject for record in page.accounts])
         disabled = {subject for subject, state in states.items() if state.disabled_at is not None}
@@ -162,11 +163,13 @@ class AccountFlows:
         """Read a subject's security events, newest first."""
         # None would mean everybody's: an anonymous visit has none of its own (LOG-08).
         check_subject(subject)
+        check_count("limit", limit)
         page: EventPage = await self._store.events_of(subject, after=after, limit=limit)
         return page.events, page.next
 
     async def all_events(self, *, after: str | None, limit: int) -> tuple[tuple[EventRecord, ...], str | None]:
         """Read everybody's security events, newest first."""
+        check_count("limit", limit)
         page: EventPage = await self._store.events_of(None, after=after, limit=limit)
         return page.events, page.next
 

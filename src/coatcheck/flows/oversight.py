@@ -10,7 +10,7 @@ from coatcheck.core.records import SessionRecord
 from coatcheck.core.sessions import EVERYBODY_REVOKED, REVOKED, Rotation
 from coatcheck.core.views import Client, Session
 from coatcheck.errors import NotFound, SessionEnded
-from coatcheck.flows.parts import Parts, records
+from coatcheck.flows.parts import Parts, check_count, records
 from coatcheck.flows.sessions import check_subject
 from coatcheck.stores.protocols import Cutoffs, Found, Purged, SessionPage
 
@@ -101,11 +101,13 @@ class OversightFlows:
 
     async def scan(self, *, after: str | None, limit: int) -> tuple[list[tuple[Session, str | None]], str | None]:
         """Read one page of all sessions, dead ones included, each with the reason of its death."""
+        check_count("limit", limit)
         page: SessionPage = await self._store.scan_sessions(after=after, limit=limit)
         return [self._with_death(found) for found in page.sessions], page.next
 
     async def purge(self, *, batch: int, progress: Callable[[Purged], None] | None) -> Purged:
         """Delete what is dead for longer than the policy keeps it, batch by batch; give the totals."""
+        check_count("batch", batch)
         cutoffs = self._cutoffs()
         total, after = Purged(0, 0, 0, None), None
         while True:

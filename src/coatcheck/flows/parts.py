@@ -155,3 +155,9 @@ NOWHERE = Origin(network=None, ip=None, user_agent=None, request_id=None, device
 def records(*events: Event) -> tuple[EventRecord, ...]:
     """The events in the form in which they are kept."""
     return tuple(record_of(event) for event in events)
+
+
+def check_count(name: str, count: object) -> None:
+    """Raise `ValueError` for a page or batch that holds nothing: its answer would be that there is nothing (more)."""
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"{name}: must be a whole number from 1 on, not {count!r}")
