@@ -43,7 +43,7 @@ def open_store(url: str, colour: Colour, *, holds_accounts: bool = True) -> Stor
             raise ConfigurationError(f"store: this sqlite URL does not name a file; write {FORMS}")
         if parts.query not in ("", MUST_EXIST):
             raise ConfigurationError(
-                f'store: a sqlite URL has one option, "?{MUST_EXIST}", and this one has another (in the name of a file, '
+                f'store: a sqlite URL has one option, "?{MUST_EXIST}", and this one has another (in a file name, '
                 f'"?" is %3F); write {FORMS}'
             )
         return SqliteStore(path, colour, holds_accounts=holds_accounts, creates=not parts.query)
