@@ -151,7 +151,7 @@ class Entrance:
 
     def admit(self) -> None:
         """Ask for evidence that a request comes from a page of ours, before the application's own functions."""
-        passage = views.passage()
+        passage, request = views.passage(), views.current_request()
         exemption = exemption_of(self._app.view_functions.get(request.endpoint or ""))
         if exemption is not None:
             passage.passage.exemption = exemption
@@ -165,7 +165,7 @@ class Entrance:
 
     def refuse_instead(self, response: Response, passage: BlockingPassage, error: Refused | StoreError) -> None:
         """Make a refusal of a response. What the application changed in the session data is not saved."""
-        if not is_sent_on():
+        if not is_sent_on(request):
             passage.passage.abandon()
         reply = self.door.refusal(passage.passage, error)
         response.status_code = reply.status
@@ -181,7 +181,7 @@ class Entrance:
     def give_up(self, sender: Flask, **_more: object) -> None:  # noqa: ARG002 - a signal's interface
         """Save nothing more of a request whose handler raised what nobody handles."""
         passage: BlockingPassage | None = request.environ.get(KEY)
-        if passage is not None and not is_sent_on():
+        if passage is not None and not is_sent_on(request):
             passage.passage.abandon()
 
     def _open(self, settings: DoorSettings) -> Door:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 
@@ -21,8 +21,8 @@ SENT_ON = "coatcheck.sent_on"
 """Where an environ says whether a view has sent this request on within its application."""
 
 
-def is_sent_on() -> bool:
-    """Say whether the request at work is one that a view of the same application has sent on, and waits for."""
+def is_sent_on(request: Request) -> bool:
+    """Say whether a request is one that a view of the same application has sent on, and waits for."""
     return bool(request.environ.get(SENT_ON))
 
 
@@ -34,9 +34,10 @@ class ServerSession(SessionData, SessionMixin):
     changes nothing.
     """
 
-    def __init__(self, passage: BlockingPassage[Any]) -> None:
+    def __init__(self, passage: BlockingPassage[Any], *, is_sent_on: bool) -> None:
         super().__init__(passage.passage, passage.load)
         self.passage = passage
+        self.is_sent_on = is_sent_on
         self.accessed = False  # Flask before 3.1.3 takes every session for looked at
         self.asks_permanent: bool | None = None
         self._is_marked = False
@@ -97,7 +98,7 @@ class ServerSessions(SessionInterface):
     def open_session(self, app: Flask, request: Request) -> ServerSession | None:  # noqa: ARG002 - Flask's interface
         """Give the session of a request; nothing is read yet. None for a host that is none of the site's."""
         passage = self._entrance.passage_of(request.environ)
-        return None if passage is None else ServerSession(passage)
+        return None if passage is None else ServerSession(passage, is_sent_on=is_sent_on(request))
 
     def make_null_session(self, app: Flask) -> NullSession:  # noqa: ARG002 - Flask's interface
         """Give what stands for the session of a test whose host is none of the site's."""
@@ -110,7 +111,7 @@ class ServerSessions(SessionInterface):
         passage = session.passage
         if session.accessed:
             passage.passage.is_personal = True
-        if is_sent_on():
+        if session.is_sent_on:
             return  # nothing goes out yet: the view that has sent the request on saves what both have changed
         try:
             if passage.save():

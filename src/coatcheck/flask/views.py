@@ -42,7 +42,7 @@ OUTSIDE = (
 
 # What two of Flask's proxies stand for now, by Werkzeug's documented way. Each attribute that is asked of a proxy costs
 # as much as a look at a cookie.
-_request = cast("LocalProxy[Request]", request)._get_current_object  # pyright: ignore[reportPrivateUsage]
+current_request = cast("LocalProxy[Request]", request)._get_current_object  # pyright: ignore[reportPrivateUsage]
 _application = cast("LocalProxy[Flask]", current_app)._get_current_object  # pyright: ignore[reportPrivateUsage]
 
 
@@ -53,7 +53,7 @@ def passage() -> BlockingPassage:
     have neither the check for cross-site requests nor the headers that keep its answers out of caches.
     """
     try:
-        found: BlockingPassage | None = _request().environ.get(KEY)
+        found: BlockingPassage | None = current_request().environ.get(KEY)
     except RuntimeError:
         raise RuntimeError(OUTSIDE) from None
     entrance: Entrance | None = _application().extensions.get(NAME)

@@ -26,13 +26,11 @@ class BlockingPassage(Generic[A]):
     @property
     def visit(self) -> Visit | Absent:
         """Who is there: found out when first asked."""
-        self.passage.is_personal = True
         return run_blocking(self.passage.visit())
 
     @property
     def account(self) -> A | None:
         """The account of whoever is logged in."""
-        self.passage.is_personal = True
         return run_blocking(self.passage.account())
 
     def admit(self, read_form_token: ReadFormToken, *, method: str | None = None) -> None:
@@ -45,17 +43,14 @@ class BlockingPassage(Generic[A]):
 
     def require_session(self) -> Session:
         """Give the session of whoever is logged in."""
-        self.passage.is_personal = True
         return run_blocking(self.passage.require_session())
 
     def require_subject(self, subject: object) -> Session:
         """Let this very subject in and nobody else."""
-        self.passage.is_personal = True
         return run_blocking(self.passage.require_subject(subject))
 
     def require_fresh(self) -> Session:
         """Let in whoever has proven identity recently."""
-        self.passage.is_personal = True
         return run_blocking(self.passage.require_fresh())
 
     def csrf_token(self) -> str:
@@ -80,7 +75,6 @@ class BlockingPassage(Generic[A]):
 
     def flashes(self) -> list[tuple[str, str]]:
         """Take the messages that wait."""
-        self.passage.is_personal = True
         return run_blocking(self.passage.flashes())
 
     def log_in(self, identifier: str, password: str, *, remember: bool = False) -> Login[A]:
