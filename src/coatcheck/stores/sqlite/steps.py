@@ -22,21 +22,16 @@ from coatcheck.stores.protocols import Answer
 from coatcheck.stores.rows import (
     IDLE_DEADLINE,
     SELECT_FOUND_BY_DIGEST,
-    SELECT_STATE,
     STANDING,
     counter_of,
     found_of,
     is_text,
-    state_of,
 )
 from coatcheck.stores.sqlite.writes import Unchanged
 
 NOBODY: Mapping[str | None, int | None] = {None: None}
 
-_SELECT_COUNTERS = """
-    SELECT key, failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key IN
-"""
-_STATE = f"{SELECT_STATE} WHERE u.epoch IS NOT NULL AND u.subject = ?"
+_COUNTER = "SELECT key, failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key = ?"
 _STANDING_SESSION = f"{SELECT_FOUND_BY_DIGEST} WHERE s.digest = ? AND {STANDING}"
 # All that decides whether a subject may have one more session.
 _ADMITTED = """
@@ -122,8 +117,9 @@ def standing_session(cursor: sqlite3.Cursor, digest: bytes) -> SessionRecord | N
 
 def is_disabled(cursor: sqlite3.Cursor, subject: str) -> bool:
     """Say whether a subject may have no sessions; what is no text is nobody."""
-    row = cursor.execute(_STATE, (subject if is_text(subject) else "",)).fetchone()
-    return row is not None and state_of(row).disabled_at is not None
+    name = subject if is_text(subject) else ""
+    row = cursor.execute("SELECT disabled_at IS NOT NULL FROM subjects WHERE subject = ?", (name,)).fetchone()
+    return row is not None and row[0] == 1
 
 
 def insert_session(
@@ -274,8 +270,10 @@ def taken(cursor: sqlite3.Cursor, account: AccountRecord) -> Answer | None:
 
 def read_counters(cursor: sqlite3.Cursor, keys: Sequence[bytes]) -> dict[bytes, Counter]:
     """Read attempt counters, those that are there."""
-    places = ", ".join("?" * len(keys))
-    found = cursor.execute(f"{_SELECT_COUNTERS} ({places})", keys)
+    if not keys:
+        return {}
+    # Not by an IN, whose list would be put into a table of its own first: a third of the work.
+    found = cursor.execute(" UNION ALL ".join([_COUNTER] * len(keys)), keys)
     return {row[0]: counter_of(row[1:]) for row in found}
 
 
@@ -398,11 +396,13 @@ def user_agent_keys(cursor: sqlite3.Cursor, texts: Sequence[str | None]) -> Mapp
         if text not in keys:
             uses = texts.count(text)
             # Not by an INSERT that does this on a conflict: it would write the highest id anew, in a page of its own.
-            cursor.execute("UPDATE user_agents SET uses = uses + ? WHERE text = ? RETURNING id", (uses, text))
-            row = cursor.fetchone()
+            # Nor with RETURNING, whose answer goes through a table of its own: these two are half its work.
+            row = cursor.execute("SELECT id FROM user_agents WHERE text = ?", (text,)).fetchone()
             if row is None:
                 cursor.execute("INSERT INTO user_agents (text, uses) VALUES (?, ?) RETURNING id", (text, uses))
                 row = cursor.fetchone()
+            else:
+                cursor.execute("UPDATE user_agents SET uses = uses + ? WHERE id = ?", (uses, row[0]))
             keys[text] = row[0]
     return keys
 

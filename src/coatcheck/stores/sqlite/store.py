@@ -58,7 +58,10 @@ _SESSIONS_OF = f"""
     AND s.epoch = u.epoch + e.epoch AND u.disabled_at IS NULL
 """
 _SCAN_SESSIONS = f"{rows.SELECT_FOUND} WHERE s.id > ? ORDER BY s.id LIMIT ?"
-_IDENTIFY = f"{rows.SELECT_IDENTIFIED} WHERE a.username_key = ? OR a.email_key = ?"
+_IDENTIFY = f"""
+    {rows.SELECT_IDENTIFIED}
+    WHERE a.id = ifnull((SELECT id FROM accounts WHERE username_key = ?), (SELECT id FROM accounts WHERE email_key = ?))
+"""
 _ACCOUNT = f"{rows.SELECT_ACCOUNT} WHERE u.subject = ?"
 _CREDENTIAL = f"{rows.SELECT_CREDENTIAL} WHERE u.subject = ?"
 _SCAN_ACCOUNTS = f"{rows.SELECT_ACCOUNT} WHERE u.subject > ? ORDER BY u.subject LIMIT ?"
@@ -524,11 +527,20 @@ class SqliteStore:
 
 
 def _read(link: Link, path: str, sql: str, parameters: tuple[object, ...]) -> list[Row]:
-    link.connection.text_factory = rows.text_or_unreadable
     try:
         return link.cursor.execute(sql, parameters).fetchall()
     except UnicodeEncodeError:
         return []  # what is no text names nothing
+    except sqlite3.Error as error:
+        if hasattr(error, "sqlite_errorcode"):
+            raise translated(error, path) from error
+        return _read_marked(link, path, sql, parameters)  # Python's own complaint, about a text that is none
+
+
+def _read_marked(link: Link, path: str, sql: str, parameters: tuple[object, ...]) -> list[Row]:
+    link.connection.text_factory = rows.text_or_unreadable
+    try:
+        return link.cursor.execute(sql, parameters).fetchall()
     except sqlite3.Error as error:
         raise translated(error, path) from error
     finally:
