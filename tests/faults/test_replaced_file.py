@@ -18,6 +18,7 @@ import pytest
 
 from coatcheck.core.session_data import decode
 from coatcheck.errors import StoreUnavailable
+from coatcheck.stores.sqlite import file
 from coatcheck.stores.sqlite.file import TRUST
 from coatcheck.stores.sqlite.store import SqliteStore
 from coatcheck.testing.driving import BlockingDriver, Driver
@@ -38,13 +39,32 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
-@pytest.fixture
-def store(path: Path, driver: Driver) -> Iterator[SqliteStore]:
-    """A store in use, with ada's session."""
+@pytest.fixture(params=["new", "settled"])
+def store(
+    path: Path, driver: Driver, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SqliteStore]:
+    """A store in use, with ada's session, in a directory that has just changed, or has not for long enough."""
     store = SqliteStore(str(path), driver.colour)
     driver.run(started(store, 1))
+    if request.param == "settled":
+        settle(store, driver, monkeypatch)
     yield store
     driver.run(store.close())
+
+
+def settle(store: SqliteStore, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a store until a look at its directory is enough for it. Its file systems here have no slower clock."""
+    monkeypatch.setattr(file, "SETTLED", 0.1)
+    eventually(lambda: uses(store, driver) and entries_known(store) is not None, "the directory does not settle")
+
+
+def uses(store: SqliteStore, driver: Driver) -> bool:
+    return driver.run(store.touch(a_digest(1), seen_at=1))
+
+
+def entries_known(store: SqliteStore) -> object:
+    writer = store._file._writing.link
+    return None if writer is None else writer.entries
 
 
 def another(path: Path, driver: Driver) -> Path:
@@ -201,6 +221,75 @@ def test_err_01_a_link_that_leads_elsewhere_is_another_file(driver: Driver, tmp_
     driver.run(store.close())
     with closing(sqlite3.connect(second)) as other:
         assert other.execute("SELECT count(*) FROM sessions").fetchall() == [(2,)]
+
+
+def test_err_01_a_file_behind_a_link_is_missed_though_nothing_has_changed_where_the_link_is(
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    target = another(tmp_path / "there" / "store.db", driver)
+    link = tmp_path / "link.db"
+    link.symlink_to(target)
+    store = SqliteStore(str(link), driver.colour)
+    monkeypatch.setattr(file, "SETTLED", 0.1)
+    eventually(lambda: file.is_settled(file.entries_of(str(tmp_path))), "the directory does not settle")
+    assert writes(store, driver, 3)
+
+    target.rename(tmp_path / "there" / "elsewhere.db")
+
+    assert not writes(store, driver, 4)
+    driver.run(store.close())
+
+
+def test_err_01_a_directory_whose_time_was_set_back_has_changed(
+    store: SqliteStore, path: Path, driver: Driver, tmp_path: Path
+) -> None:
+    """As programs do that restore a backup, its directory's time included."""
+    new = another(tmp_path.parent / f"{tmp_path.name}-new.db", driver)
+    before = tmp_path.stat()
+
+    new.replace(path)
+    os.utime(tmp_path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert tmp_path.stat().st_mtime_ns == before.st_mtime_ns
+    assert not writes(store, driver, 3)
+
+
+def test_a_directory_in_which_something_has_just_changed_is_not_taken_for_unchanged(
+    path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file system's clock ticks slowly, the next change may leave no trace."""
+    store = SqliteStore(str(path), driver.colour)
+    driver.run(started(store, 1))
+    settle(store, driver, monkeypatch)
+
+    monkeypatch.setattr(file, "SETTLED", 10**6)
+    assert uses(store, driver)
+    assert entries_known(store) is not None, "nothing has changed"
+    path.with_name("notes.txt").touch()
+
+    assert uses(store, driver)
+    assert entries_known(store) is None
+    driver.run(store.close())
+
+
+def test_while_its_directory_stays_as_it_is_a_write_looks_at_neither_file_nor_log(
+    path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look at the log costs the commit after it a wait for the disk on some file systems."""
+    store = SqliteStore(str(path), driver.colour)
+    driver.run(started(store, 1))
+    settle(store, driver, monkeypatch)
+    looked_at: list[str] = []
+    monkeypatch.setattr(file, "file_at", looked_at.append)
+
+    assert uses(store, driver)
+    assert looked_at == []
+    path.with_name("notes.txt").touch()
+    with pytest.raises(StoreUnavailable):
+        uses(store, driver)  # to which our double shows nothing
+    assert looked_at[0] == str(path)
+    driver.run(store.close())
 
 
 def test_err_01_what_was_acknowledged_is_saved_from_a_log_that_was_deleted_under_the_store(

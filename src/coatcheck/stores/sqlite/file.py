@@ -17,7 +17,8 @@ holds (ibidem, 2.2).
 
 SQLite goes on with a file that was moved, deleted or replaced under it; what is acknowledged then is gone at the next
 start. So we look whether file and log are in their place: with each write, once more before it is acknowledged, and
-before reads four times a second. While they are not, nothing is answered, and nothing is opened in their stead.
+before reads four times a second. While they are not, nothing is answered, and nothing is opened in their stead. As long
+as nothing has come, gone or been renamed in their directory, a look at that is enough.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -46,7 +47,9 @@ USER_AGENTS_REMEMBERED = 4096
 GONE = "the store's file is not there, or empty: put it back, or start again to begin a new one"
 LOG_LONG = 16 * 2**20  # bytes of the write-ahead log from which on a purge shortens it
 TRUST = 0.25  # seconds for which reads take it that the file is still in its place
+SETTLED = 3.0  # seconds after which no file system's clock gives a directory's next change the time of its last one
 Identity = tuple[int, int] | None
+Entries = tuple[int, int, int, int] | None
 
 
 class Link:
@@ -58,7 +61,8 @@ class Link:
     """
 
     __slots__ = (
-        "__weakref__", "_pid", "closed", "connection", "cursor", "is_durable", "lock", "log", "log_path", "user_agents"
+        "__weakref__", "_pid", "closed", "connection", "cursor", "entries", "is_durable", "lock", "log", "log_path",
+        "user_agents",
     )  # fmt: skip
 
     def __init__(self, connection: sqlite3.Connection, user_agents: dict[int, str]) -> None:
@@ -68,6 +72,7 @@ class Link:
         self.closed = False
         self.log_path = ""
         self.log: Identity = None  # the write-ahead log it has open
+        self.entries: Entries = None  # the directory as it was when file and log were seen in their place
         self.is_durable: bool | None = None  # whether its commits wait for the disk; None before the first
         self.user_agents = user_agents
         self._pid = os.getpid()
@@ -116,6 +121,7 @@ class SqliteFile:
         self._creates = creates
         # Absolute: a later chdir must not lead elsewhere, and ":memory:" is a file's name here like any other.
         self.path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps ".."
+        self._directory = os.path.dirname(self.path)  # noqa: PTH120
         self._steps = steps
         self.forget_queued()
         self.close()
@@ -261,7 +267,19 @@ class SqliteFile:
                 link.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _is_in_place(self, link: Link) -> bool:
-        return file_at(self.path) == self._identity and file_at(link.log_path) == link.log
+        # One look is cheaper than two. It also leaves the log alone: since 6.13 Linux gives a file whose times somebody
+        # has asked for new ones with its next write, and on an ext4 without a journal a commit that waits for the disk
+        # then waits once more, for those times (50 of 470 microseconds: measured).
+        entries = entries_of(self._directory)
+        if entries is not None and entries == link.entries:
+            return True
+        link.entries = None
+        if file_at(self.path) != self._identity or file_at(link.log_path) != link.log:
+            return False
+        # Where a link leads is another directory's business, and what has just changed may do so again unseen.
+        if not os.path.islink(self.path) and is_settled(entries):  # noqa: PTH114 - as above
+            link.entries = entries
+        return True
 
     def _open_writer(self) -> Link:
         writer = self._open()
@@ -398,10 +416,27 @@ def _size_of(path: str) -> int:
 def file_at(path: str) -> Identity:
     """Say which file that is, whatever it is called; None if there is none to be seen."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - four for each write: a Path would cost as much as the rest
+        found = os.stat(path)  # noqa: PTH116 - a Path would cost as much as the rest
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def entries_of(directory: str) -> Entries:
+    """Give what becomes another when something comes, goes or is renamed in a directory; None if there is none.
+
+    Its mtime alone would not do: who restores a backup often sets that back.
+    """
+    try:
+        found = os.stat(directory)  # noqa: PTH116 - two for each write
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def is_settled(entries: Entries) -> bool:
+    """Say whether a directory's last change is so long ago that the next one is sure to be seen."""
+    return entries is not None and time() - max(entries[2:]) / 1e9 > SETTLED
 
 
 class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in traces than a generator
