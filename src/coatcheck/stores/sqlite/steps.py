@@ -22,16 +22,19 @@ from coatcheck.stores.protocols import Answer
 from coatcheck.stores.rows import (
     IDLE_DEADLINE,
     SELECT_FOUND_BY_DIGEST,
+    SELECT_STATE,
     STANDING,
     counter_of,
     found_of,
     is_text,
+    state_of,
 )
 from coatcheck.stores.sqlite.writes import Unchanged
 
 NOBODY: Mapping[str | None, int | None] = {None: None}
 
 _COUNTER = "SELECT key, failures, pending, counted_at, blocked_until, kept_until FROM counters WHERE key = ?"
+_STATE = f"{SELECT_STATE} WHERE u.epoch IS NOT NULL AND u.subject = ?"
 _STANDING_SESSION = f"{SELECT_FOUND_BY_DIGEST} WHERE s.digest = ? AND {STANDING}"
 # All that decides whether a subject may have one more session.
 _ADMITTED = """
@@ -117,9 +120,8 @@ def standing_session(cursor: sqlite3.Cursor, digest: bytes) -> SessionRecord | N
 
 def is_disabled(cursor: sqlite3.Cursor, subject: str) -> bool:
     """Say whether a subject may have no sessions; what is no text is nobody."""
-    name = subject if is_text(subject) else ""
-    row = cursor.execute("SELECT disabled_at IS NOT NULL FROM subjects WHERE subject = ?", (name,)).fetchone()
-    return row is not None and row[0] == 1
+    row = cursor.execute(_STATE, (subject if is_text(subject) else "",)).fetchone()
+    return row is not None and state_of(row).disabled_at is not None
 
 
 def insert_session(

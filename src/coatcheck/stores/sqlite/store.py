@@ -58,10 +58,7 @@ _SESSIONS_OF = f"""
     AND s.epoch = u.epoch + e.epoch AND u.disabled_at IS NULL
 """
 _SCAN_SESSIONS = f"{rows.SELECT_FOUND} WHERE s.id > ? ORDER BY s.id LIMIT ?"
-_IDENTIFY = f"""
-    {rows.SELECT_IDENTIFIED}
-    WHERE a.id = ifnull((SELECT id FROM accounts WHERE username_key = ?), (SELECT id FROM accounts WHERE email_key = ?))
-"""
+_IDENTIFY = f"{rows.SELECT_IDENTIFIED} WHERE a.username_key = ? OR a.email_key = ?"
 _ACCOUNT = f"{rows.SELECT_ACCOUNT} WHERE u.subject = ?"
 _CREDENTIAL = f"{rows.SELECT_CREDENTIAL} WHERE u.subject = ?"
 _SCAN_ACCOUNTS = f"{rows.SELECT_ACCOUNT} WHERE u.subject > ? ORDER BY u.subject LIMIT ?"
