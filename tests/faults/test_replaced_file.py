@@ -232,7 +232,8 @@ def test_err_01_a_file_behind_a_link_is_missed_though_nothing_has_changed_where_
     link.symlink_to(target)
     store = SqliteStore(str(link), driver.colour)
     monkeypatch.setattr(file, "SETTLED", 0.1)
-    eventually(lambda: file.is_settled(file.entries_of(str(tmp_path))), "the directory does not settle")
+    directory = file.entries_of(str(tmp_path))
+    eventually(lambda: file.is_settled(directory, now=time.time()), "the directory does not settle")
     assert writes(store, driver, 3)
 
     target.rename(tmp_path / "there" / "elsewhere.db")

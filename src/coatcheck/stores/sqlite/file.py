@@ -270,14 +270,14 @@ class SqliteFile:
         # One look is cheaper than two. It also leaves the log alone: since 6.13 Linux gives a file whose times somebody
         # has asked for new ones with its next write, and on an ext4 without a journal a commit that waits for the disk
         # then waits once more, for those times (50 of 470 microseconds: measured).
-        entries = entries_of(self._directory)
+        now, entries = time(), entries_of(self._directory)
         if entries is not None and entries == link.entries:
             return True
         link.entries = None
         if file_at(self.path) != self._identity or file_at(link.log_path) != link.log:
             return False
         # Where a link leads is another directory's business, and what has just changed may do so again unseen.
-        if not os.path.islink(self.path) and is_settled(entries):  # noqa: PTH114 - as above
+        if not os.path.islink(self.path) and is_settled(entries, now=now):  # noqa: PTH114 - as above
             link.entries = entries
         return True
 
@@ -434,9 +434,9 @@ def entries_of(directory: str) -> Entries:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
-def is_settled(entries: Entries) -> bool:
+def is_settled(entries: Entries, *, now: float) -> bool:
     """Say whether a directory's last change is so long ago that the next one is sure to be seen."""
-    return entries is not None and time() - max(entries[2:]) / 1e9 > SETTLED
+    return entries is not None and now - max(entries[2:]) / 1e9 > SETTLED
 
 
 class _translating:  # noqa: N801 - used as a statement; cheaper and plainer in traces than a generator
