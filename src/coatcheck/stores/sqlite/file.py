@@ -276,8 +276,8 @@ class SqliteFile:
         link.entries = None
         if file_at(self.path) != self._identity or file_at(link.log_path) != link.log:
             return False
-        # Where a link leads is another directory's business, and what has just changed may do so again unseen.
-        if not os.path.islink(self.path) and is_settled(entries, now=now):  # noqa: PTH114 - as above
+        # What has just changed may do so again unseen, and where a link leads is another directory's business.
+        if is_settled(entries, now=now) and not os.path.islink(self.path):  # noqa: PTH114 - as above
             link.entries = entries
         return True
 
