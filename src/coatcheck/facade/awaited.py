@@ -278,7 +278,11 @@ class AsyncCoatcheck(Desk[A]):
         return await self.flows.oversight.purge(batch=batch, progress=progress)
 
     async def ready(self) -> None:
-        """Return if the store can be read; raise `StoreUnavailable` or `SchemaMismatch` if not."""
+        """Return if the store can be read; raise `StoreUnavailable` if it is down.
+
+        Raises `ConfigurationError` where a setting is wrong (the URL, its password, `SchemaMismatch`), with the mend:
+        called at start, that is where it is told, and not at somebody's first request.
+        """
         await self.flows.parts.store.ready()
 
     async def close(self) -> None:

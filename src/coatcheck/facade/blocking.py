@@ -297,7 +297,11 @@ class Coatcheck(Desk[A]):
         return run_blocking(self.flows.oversight.purge(batch=batch, progress=progress))
 
     def ready(self) -> None:
-        """Return if the store can be read; raise `StoreUnavailable` or `SchemaMismatch` if not."""
+        """Return if the store can be read; raise `StoreUnavailable` if it is down.
+
+        Raises `ConfigurationError` where a setting is wrong (the URL, its password, `SchemaMismatch`), with the mend:
+        called at start, that is where it is told, and not at somebody's first request.
+        """
         run_blocking(self.flows.parts.store.ready())
 
     def close(self) -> None:
