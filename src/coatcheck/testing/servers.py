@@ -30,10 +30,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 
 from coatcheck.testing import server_guard
-from coatcheck.testing.patience import PATIENCE
+from coatcheck.testing.patience import PATIENCE, eventually
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.sql import Composed
 
 USER = "coatcheck"
 # Connections for fifty workers and more; no socket files.
@@ -353,7 +357,7 @@ def create_database(url: str, *, like: str | None = None) -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         template = "template1" if like is None else _database_of(like)
         create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        connection.execute(create.format(Identifier(name), Identifier(template)))
+        _once_alone(connection, create.format(Identifier(name), Identifier(template)))
     server, _, options = url.partition("?")
     return f"{server.rpartition('/')[0]}/{name}" + (f"?{options}" if options else "")
 
@@ -364,7 +368,21 @@ def drop_database(server_url: str, url: str) -> None:
     from psycopg.sql import SQL, Identifier
 
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(_database_of(url))))
+        _once_alone(connection, SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(_database_of(url))))
+
+
+def _once_alone(connection: psycopg.Connection[Any], statement: Composed) -> None:
+    """Run a statement that wants nobody else in its database: who leaves may take longer than PostgreSQL waits."""
+    from psycopg.errors import ObjectInUse
+
+    def is_done() -> bool:
+        try:
+            connection.execute(statement)
+        except ObjectInUse:
+            return False
+        return True
+
+    eventually(is_done, "somebody does not leave the database")
 
 
 def _database_of(url: str) -> str:
