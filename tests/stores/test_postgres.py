@@ -46,6 +46,12 @@ replace = msgspec.structs.replace
 
 
 @pytest.fixture
+def postgres_url(stocked_postgres_url: str) -> str:
+    """How a store makes its tables is asked in `test_postgres_schema.py`."""
+    return stocked_postgres_url
+
+
+@pytest.fixture
 def store(postgres_url: str, driver: Driver) -> Iterator[PostgresStore]:
     store = PostgresStore(postgres_url, driver.colour)
     yield store

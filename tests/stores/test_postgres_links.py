@@ -39,6 +39,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"
 
 
 @pytest.fixture
+def postgres_url(stocked_postgres_url: str) -> str:
+    """How a store makes its tables is asked in `test_postgres_schema.py`."""
+    return stocked_postgres_url
+
+
+@pytest.fixture
 def relay(postgres_url: str) -> Iterator[Relay]:
     with Relay(postgres_url) as relay:
         yield relay
