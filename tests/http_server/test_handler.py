@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from msgspec import Struct
@@ -280,6 +282,16 @@ def test_a_server_says_at_its_start_what_it_cannot_work_with(desk: Coatcheck) ->
         start(development=True, tls=True)
     with pytest.raises(ConfigurationError, match="no such setting"):
         start(development=True, prefx="/auth")
+
+
+def test_a_handler_at_the_standard_library_s_own_server_says_what_it_needs() -> None:
+    """That one makes a handler for each connection, and asks nobody before."""
+    with HTTPServer(("127.0.0.1", 0), App) as server, closing(socket.socket()) as visitor:
+        visitor.connect(server.server_address)
+        connection, address = server.get_request()
+
+        with closing(connection), pytest.raises(ConfigurationError, match=r"say CoatcheckServer\(address, App,"):
+            App(connection, address, server)
 
 
 def test_a_guard_of_an_argument_that_is_none_is_a_mistake() -> None:

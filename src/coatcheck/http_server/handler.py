@@ -20,13 +20,14 @@ from msgspec import Struct
 
 from coatcheck.colour import run_blocking
 from coatcheck.core.views import A
-from coatcheck.errors import BadRequest, Refused, StoreError
+from coatcheck.errors import BadRequest, ConfigurationError, Refused, StoreError
 from coatcheck.http.bodies import form_fields
 from coatcheck.http.headers import Headers
 from coatcheck.http.messages import MAX_BODY, ClientGone, Reply, Request, split_target
 from coatcheck.http_server.octets import Body, BodyOfAnswer, Head, MalformedHead, Wire, read_head
 from coatcheck.web import evidence
 from coatcheck.web.blocking import BlockingPassage
+from coatcheck.web.door import Door
 from coatcheck.web.session_data import SessionData
 
 if TYPE_CHECKING:
@@ -123,6 +124,11 @@ class CoatcheckHandler(BaseHTTPRequestHandler, Generic[A]):
 
     def setup(self) -> None:
         """Take the connection."""
+        if not isinstance(getattr(self.server, "door", None), Door):  # another server asks nobody at its start
+            raise ConfigurationError(
+                f"server: {type(self.server).__name__} has no desk for {type(self).__name__}; say "
+                f"CoatcheckServer(address, {type(self).__name__}, Coatcheck(...), ...)"
+            )
         super().setup()
         self._wire = Wire(self.connection)
         self._source = self.rfile = io.BufferedReader(self._wire)
