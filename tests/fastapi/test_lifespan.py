@@ -105,6 +105,18 @@ def test_the_prefix_is_what_visitors_see() -> None:
         assert client.get("/api/auth/login").status_code == 200
 
 
+@pytest.mark.parametrize("second", ["/auth", "/account"])
+def test_a_router_that_is_included_twice_is_told_of(house: House, second: str) -> None:
+    app = FastAPI(lifespan=house.auth.lifespan)
+    app.include_router(house.auth.router, prefix="/auth")
+    inner = APIRouter()
+    inner.include_router(house.auth.router, prefix=second)
+    app.include_router(inner)
+
+    with pytest.raises(ConfigurationError, match=f'router: it is included under "/auth" and "{second}"; .* leave one'):
+        start(app)
+
+
 def test_another_session_middleware_is_told_of(house: House) -> None:
     app = FastAPI(lifespan=house.auth.lifespan, middleware=[Middleware(SessionMiddleware, secret_key="x")])
     app.include_router(house.auth.router, prefix="/auth")

@@ -20,7 +20,7 @@ from coatcheck.core.views import A
 from coatcheck.errors import ConfigurationError
 from coatcheck.facade import AsyncCoatcheck
 from coatcheck.fastapi.guards import AccountGuard, FreshGuard, OptionalGuard, SameAccountGuard, SubjectGuard
-from coatcheck.fastapi.routes import Description, Exemptions
+from coatcheck.fastapi.routes import Description, Exemptions, routes_of
 from coatcheck.http.csrf import SAFE_METHODS
 from coatcheck.http.messages import Request
 from coatcheck.starlette import CoatcheckMiddleware, StarletteDoorway, answer_refusals, has_another_session
@@ -181,6 +181,11 @@ class CoatcheckFastAPI(Generic[A]):
                     f'prefix: the router is included under "{found}", and the door has "{prefix}"; make it '
                     f'app.include_router(auth.router, prefix="{prefix}"), or CoatcheckFastAPI(desk, prefix="{found}")'
                 )
+        places = [
+            f'"{one.path.partition("/{")[0]}"' for one in routes_of(app.routes) if one.endpoint is self._doorway.pages
+        ]
+        if len(places) > 1:
+            problems.append(f"router: it is included under {' and '.join(places)}; the door has one prefix, leave one")
         if has_another_session(app):
             problems.append(ANOTHER_SESSION)
         if any(isinstance(one.cls, type) and issubclass(one.cls, CoatcheckMiddleware) for one in app.user_middleware):
