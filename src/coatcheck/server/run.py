@@ -167,7 +167,7 @@ class _Server(MPServer):
         try:
             self.serve(target_loader=target_loader, wrap_loader=False)
         except SystemExit:
-            # A worker that a Ctrl-C reached before us counts as lost there; being told to stop is no failure.
+            # A worker that a signal reached before us counts as lost there; being told to stop is no failure.
             if not self.interrupt_signal:
                 return 1
         return 0
@@ -224,7 +224,10 @@ def _told_to_stop(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
     """Give what a worker ends by when it is told to, the first time.
 
     In place of granian's own, whose second signal waits for ever with the interpreter's lock in its hand: a worker that
-    is told twice (Ctrl-C reaches it, and then its parent tells it too) answered nothing any more.
+    is told twice answered nothing any more.
+
+    Ctrl-C reaches the workers as well, and is left to their parent. On a busy machine a worker that obeyed it by itself
+    was gone before the parent had heard of it, which complained of a lost worker and began another one.
     """
     stop, is_told = WorkerSignal(), False
 
@@ -234,11 +237,13 @@ def _told_to_stop(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
             is_told = True
             stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, tell)
-        except NotImplementedError:  # Windows
+    try:
+        loop.add_signal_handler(signal.SIGTERM, tell)
+    except NotImplementedError:  # Windows
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, tell)
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return stop
 
 
