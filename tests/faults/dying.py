@@ -249,15 +249,27 @@ def tear_flow(name: str) -> Toll:
     with tempfile.TemporaryDirectory(dir=PLACE) as folder:
         ground = Ground(Path(folder))
         drama = Drama(FLOWS[name], ground)
-        torn = tears(drama.life, drama.arrange, Path(f"{ground.file}-wal"))
+        torn = tears(drama.life, drama.arrange)
         return toll(torn, drama.judge)
 
 
-def tears(life: Callable[[Tell], None], arrange: Callable[[], Callable[[], None]], log: Path) -> Iterator[Death]:
-    """Kill a child at each tear of a life's log: within its header, and within and between its pages."""
-    _live_until_torn(life, arrange, limit=resource.RLIM_INFINITY)
-    frames = range(32, log.stat().st_size, FRAME)
-    return torn_at([0, 17, *(frame + tear for frame in frames for tear in TEARS)], life, arrange)
+def tears(life: Callable[[Tell], None], arrange: Callable[[], Callable[[], None]]) -> Iterator[Death]:
+    """Kill a child at each tear of a life's log: within its header, and within and between its pages.
+
+    Who puts the log into the file at last and cuts it, as a deletion does, dies amid that too: at pages of the file
+    that lie beyond the log's.
+    """
+
+    def dies_at(limit: int) -> bool:
+        return _live_until_torn(life, arrange, limit=limit)[0] == -signal.SIGXFSZ
+
+    end = 32
+    while dies_at(end):
+        end += FRAME
+    limits = [0, 17, *(frame + tear for frame in range(32, end, FRAME) for tear in TEARS)]
+    while not dies_at(limits[-1]):
+        limits.pop()  # pages of the file have their ends elsewhere
+    return torn_at(limits, life, arrange)
 
 
 def torn_at(

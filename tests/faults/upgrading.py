@@ -159,7 +159,7 @@ def tear_upgrade(of: str) -> Toll:
     """Kill an upgrade amid its writes to the log."""
     with tempfile.TemporaryDirectory(dir=PLACE) as folder:
         upgrade = Upgrade(Path(folder), FILLS[of])
-        return toll(tears(upgrade.life, _with_memory_map(upgrade), Path(f"{upgrade.ground.file}-wal")), upgrade.judge)
+        return toll(tears(upgrade.life, _with_memory_map(upgrade)), upgrade.judge)
 
 
 def _with_memory_map(upgrade: Upgrade) -> Callable[[], Callable[[], None]]:
