@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Before anything of it is imported, by whichever test comes first.
+# Before anything of it is imported, by whichever test comes first, and so before the imports below (E402).
 pytest.register_assert_rewrite("coatcheck.testing")
 
 from coatcheck.testing.driving import AsyncDriver, BlockingDriver, Driver  # noqa: E402

@@ -59,7 +59,7 @@ class OutageContract:
         with stores_waiting(SHIPPED):
             visitors = Visitors(server)
             desks = [Desk(ground.url, is_async=is_async) for is_async in (False, True)]
-            yield visitors, *desks  # type: ignore[misc]
+            yield visitors, desks[0], desks[1]
             for witness in (*desks, visitors):
                 witness.leave()
         assert "Traceback" not in server.said

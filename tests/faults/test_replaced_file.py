@@ -256,14 +256,11 @@ def test_err_01_a_directory_whose_time_was_set_back_has_changed(
     assert not writes(store, driver, 3)
 
 
+@pytest.mark.parametrize("store", ["settled"], indirect=True)
 def test_a_directory_in_which_something_has_just_changed_is_not_taken_for_unchanged(
-    path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a file system's clock ticks slowly, the next change may leave no trace."""
-    store = SqliteStore(str(path), driver.colour)
-    driver.run(started(store, 1))
-    settle(store, driver, monkeypatch)
-
     monkeypatch.setattr(file, "SETTLED", 10**6)
     assert uses(store, driver)
     assert entries_known(store) is not None, "nothing has changed"
@@ -271,16 +268,13 @@ def test_a_directory_in_which_something_has_just_changed_is_not_taken_for_unchan
 
     assert uses(store, driver)
     assert entries_known(store) is None
-    driver.run(store.close())
 
 
+@pytest.mark.parametrize("store", ["settled"], indirect=True)
 def test_while_its_directory_stays_as_it_is_a_write_looks_at_neither_file_nor_log(
-    path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To look at the log costs the commit after it a wait for the disk on some file systems."""
-    store = SqliteStore(str(path), driver.colour)
-    driver.run(started(store, 1))
-    settle(store, driver, monkeypatch)
     looked_at: list[str] = []
     monkeypatch.setattr(file, "file_at", looked_at.append)
 
@@ -290,7 +284,6 @@ def test_while_its_directory_stays_as_it_is_a_write_looks_at_neither_file_nor_lo
     with pytest.raises(StoreUnavailable):
         uses(store, driver)  # to which our double shows nothing
     assert looked_at[0] == str(path)
-    driver.run(store.close())
 
 
 def test_err_01_what_was_acknowledged_is_saved_from_a_log_that_was_deleted_under_the_store(

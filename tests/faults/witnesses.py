@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from coatcheck.colour import run_blocking
@@ -102,7 +103,7 @@ class Desk:
             *[("reads", self._authenticate_a_stranger) for _ in range(AT_ONCE)],
             *[("writes", self._begin) for _ in range(AT_ONCE)],
             *[("writes", self._count) for _ in range(AT_ONCE)],
-            *[("writes", lambda login=login: self._end(login)) for login in ended],  # type: ignore[misc]
+            *[("writes", partial(self._end, login)) for login in ended],
         ]
         return self._run_all([_told(question, kind, kind in answered) for kind, question in questions])
 
@@ -203,7 +204,7 @@ class Visitors:
             *[("reads", self._me) for _ in range(AT_ONCE)],
             *[("reads", self._stranger) for _ in range(AT_ONCE)],
             *[("writes", self._log_in) for _ in range(AT_ONCE)],
-            *[("writes", lambda visitor=visitor: self._log_out(visitor)) for visitor in ended],  # type: ignore[misc]
+            *[("writes", partial(self._log_out, visitor)) for visitor in ended],
         ]
         answers = [self._threads.submit(self._told, question, kind, kind in answered) for kind, question in questions]
         return [answer.result() for answer in answers]

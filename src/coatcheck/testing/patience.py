@@ -27,7 +27,7 @@ def eventually(is_so: Callable[[], object], otherwise: str | Callable[[], str]) 
     while not is_so():
         if time.monotonic() > deadline:
             raise AssertionError(otherwise if isinstance(otherwise, str) else otherwise())
-        time.sleep(0.005)
+        time.sleep(0.005)  # or the asking would take the processor from what is waited for
 
 
 def stores_wait(seconds: float = PATIENCE) -> None:

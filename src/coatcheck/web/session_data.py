@@ -24,19 +24,19 @@ JSON = Codec(to_json=lambda value: value, from_json=lambda value: value)
 class SessionData(MutableMapping[str, Any]):
     """The session data of a request as a mapping: what an application has in its hands, in every door.
 
-    A change of any depth is noticed and saved. `open` is called before the first use: it loads, where the door has not.
+    A change of any depth is noticed and saved. `load` is called before the first use: for doors that did not.
     """
 
-    def __init__(self, passage: Passage[Any], open: Callable[[], None]) -> None:  # noqa: A002 - what it does
+    def __init__(self, passage: Passage[Any], load: Callable[[], None]) -> None:
         self._passage = passage
-        self._open = open
+        self._load = load
 
     @property
     def _values(self) -> dict[str, Any]:
         """What is behind it; looking at it makes the answer personal (HDR-01)."""
         self._passage.is_personal = True
         if not self._passage.is_loaded:
-            self._open()
+            self._load()
         return self._passage.values
 
     def __getitem__(self, key: str) -> Any:
@@ -44,14 +44,14 @@ class SessionData(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if self._passage.is_sealed:  # no look, and kept
-            self._open()
+            self._load()
             self._passage.values[key] = value
         else:
             self._values[key] = value
 
     def __delitem__(self, key: str) -> None:
         if self._passage.is_sealed:  # nor does this tell whether it was there
-            self._open()
+            self._load()
             self._passage.values.pop(key, None)
         else:
             del self._values[key]
@@ -59,7 +59,7 @@ class SessionData(MutableMapping[str, Any]):
     def clear(self) -> None:
         """Remove everything."""
         if self._passage.is_sealed:
-            self._open()
+            self._load()
             self._passage.values.clear()
         else:
             self._values.clear()

@@ -121,7 +121,7 @@ class SqliteFile:
         self._creates = creates
         # Absolute: a later chdir must not lead elsewhere, and ":memory:" is a file's name here like any other.
         self.path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() keeps ".."
-        self._directory = os.path.dirname(self.path)  # noqa: PTH120
+        self._directory = str(Path(self.path).parent)
         self._steps = steps
         self.forget_queued()
         self.close()
@@ -184,17 +184,24 @@ class SqliteFile:
                 self._await_call(write)
         return write.result()
 
-    def shorten_log(self, *, even_short: bool = False) -> None:
-        """Put what a long log holds into the file and begin the log anew, unless somebody is in the way just now.
+    def shorten_log(self) -> None:
+        """Empty a long log.
 
         SQLite does that by itself only at a moment when all of the log is in the file and nobody reads it, which does
-        not come while several processes write: the log of a purge grew to 1.2 GB (measured). Nobody is waited for;
-        those who want to write meanwhile wait until the log's last pages are in the file. `even_short`
-        does it whatever the log's length.
+        not come while several processes write: the log of a purge grew to 1.2 GB (measured).
+        """
+        link = self._writing.link
+        if link is not None and _size_of(link.log_path) >= LOG_LONG:
+            self.empty_log()
+
+    def empty_log(self) -> None:
+        """Put what the log holds into the file and begin the log anew, unless somebody is in the way just now.
+
+        Nobody is waited for; those who want to write meanwhile wait until the log's last pages are in the file.
         """
         writing = self._writing
         link = writing.link
-        if link is None or not (even_short or _size_of(link.log_path) >= LOG_LONG):
+        if link is None:
             return
         # What cannot be put into the file now stays in the log; whoever writes next is told why.
         with writing.lock, link.lock, suppress(sqlite3.Error):
@@ -277,7 +284,7 @@ class SqliteFile:
         if file_at(self.path) != self._identity or file_at(link.log_path) != link.log:
             return False
         # What has just changed may do so again unseen, and where a link leads is another directory's business.
-        if is_settled(entries, now=now) and not os.path.islink(self.path):  # noqa: PTH114 - as above
+        if is_settled(entries, now=now) and not Path(self.path).is_symlink():
             link.entries = entries
         return True
 
@@ -428,7 +435,7 @@ def entries_of(directory: str) -> Entries:
     Its mtime alone would not do: who restores a backup often sets that back.
     """
     try:
-        found = os.stat(directory)  # noqa: PTH116 - two for each write
+        found = os.stat(directory)  # noqa: PTH116 - two for each write: likewise
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns

@@ -436,7 +436,7 @@ class SqliteStore:
         is_deleted = await self._write(work) if is_text(subject) else False
         if is_deleted:
             # The log holds pages as they were before, and would until it is written over.
-            await self._colour.offload(lambda: self._file.shorten_log(even_short=True))
+            await self._colour.offload(self._file.empty_log)
         return is_deleted
 
     # Moving it all
